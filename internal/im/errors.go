@@ -1,0 +1,111 @@
+package im
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrorKind says what went wrong, in a form that survives the wire. The list
+// is append-only; values equal skein.v1.ErrorKind.
+type ErrorKind uint8
+
+// The kinds of errors. skein.v1.ErrorKind documents each.
+const (
+	KindUnspecified ErrorKind = iota
+	Internal
+	Invalid
+	Unauthenticated
+	PermissionDenied
+	NotFound
+	AlreadyExists
+	Conflict
+	SequenceGap
+	Stale
+	TooLarge
+	NotContact
+	Blocked
+	Busy
+	Unavailable
+	Unimplemented
+	errorKinds
+)
+
+var kindNames = [errorKinds]string{
+	"unspecified", "internal", "invalid", "unauthenticated", "permission_denied",
+	"not_found", "already_exists", "conflict", "sequence_gap", "stale", "too_large",
+	"not_contact", "blocked", "busy", "unavailable", "unimplemented",
+}
+
+func (k ErrorKind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("kind%d", uint8(k))
+}
+
+// Temporary reports whether the same request may succeed later.
+func (k ErrorKind) Temporary() bool { return k == Busy || k == Unavailable }
+
+// Error is the one error type that crosses role and wire boundaries.
+type Error struct {
+	Kind ErrorKind
+	// Detail tells a person what happened and what to do.
+	Detail string
+	// RetryAfterMS is how long to wait when the kind is temporary.
+	RetryAfterMS uint32
+	// Expected is the client_seq the server waits for, with SequenceGap.
+	Expected ClientSeq
+	// Err is the cause, kept inside the process.
+	Err error
+}
+
+func (e *Error) Error() string {
+	s := e.Kind.String()
+	if e.Detail != "" {
+		s += ": " + e.Detail
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Is makes errors.Is(err, &Error{Kind: k}) compare kinds.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error)
+	return ok && t.Kind == e.Kind && t.Detail == ""
+}
+
+// Errorf makes an Error of a kind. A %w verb sets the cause.
+func Errorf(kind ErrorKind, format string, args ...any) *Error {
+	err := fmt.Errorf(format, args...)
+	return &Error{Kind: kind, Detail: err.Error(), Err: errors.Unwrap(err)}
+}
+
+// KindOf is the kind of err: KindUnspecified for nil, Internal for an error
+// that is not an *Error.
+func KindOf(err error) ErrorKind {
+	if err == nil {
+		return KindUnspecified
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return Internal
+}
+
+// AsError turns any error into an *Error, hiding the text of foreign ones,
+// which may hold paths or secrets, behind Internal.
+func AsError(err error) *Error {
+	if err == nil {
+		return nil
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Kind: Internal, Detail: "internal error", Err: err}
+}

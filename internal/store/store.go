@@ -1,0 +1,138 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/skein-im/skein/internal/im"
+)
+
+// Store keeps entities. Methods may be called concurrently; commits that
+// touch the same slot must not overlap.
+type Store interface {
+	// Acquire makes owner the owner of slots and returns their new epochs,
+	// in the same order. It is durable when it returns.
+	Acquire(ctx context.Context, owner string, slots []im.Slot) ([]im.Epoch, error)
+	// Commit makes a batch durable. nil: all of it is. *SlotError: the
+	// parts of the slots it lists are not (fenced) and all others are.
+	// Any other error: nothing is known about any part, and the caller
+	// must acquire its slots again before it writes.
+	Commit(ctx context.Context, b *Batch) error
+	// Load reads an entity's records and the part of its log that follows
+	// what the records include: entries after the sequence tail returns
+	// for the records.
+	Load(ctx context.Context, a im.Addr, tail func([]Record) im.Seq) (Entity, error)
+	// ReadLog returns entries of an entity's log with sequences in
+	// [from, ...), dense and in order; at most limit of them, and as soon
+	// as maxBytes are exceeded no more. An empty result: there is none at
+	// from.
+	ReadLog(ctx context.Context, a im.Addr, from im.Seq, limit, maxBytes int) ([]Entry, error)
+	// Pending lists the entities of a slot that were marked in a batch.
+	Pending(ctx context.Context, slot im.Slot) ([]im.Addr, error)
+
+	// PutMember writes or refreshes a node's record, which disappears
+	// after ttl.
+	PutMember(ctx context.Context, m Member, ttl time.Duration) error
+	// DeleteMember removes a node's record.
+	DeleteMember(ctx context.Context, node string) error
+	// Members lists the records that have not expired.
+	Members(ctx context.Context) ([]Member, error)
+
+	// Close waits for running calls and releases what the engine holds.
+	Close() error
+}
+
+// Record is one key of an entity and its value. Keys have 1 to 64 bytes.
+type Record struct {
+	Key   string
+	Value []byte
+}
+
+// Entry is one entry of a log.
+type Entry struct {
+	Seq   im.Seq
+	Value []byte
+}
+
+// Entity is what Load returns.
+type Entity struct {
+	// Records, by ascending key.
+	Records []Record
+	// Tail, dense and in order.
+	Tail []Entry
+}
+
+// Member is a node's record.
+type Member struct {
+	Node string
+	// Value is opaque to the store.
+	Value []byte
+}
+
+// Batch is a list of changes for slots of one owner. Changes to one entity
+// are applied in the order they were added. The batch keeps references to
+// what it is given until Commit returns.
+type Batch struct {
+	Changes []Change
+}
+
+// Change is what a batch does to one entity.
+type Change struct {
+	Addr im.Addr
+	// Epoch under which the writer owns the entity's slot.
+	Epoch im.Epoch
+	// First is the sequence of Append[0]. It follows the last entry of the
+	// log: the owner knows it, and engines need not look.
+	First  im.Seq
+	Append [][]byte
+	// Put writes records; Delete removes them, which is harmless for those
+	// that are not there.
+	Put    []Record
+	Delete []string
+	// Pending marks or unmarks the entity as having undelivered messages.
+	Pending Mark
+}
+
+// Mark is a change to an entity's pending mark.
+type Mark uint8
+
+// Marks.
+const (
+	Keep Mark = iota
+	Set
+	Clear
+)
+
+// SlotError lists the slots whose parts of a batch were refused because their
+// epoch was no longer current.
+type SlotError struct {
+	Slots []im.Slot
+}
+
+func (e *SlotError) Error() string {
+	return fmt.Sprintf("fenced: %d slots have a newer owner", len(e.Slots))
+}
+
+// Fenced reports whether the batch's part for a slot was refused.
+func (e *SlotError) Fenced(slot im.Slot) bool {
+	for _, s := range e.Slots {
+		if s == slot {
+			return true
+		}
+	}
+	return false
+}
+
+// Errors that engines return when they cannot open their data.
+var (
+	// ErrLocked: another process uses the data.
+	ErrLocked = errors.New("the data directory is in use by another process")
+	// ErrNewer: the data was written by a newer version.
+	ErrNewer = errors.New("the data was written by a newer version of skein")
+	// ErrCorrupt: the data is damaged.
+	ErrCorrupt = errors.New("the data is damaged")
+	// ErrFailed: the engine met an I/O error and takes no more writes.
+	ErrFailed = errors.New("the store has failed and takes no more writes")
+)
