@@ -44,17 +44,11 @@ type Store interface {
 	Close() error
 }
 
-// Record is one key of an entity and its value. Keys have 1 to 64 bytes.
-type Record struct {
-	Key   string
-	Value []byte
-}
+// Record is one key of an entity and its value.
+type Record = im.Record
 
 // Entry is one entry of a log.
-type Entry struct {
-	Seq   im.Seq
-	Value []byte
-}
+type Entry = im.LogEntry
 
 // Entity is what Load returns.
 type Entity struct {
