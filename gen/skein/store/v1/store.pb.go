@@ -161,7 +161,6 @@ type Event struct {
 	Refused *RefusedSend `protobuf:"bytes,9,opt,name=refused,proto3" json:"refused,omitempty"`
 	// Hash of receiver and content of a send from a device.
 	SendHash      uint64 `protobuf:"fixed64,10,opt,name=send_hash,json=sendHash,proto3" json:"send_hash,omitempty"`
-	Note          string `protobuf:"bytes,11,opt,name=note,proto3" json:"note,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -266,13 +265,6 @@ func (x *Event) GetSendHash() uint64 {
 	return 0
 }
 
-func (x *Event) GetNote() string {
-	if x != nil {
-		return x.Note
-	}
-	return ""
-}
-
 type RefusedSend struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Device        uint32                 `protobuf:"varint,1,opt,name=device,proto3" json:"device,omitempty"`
@@ -335,13 +327,14 @@ func (x *RefusedSend) GetKind() uint32 {
 
 // LinkBody is what travels on a link between entities.
 type LinkBody struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kind          LinkKind               `protobuf:"varint,1,opt,name=kind,proto3,enum=skein.store.v1.LinkKind" json:"kind,omitempty"`
-	TimeMs        int64                  `protobuf:"varint,2,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
-	PairId        uint64                 `protobuf:"varint,3,opt,name=pair_id,json=pairId,proto3" json:"pair_id,omitempty"`
-	Content       *v1.Content            `protobuf:"bytes,4,opt,name=content,proto3" json:"content,omitempty"`
-	Note          string                 `protobuf:"bytes,5,opt,name=note,proto3" json:"note,omitempty"`
-	ErrorKind     uint32                 `protobuf:"varint,6,opt,name=error_kind,json=errorKind,proto3" json:"error_kind,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Kind   LinkKind               `protobuf:"varint,1,opt,name=kind,proto3,enum=skein.store.v1.LinkKind" json:"kind,omitempty"`
+	TimeMs int64                  `protobuf:"varint,2,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
+	// Chat: the message's number. Contact answers: the link number of the
+	// request they answer.
+	PairId        uint64      `protobuf:"varint,3,opt,name=pair_id,json=pairId,proto3" json:"pair_id,omitempty"`
+	Content       *v1.Content `protobuf:"bytes,4,opt,name=content,proto3" json:"content,omitempty"`
+	ErrorKind     uint32      `protobuf:"varint,5,opt,name=error_kind,json=errorKind,proto3" json:"error_kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -402,13 +395,6 @@ func (x *LinkBody) GetContent() *v1.Content {
 		return x.Content
 	}
 	return nil
-}
-
-func (x *LinkBody) GetNote() string {
-	if x != nil {
-		return x.Note
-	}
-	return ""
 }
 
 func (x *LinkBody) GetErrorKind() uint32 {
@@ -582,7 +568,9 @@ type Pair struct {
 	LastSeq uint64 `protobuf:"varint,10,opt,name=last_seq,json=lastSeq,proto3" json:"last_seq,omitempty"`
 	// Where unacknowledged messages stand in the log, twice the sequence plus
 	// one when it counts as a message, for links acked+1, acked+2, ...
-	Outstanding   []uint64 `protobuf:"varint,11,rep,packed,name=outstanding,proto3" json:"outstanding,omitempty"`
+	Outstanding []uint64 `protobuf:"varint,11,rep,packed,name=outstanding,proto3" json:"outstanding,omitempty"`
+	// The link number of the contact request that is open, or was last.
+	Request       uint64 `protobuf:"varint,12,opt,name=request,proto3" json:"request,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -692,6 +680,13 @@ func (x *Pair) GetOutstanding() []uint64 {
 		return x.Outstanding
 	}
 	return nil
+}
+
+func (x *Pair) GetRequest() uint64 {
+	if x != nil {
+		return x.Request
+	}
+	return 0
 }
 
 type DeviceState struct {
@@ -1045,7 +1040,7 @@ const file_skein_store_v1_store_proto_rawDesc = "" +
 	"\x1askein/store/v1/store.proto\x12\x0eskein.store.v1\x1a\x13skein/v1/link.proto\"*\n" +
 	"\x04Addr\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\x04R\x02id\"\xf5\x02\n" +
+	"\x02id\x18\x02 \x01(\x04R\x02id\"\xe1\x02\n" +
 	"\x05Event\x12%\n" +
 	"\x05entry\x18\x01 \x01(\v2\x0f.skein.v1.EntryR\x05entry\x12\x12\n" +
 	"\x04prev\x18\x02 \x01(\x04R\x04prev\x12\x17\n" +
@@ -1057,21 +1052,19 @@ const file_skein_store_v1_store_proto_rawDesc = "" +
 	"\x04body\x18\b \x01(\v2\x18.skein.store.v1.LinkBodyR\x04body\x125\n" +
 	"\arefused\x18\t \x01(\v2\x1b.skein.store.v1.RefusedSendR\arefused\x12\x1b\n" +
 	"\tsend_hash\x18\n" +
-	" \x01(\x06R\bsendHash\x12\x12\n" +
-	"\x04note\x18\v \x01(\tR\x04note\"X\n" +
+	" \x01(\x06R\bsendHash\"X\n" +
 	"\vRefusedSend\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\rR\x06device\x12\x1d\n" +
 	"\n" +
 	"client_seq\x18\x02 \x01(\x04R\tclientSeq\x12\x12\n" +
-	"\x04kind\x18\x03 \x01(\rR\x04kind\"\xca\x01\n" +
+	"\x04kind\x18\x03 \x01(\rR\x04kind\"\xb6\x01\n" +
 	"\bLinkBody\x12,\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x18.skein.store.v1.LinkKindR\x04kind\x12\x17\n" +
 	"\atime_ms\x18\x02 \x01(\x03R\x06timeMs\x12\x17\n" +
 	"\apair_id\x18\x03 \x01(\x04R\x06pairId\x12+\n" +
-	"\acontent\x18\x04 \x01(\v2\x11.skein.v1.ContentR\acontent\x12\x12\n" +
-	"\x04note\x18\x05 \x01(\tR\x04note\x12\x1d\n" +
+	"\acontent\x18\x04 \x01(\v2\x11.skein.v1.ContentR\acontent\x12\x1d\n" +
 	"\n" +
-	"error_kind\x18\x06 \x01(\rR\terrorKind\"\xda\x01\n" +
+	"error_kind\x18\x05 \x01(\rR\terrorKind\"\xda\x01\n" +
 	"\bUserHead\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x16\n" +
 	"\x06exists\x18\x02 \x01(\bR\x06exists\x12\x12\n" +
@@ -1082,7 +1075,7 @@ const file_skein_store_v1_store_proto_rawDesc = "" +
 	"\x0eclient_recv_id\x18\a \x01(\x04R\fclientRecvId\x12\x18\n" +
 	"\apending\x18\b \x01(\bR\apending\"6\n" +
 	"\bPairPage\x12*\n" +
-	"\x05pairs\x18\x01 \x03(\v2\x14.skein.store.v1.PairR\x05pairs\"\xa6\x02\n" +
+	"\x05pairs\x18\x01 \x03(\v2\x14.skein.store.v1.PairR\x05pairs\"\xc0\x02\n" +
 	"\x04Pair\x12(\n" +
 	"\x04peer\x18\x01 \x01(\v2\x14.skein.store.v1.AddrR\x04peer\x12\x18\n" +
 	"\acontact\x18\x02 \x01(\rR\acontact\x12\x18\n" +
@@ -1095,7 +1088,8 @@ const file_skein_store_v1_store_proto_rawDesc = "" +
 	"\vsend_ack_id\x18\t \x01(\x04R\tsendAckId\x12\x19\n" +
 	"\blast_seq\x18\n" +
 	" \x01(\x04R\alastSeq\x12 \n" +
-	"\voutstanding\x18\v \x03(\x04R\voutstanding\"\xfe\x01\n" +
+	"\voutstanding\x18\v \x03(\x04R\voutstanding\x12\x18\n" +
+	"\arequest\x18\f \x01(\x04R\arequest\"\xfe\x01\n" +
 	"\vDeviceState\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\rR\x06device\x12\x1d\n" +
 	"\n" +

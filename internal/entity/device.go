@@ -1,0 +1,201 @@
+package entity
+
+import (
+	"crypto/subtle"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/skein-im/skein/internal/im"
+)
+
+// device is one device of a user: its token, its cursor, and the answers its
+// last sends got.
+type device struct {
+	id        im.DeviceID
+	tokenHash [32]byte
+	name      string
+	created   im.Millis
+	revoked   bool
+	cursor    im.Seq
+	clientSeq im.ClientSeq
+	// answers are those of clientSeq-len+1 .. clientSeq.
+	answers []sendAnswer
+	dirty   bool
+}
+
+type sendAnswer struct {
+	seq    im.Seq
+	hash   uint64
+	pairID uint64
+	time   im.Millis
+	kind   im.ErrorKind
+}
+
+// answer remembers what the device's next client_seq got.
+func (d *device) answer(cs im.ClientSeq, a sendAnswer) {
+	d.clientSeq = cs
+	d.dirty = true
+	if len(d.answers) >= 2*im.AnswerWindow {
+		d.answers = append(d.answers[:0], d.answers[im.AnswerWindow:]...)
+	}
+	d.answers = append(d.answers, a)
+}
+
+// kept is the answers that repeats can still get.
+func (d *device) kept() []sendAnswer {
+	return d.answers[max(0, len(d.answers)-im.AnswerWindow):]
+}
+
+// repeat is the answer to a client_seq that was used before.
+func (d *device) repeat(cs im.ClientSeq, hash uint64) (im.Result, error) {
+	kept := d.kept()
+	back := uint64(d.clientSeq - cs)
+	if back >= uint64(len(kept)) {
+		return nil, im.Errorf(im.Stale, "client_seq %d was answered long ago; the last one is %d", cs, d.clientSeq)
+	}
+	a := kept[uint64(len(kept))-1-back]
+	if a.hash != hash {
+		return nil, im.Errorf(im.Conflict, "client_seq %d was used for another message", cs)
+	}
+	if a.kind != 0 {
+		return nil, refusalError(a.kind)
+	}
+	return &im.Sent{Seq: a.seq, ClientSeq: cs, PairID: a.pairID, Time: a.time}, nil
+}
+
+func (u *user) addDevice(d *device) {
+	d.dirty = true
+	u.devices[d.id] = d
+	i, _ := slices.BinarySearchFunc(u.deviceOrder, d.id, func(e *device, id im.DeviceID) int { return int(e.id) - int(id) })
+	u.deviceOrder = slices.Insert(u.deviceOrder, i, d)
+}
+
+func (u *user) authenticate(id im.DeviceID, tokenHash [32]byte) (im.Result, error) {
+	d := u.devices[id]
+	if d == nil || d.revoked || subtle.ConstantTimeCompare(d.tokenHash[:], tokenHash[:]) != 1 {
+		return nil, im.Errorf(im.Unauthenticated, "the token is not valid; log in again")
+	}
+	return &im.Attached{Name: u.name, Head: u.head, Cursor: d.cursor, ClientSeq: d.clientSeq}, nil
+}
+
+func (u *user) handleCreate(tx *Tx, c *im.CreateUser) error {
+	if u.exists {
+		if u.name != c.Name {
+			return im.Errorf(im.AlreadyExists, "user %d exists under another name", u.id)
+		}
+		return nil
+	}
+	u.exists, u.name = true, c.Name
+	u.Snapshot(tx)
+	return nil
+}
+
+func (u *user) handleCreateDevice(tx *Tx, c *im.CreateDevice) (im.Result, error) {
+	if len(c.Name) > im.MaxDeviceName || !utf8.ValidString(c.Name) {
+		return nil, im.Errorf(im.Invalid, "a device name is UTF-8 text of at most %d bytes", im.MaxDeviceName)
+	}
+	live := 0
+	var last im.DeviceID
+	for _, d := range u.deviceOrder {
+		last = d.id
+		if d.revoked {
+			continue
+		}
+		live++
+		if d.tokenHash == c.TokenHash {
+			return &im.DeviceCreated{Device: d.id}, nil
+		}
+	}
+	if live >= im.MaxDevices {
+		return nil, im.Errorf(im.TooLarge, "at most %d devices can be logged in; log one out first", im.MaxDevices)
+	}
+	d := &device{id: last + 1, tokenHash: c.TokenHash, name: c.Name, created: tx.Now}
+	u.addDevice(d)
+	u.Snapshot(tx)
+	return &im.DeviceCreated{Device: d.id}, nil
+}
+
+func (u *user) handleRevokeDevice(tx *Tx, c *im.RevokeDevice) error {
+	d := u.devices[c.Device]
+	if d == nil {
+		return im.Errorf(im.NotFound, "there is no device %d", c.Device)
+	}
+	if !d.revoked {
+		// The record stays, without what nobody needs any more, so that
+		// the number is never given to another device.
+		*d = device{id: d.id, name: d.name, created: d.created, cursor: d.cursor, clientSeq: d.clientSeq, revoked: true, dirty: true}
+		u.Snapshot(tx)
+	}
+	tx.Kicks = append(tx.Kicks, Kick{c.Device, im.CloseRevoked, "the device was logged out"})
+	return nil
+}
+
+func (u *user) listDevices() []im.DeviceInfo {
+	list := make([]im.DeviceInfo, 0, len(u.deviceOrder))
+	for _, d := range u.deviceOrder {
+		if !d.revoked {
+			list = append(list, im.DeviceInfo{Device: d.id, Name: d.name, Created: d.created, Cursor: d.cursor})
+		}
+	}
+	return list
+}
+
+// handleAckDelivered moves a device's cursor. It is made durable with the
+// next snapshot: until then a restart may deliver again what the device has,
+// and the device knows.
+func (u *user) handleAckDelivered(c *im.AckDelivered) error {
+	d := u.devices[c.Device]
+	if d == nil || d.revoked {
+		return im.Errorf(im.Unauthenticated, "the device is not logged in")
+	}
+	if c.Seq > u.head {
+		return im.Errorf(im.Invalid, "entry %d does not exist yet", c.Seq)
+	}
+	if c.Seq <= d.cursor {
+		return nil
+	}
+	d.cursor, d.dirty = c.Seq, true
+	u.dirty = true
+	// Entries after the cursor hold at most one received message each: the
+	// difference is a lower bound, exact once the device has caught up.
+	if behind := uint64(u.head - c.Seq); behind <= u.recvID {
+		u.clientRecvID = max(u.clientRecvID, u.recvID-behind)
+	}
+	return nil
+}
+
+// handleProvision makes the user exist with friends and devices.
+func (u *user) handleProvision(tx *Tx, c *im.Provision) error {
+	if u.name != "" {
+		return im.Errorf(im.AlreadyExists, "user %d has registered", u.id)
+	}
+	if len(c.Friends) > im.MaxContacts || len(c.TokenHashes) > im.MaxDevices {
+		return im.Errorf(im.TooLarge, "at most %d friends and %d devices", im.MaxContacts, im.MaxDevices)
+	}
+	strangers := 0
+	for _, f := range c.Friends {
+		if f == 0 || f == u.id {
+			return im.Errorf(im.Invalid, "user %d cannot have friend %d", u.id, f)
+		}
+		if u.pairs[im.User(f)] == nil {
+			strangers++
+		}
+	}
+	if len(u.order)+strangers > im.MaxContacts {
+		return im.Errorf(im.TooLarge, "a user has dealings with at most %d others", im.MaxContacts)
+	}
+	u.exists = true
+	for _, f := range c.Friends {
+		u.touch(im.User(f)).contact = im.Friends
+	}
+	for i, hash := range c.TokenHashes {
+		id := im.DeviceID(i + 1)
+		if d := u.devices[id]; d != nil {
+			d.tokenHash, d.dirty = hash, true
+			continue
+		}
+		u.addDevice(&device{id: id, tokenHash: hash, created: tx.Now})
+	}
+	u.Snapshot(tx)
+	return nil
+}

@@ -1,0 +1,43 @@
+package entity
+
+import "github.com/skein-im/skein/internal/im"
+
+// Message travels from one entity to another. It may be lost, repeated,
+// delayed and reordered on the way.
+type Message struct {
+	From, To im.Addr
+	// Seq is the message's number on the link From -> To; 0: none, the
+	// message is an ack.
+	Seq im.LinkSeq
+	// Ack, when Seq is 0, says that From has durably taken every message
+	// of the link To -> From up to it.
+	Ack  im.LinkSeq
+	Body Body
+}
+
+// BodyKind says what a link message is about; values equal
+// skein.store.v1.LinkKind.
+type BodyKind uint8
+
+// Kinds of link messages. Values are stored; never reuse one.
+const (
+	BodyMessage        BodyKind = 1
+	BodyRefused        BodyKind = 2
+	BodyContactRequest BodyKind = 3
+	BodyContactAccept  BodyKind = 4
+	BodyContactRefuse  BodyKind = 5
+	BodyContactRemove  BodyKind = 6
+)
+
+// Body is what a link message says.
+type Body struct {
+	Kind BodyKind
+	// Time is when the sender's mailbox accepted it.
+	Time im.Millis
+	// PairID numbers chat messages from one user to another. In answers to
+	// contact requests it is the link number of the request.
+	PairID  uint64
+	Content im.Content
+	// Error says why a message was refused.
+	Error im.ErrorKind
+}

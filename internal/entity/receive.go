@@ -1,0 +1,94 @@
+package entity
+
+import (
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/wire"
+)
+
+// Receive implements Entity.
+func (u *user) Receive(tx *Tx, m *Message) {
+	if m.Seq == 0 {
+		u.receiveAck(tx, m)
+		return
+	}
+	var in im.LinkSeq
+	if p := u.pairs[m.From]; p != nil {
+		in = p.in
+	}
+	if m.Seq != in+1 {
+		// Repeated or ahead of a lost one: say how far it has come.
+		tx.ack(m.From, in)
+		return
+	}
+	if !u.room(m.From) {
+		// No ack: the sender keeps it and tries again, ever more rarely.
+		return
+	}
+	u.take(tx, m)
+}
+
+// receiveAck accounts for what the peer has taken.
+func (u *user) receiveAck(tx *Tx, m *Message) {
+	p := u.pairs[m.From]
+	if p == nil {
+		return
+	}
+	all, chat := p.takeAck(m.Ack, tx.Now)
+	if all == 0 {
+		return
+	}
+	p.dirty = true
+	p.sendAckID += uint64(chat)
+	u.sendAckID += uint64(chat)
+	u.outstanding -= all
+	u.dirty = true
+	u.pump(tx, p)
+	u.drainEarly(tx)
+}
+
+// take takes the next message of a link.
+func (u *user) take(tx *Tx, m *Message) {
+	ev := &event{from: m.From, linkIn: m.Seq}
+	p := u.pairs[m.From]
+	switch m.Body.Kind {
+	case BodyMessage:
+		kind := u.mayReceive(p)
+		if kind != 0 {
+			u.refuse(tx, ev, m, kind)
+			return
+		}
+		ev.entry = wire.Entry{Kind: wire.EntryMessage, Peer: im.UserID(m.From.ID), Time: m.Body.Time,
+			PairID: m.Body.PairID, Content: m.Body.Content}
+	case BodyRefused:
+		ev.entry = wire.Entry{Kind: wire.EntryRefused, Peer: im.UserID(m.From.ID), Time: tx.Now,
+			PairID: m.Body.PairID, Refusal: m.Body.Error}
+	default:
+		if !u.takeContact(tx, ev, p, m) {
+			return
+		}
+	}
+	u.record(tx, ev)
+}
+
+// mayReceive is 0 when the peer may write to this user, else why not. That
+// this user blocked the peer is not told.
+func (u *user) mayReceive(p *pair) im.ErrorKind {
+	switch {
+	case !u.exists:
+		return im.NotFound
+	case p == nil || p.blocked || p.contact != im.Friends:
+		return im.NotContact
+	}
+	return 0
+}
+
+// refuse takes a message off the link, shows nothing, and sends a refusal
+// back. Without room for the refusal the message is not taken yet.
+func (u *user) refuse(tx *Tx, ev *event, m *Message, kind im.ErrorKind) {
+	if p := u.pairs[m.From]; p != nil && p.controlFull() {
+		return
+	}
+	ev.to, ev.linkOut = m.From, nextLink
+	ev.body = Body{Kind: BodyRefused, Time: tx.Now, PairID: m.Body.PairID, Error: kind}
+	u.record(tx, ev)
+}

@@ -1,0 +1,234 @@
+package shard
+
+import (
+	"errors"
+
+	"github.com/skein-im/skein/internal/entity"
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/store"
+)
+
+// batch is what becomes durable at once.
+type batch struct {
+	parts []*part
+	bytes int
+}
+
+// part is what a batch holds of one entity.
+type part struct {
+	cell    *cell
+	fx      entity.Effects
+	replies []reply
+}
+
+// reply is a command's outcome that waits for the commit.
+type reply struct {
+	in      Input
+	res     im.Result
+	err     error
+	session *session
+}
+
+// Batch is a batch on its way to the store.
+type Batch struct {
+	inner *batch
+	// Changes is what to commit; without any, the batch is durable as it
+	// is.
+	Changes store.Batch
+}
+
+// part returns the entity's part of the batch being filled.
+func (c *Core) part(cl *cell) *part {
+	if cl.fill == nil {
+		cl.fill = &part{cell: cl}
+		c.fill.parts = append(c.fill.parts, cl.fill)
+	}
+	return cl.fill
+}
+
+// maxParts is how many entities one batch may change.
+const maxParts = 4096
+
+// Full reports whether the batch being filled should take no more.
+func (c *Core) Full() bool {
+	return len(c.fill.parts) >= maxParts || c.fill.bytes >= c.cfg.MaxBatchBytes
+}
+
+// Cut takes the batch being filled, if there is one and none is in the store.
+func (c *Core) Cut() *Batch {
+	if c.flight != nil || len(c.fill.parts) == 0 {
+		return nil
+	}
+	b := &Batch{inner: c.fill}
+	b.Changes.Changes = make([]store.Change, 0, len(c.fill.parts))
+	for _, p := range c.fill.parts {
+		p.cell.fill, p.cell.flight = nil, p
+		if p.fx.Changes() {
+			b.Changes.Changes = append(b.Changes.Changes, c.change(p))
+		}
+	}
+	c.flight, c.fill = c.fill, &batch{}
+	return b
+}
+
+func (c *Core) change(p *part) store.Change {
+	ch := store.Change{
+		Addr: p.cell.addr, Epoch: c.epochs[p.cell.addr.Slot()],
+		First: p.fx.First, Put: p.fx.Put, Delete: p.fx.Delete, Pending: store.Mark(p.fx.Mark),
+	}
+	if n := len(p.fx.Append); n > 0 {
+		ch.Append = make([][]byte, n)
+		for i := range p.fx.Append {
+			ch.Append[i] = p.fx.Append[i].Value
+		}
+	}
+	c.Stats.Entries += uint64(len(ch.Append))
+	c.Stats.Records += uint64(len(ch.Put) + len(ch.Delete))
+	return ch
+}
+
+// Done tells what became of a batch, and releases what is durable.
+func (c *Core) Done(now im.Millis, b *Batch, err error) (lost []im.Slot) {
+	c.now = now
+	c.flight = nil
+	c.Stats.Commits++
+	var fenced *store.SlotError
+	if err != nil && !errors.As(err, &fenced) {
+		return c.failAll(b, err)
+	}
+	for _, p := range b.inner.parts {
+		if p.cell.gone {
+			continue
+		}
+		p.cell.flight = nil
+		if fenced != nil && p.fx.Changes() && fenced.Fenced(p.cell.addr.Slot()) {
+			p.fail(errNotOwner())
+			continue
+		}
+		if n := len(p.fx.Append); n > 0 {
+			p.cell.durable = p.fx.First + im.Seq(n) - 1
+		}
+		for range p.fx.Snapshots {
+			p.cell.ent.SnapshotDurable()
+		}
+		c.release(p.cell, p, nil)
+	}
+	if fenced != nil {
+		c.Stats.Fenced++
+		c.Drop(fenced.Slots, errNotOwner())
+		return fenced.Slots
+	}
+	return nil
+}
+
+// failAll gives everything up: of a batch whose fate is unknown, nothing in
+// memory can be trusted.
+func (c *Core) failAll(b *Batch, err error) []im.Slot {
+	c.Stats.CommitErrors++
+	cause := &im.Error{Kind: im.Unavailable, RetryAfterMS: 1000, Detail: "the store does not take writes", Err: err}
+	for _, p := range b.inner.parts {
+		p.fail(cause)
+	}
+	return c.DropAll(cause)
+}
+
+// DropAll is Drop for every slot served, which it returns.
+func (c *Core) DropAll(err error) []im.Slot {
+	var slots []im.Slot
+	for s, e := range c.epochs {
+		if e != 0 {
+			slots = append(slots, im.Slot(s))
+		}
+	}
+	c.Drop(slots, err)
+	return slots
+}
+
+func (p *part) fail(err error) {
+	for i := range p.replies {
+		p.replies[i].in.fail(err)
+	}
+	p.replies = nil
+}
+
+// Drop stops serving slots and forgets their entities; the callers of what
+// was not durable are told err.
+func (c *Core) Drop(slots []im.Slot, err error) {
+	var drop [im.Slots]bool
+	for _, s := range slots {
+		drop[s] = true
+		c.epochs[s] = 0
+	}
+	for _, cl := range c.lru.all() {
+		if drop[cl.addr.Slot()] {
+			c.forget(cl, err)
+		}
+	}
+	kept := c.fill.parts[:0]
+	for _, p := range c.fill.parts {
+		if !p.cell.gone {
+			kept = append(kept, p)
+		}
+	}
+	c.fill.parts = kept
+}
+
+// forget takes an entity out of memory, whatever state it is in.
+func (c *Core) forget(cl *cell, err error) {
+	cl.gone = true
+	delete(c.cells, cl.addr)
+	c.lru.remove(cl)
+	c.timers.set(cl, 0)
+	for _, p := range []*part{cl.flight, cl.fill} {
+		if p != nil {
+			p.fail(err)
+		}
+	}
+	for i := range cl.parked {
+		cl.parked[i].fail(err)
+	}
+	cl.parked = nil
+	for _, s := range cl.sessions {
+		c.Stats.Sessions--
+		s.sink.Kick(im.CloseGoingAway, "the mailbox is moving")
+	}
+	cl.sessions = nil
+}
+
+// release lets out what has become durable, in the order it happened: replies
+// and deliveries interleave by sequence, so that a device that sent a message
+// sees everything before it first.
+func (c *Core) release(cl *cell, p *part, r *reply) {
+	for i := range p.replies {
+		c.releaseReply(cl, p, &p.replies[i])
+	}
+	if r != nil {
+		c.releaseReply(cl, p, r)
+	}
+	if n := len(p.fx.Append); n > 0 {
+		for _, s := range cl.sessions {
+			c.deliver(cl, s, p, p.fx.First+im.Seq(n)-1)
+		}
+	}
+	for _, m := range p.fx.Messages {
+		c.host.Forward(m)
+	}
+	for _, k := range p.fx.Kicks {
+		c.kick(cl, k)
+	}
+}
+
+func (c *Core) releaseReply(cl *cell, p *part, r *reply) {
+	if sent, ok := r.res.(*im.Sent); ok && r.err == nil && sent.Seq != 0 {
+		c.showSent(cl, p, r, sent)
+	}
+	if infos, ok := r.res.([]im.DeviceInfo); ok {
+		cl.markOnline(infos)
+	}
+	if r.in.Done != nil {
+		r.in.Done.Complete(r.in.Cmd, r.res, r.err)
+	}
+	if r.session != nil {
+		c.begun(cl, r.session)
+	}
+}

@@ -1,0 +1,372 @@
+package shard
+
+import (
+	"errors"
+	"log/slog"
+
+	"github.com/skein-im/skein/internal/entity"
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/store"
+)
+
+// Config bounds what a Core does.
+type Config struct {
+	// MaxBatchBytes closes the batch being filled; what comes after waits
+	// in the queue.
+	MaxBatchBytes int
+	// MaxHot is how many entities may be in memory before idle ones are
+	// put out.
+	MaxHot int
+	// FlushAfter is how long acks and cursors may stay out of the store.
+	FlushAfter im.Millis
+	// SnapshotEvery is how many log entries may pass without a snapshot.
+	SnapshotEvery int
+	// WindowEntries and WindowBytes bound what a session has been
+	// delivered and not acknowledged.
+	WindowEntries int
+	WindowBytes   int
+	// ReadBytes bounds one read of a timeline for a session.
+	ReadBytes int
+	// Jitter returns a number in [0, n).
+	Jitter func(n int64) int64
+	Logger *slog.Logger
+}
+
+// DefaultConfig is right for a node of a few cores.
+func DefaultConfig() Config {
+	return Config{
+		MaxBatchBytes: 4 << 20,
+		MaxHot:        200_000,
+		FlushAfter:    1000,
+		SnapshotEvery: 512,
+		WindowEntries: 1024,
+		WindowBytes:   2 << 20,
+		ReadBytes:     256 << 10,
+		Logger:        slog.Default(),
+	}
+}
+
+// Host is what a Core asks of its surroundings. Calls return at once and do
+// not call back into the Core.
+type Host interface {
+	// Forward carries a link message towards its entity, or loses it.
+	Forward(m *entity.Message)
+	// Load reads an entity from the store; the answer is Core.Loaded with
+	// the same ticket.
+	Load(a im.Addr, ticket uint64)
+	// ReadTimeline reads log entries for a session; the answer is
+	// Core.TimelineRead.
+	ReadTimeline(a im.Addr, s im.SessionID, from im.Seq, limit, maxBytes int)
+	// ReadEntries reads single log entries to send to a peer again; the
+	// answer is Core.EntriesRead.
+	ReadEntries(a im.Addr, peer im.Addr, seqs []im.Seq)
+}
+
+// Input is one thing for an entity to do: a command or a link message.
+type Input struct {
+	To  im.Addr
+	Cmd im.Command
+	// Done hears of the command's outcome; it may be nil.
+	Done im.Completion
+	Msg  *entity.Message
+}
+
+// fail completes an input that cannot be applied. A link message needs no
+// word: its sender retransmits.
+func (in *Input) fail(err error) {
+	if in.Done != nil {
+		in.Done.Complete(in.Cmd, nil, err)
+	}
+}
+
+// Core owns entities. Calls must not overlap.
+type Core struct {
+	cfg   Config
+	host  Host
+	cells map[im.Addr]*cell
+	// epochs of the slots owned; 0: not owned.
+	epochs [im.Slots]im.Epoch
+	now    im.Millis
+	tx     entity.Tx
+	// logged is how many entries the Tx had when the call began.
+	logged int
+
+	fill, flight *batch
+	timers       timerHeap
+	flush        cellQueue
+	lru          lru
+	// Stats counts what the Core has done.
+	Stats Stats
+}
+
+// Stats are a Core's counters, and gauges of the moment.
+type Stats struct {
+	Commands, Messages, Acks uint64
+	Commits, CommitErrors, Fenced        uint64
+	Entries, Records                     uint64
+	Delivered, Retransmitted             uint64
+	Loads, LoadErrors, Evictions         uint64
+	Hot, Sessions                        int
+}
+
+// cell is an entity's place in memory.
+type cell struct {
+	addr  im.Addr
+	ent   entity.Entity
+	ready bool
+	// ticket names the load that counts: an answer to an earlier one could
+	// be from before another node owned the slot.
+	ticket uint64
+	// parked waits for the entity to be loaded.
+	parked []Input
+	// durable is the last log sequence surely in the store.
+	durable  im.Seq
+	fill     *part
+	flight   *part
+	sessions []*session
+
+	timerAt  im.Millis
+	timerPos int
+	flushAt  im.Millis
+	gone     bool
+	lru      lruLinks
+}
+
+// NewCore makes a Core that owns no slot.
+func NewCore(cfg Config, host Host) *Core {
+	c := &Core{cfg: cfg, host: host, cells: map[im.Addr]*cell{}, fill: &batch{}}
+	c.tx.Jitter = cfg.Jitter
+	return c
+}
+
+// Own makes the Core serve a slot under an epoch.
+func (c *Core) Own(slot im.Slot, epoch im.Epoch) { c.epochs[slot] = epoch }
+
+// Owns reports whether the Core serves a slot.
+func (c *Core) Owns(slot im.Slot) bool { return c.epochs[slot] != 0 }
+
+// errNotOwner sends the caller back to ask who owns the slot now.
+func errNotOwner() error {
+	return &im.Error{Kind: im.Unavailable, RetryAfterMS: 100, Detail: "the mailbox is moving to another node"}
+}
+
+// Handle applies one input, or parks it until its entity is loaded.
+func (c *Core) Handle(now im.Millis, in Input) {
+	c.now = now
+	if !c.Owns(in.To.Slot()) {
+		in.fail(errNotOwner())
+		return
+	}
+	cl := c.cell(in.To)
+	if cl == nil {
+		in.fail(im.Errorf(im.Invalid, "there are no entities of %s", in.To.Kind))
+		return
+	}
+	if !cl.ready {
+		cl.parked = append(cl.parked, in)
+		return
+	}
+	c.apply(cl, in)
+}
+
+// Wake loads an entity that has messages to send.
+func (c *Core) Wake(now im.Millis, a im.Addr) {
+	c.now = now
+	if c.Owns(a.Slot()) {
+		c.cell(a)
+	}
+}
+
+// cell returns an entity's place, starting to load it if it is new.
+func (c *Core) cell(a im.Addr) *cell {
+	cl := c.cells[a]
+	if cl != nil {
+		c.lru.touch(cl)
+		return cl
+	}
+	if !entity.Exists(a.Kind) {
+		return nil
+	}
+	c.Stats.Loads++
+	cl = &cell{addr: a, timerPos: -1, ticket: c.Stats.Loads}
+	c.cells[a] = cl
+	c.lru.add(cl)
+	c.host.Load(a, cl.ticket)
+	return cl
+}
+
+// Loaded brings what the store has of an entity, as Host.Load asked for:
+// the restored entity, its head replayed.
+func (c *Core) Loaded(now im.Millis, a im.Addr, ticket uint64, ent entity.Entity, err error) {
+	c.now = now
+	cl := c.cells[a]
+	if cl == nil || cl.ready || cl.ticket != ticket {
+		return
+	}
+	if err != nil {
+		c.Stats.LoadErrors++
+		c.forget(cl, &im.Error{Kind: im.Unavailable, RetryAfterMS: 1000, Detail: "the mailbox cannot be read", Err: err})
+		return
+	}
+	cl.ent = ent
+	cl.ready = true
+	cl.durable = ent.Status().Head
+	c.do(cl, func(tx *entity.Tx) { ent.Start(tx) })
+	parked := cl.parked
+	cl.parked = nil
+	for _, in := range parked {
+		if cl.gone {
+			in.fail(errNotOwner())
+			continue
+		}
+		c.apply(cl, in)
+	}
+}
+
+// LoadEntity reads and replays an entity; it is the body of Host.Load, apart
+// from where it runs.
+func LoadEntity(load func(tail func([]im.Record) im.Seq) (store.Entity, error), a im.Addr) (entity.Entity, error) {
+	ent, err := entity.New(a)
+	if err != nil {
+		return nil, err
+	}
+	var damaged error
+	e, err := load(func(recs []im.Record) im.Seq {
+		seq, err := ent.Restore(recs)
+		damaged = err
+		return seq
+	})
+	if err = errors.Join(err, damaged); err != nil {
+		return nil, err
+	}
+	for _, le := range e.Tail {
+		if err := ent.Replay(le); err != nil {
+			return nil, err
+		}
+	}
+	return ent, nil
+}
+
+// apply runs one input on a loaded entity.
+func (c *Core) apply(cl *cell, in Input) {
+	if in.Msg != nil {
+		if in.Msg.Seq == 0 {
+			c.Stats.Acks++
+		} else {
+			c.Stats.Messages++
+		}
+		c.do(cl, func(tx *entity.Tx) { cl.ent.Receive(tx, in.Msg) })
+		return
+	}
+	c.Stats.Commands++
+	switch cmd := in.Cmd.(type) {
+	case *im.Detach:
+		c.detach(cl, cmd.Session)
+		in.fail(nil)
+		return
+	case *im.Redeliver:
+		in.fail(c.redeliver(cl, cmd))
+		return
+	case *im.AckDelivered:
+		c.ackSession(cl, cmd)
+	}
+	tx := c.begin(cl)
+	res, err := cl.ent.Handle(tx, in.Cmd)
+	c.end(cl, tx, &reply{in: in, res: res, err: err})
+}
+
+// do runs a call on an entity that nobody waits for.
+func (c *Core) do(cl *cell, call func(tx *entity.Tx)) {
+	tx := c.begin(cl)
+	call(tx)
+	c.end(cl, tx, nil)
+}
+
+func (c *Core) begin(cl *cell) *entity.Tx {
+	tx := &c.tx
+	tx.Now, tx.Durable, tx.Self = c.now, cl.durable, cl.addr
+	tx.Effects = entity.Effects{}
+	if cl.fill != nil {
+		tx.Effects = cl.fill.fx
+	}
+	c.logged = len(tx.Append)
+	return tx
+}
+
+// end keeps what a call on an entity brought until it is durable; at once, if
+// it rests on nothing that is not.
+func (c *Core) end(cl *cell, tx *entity.Tx, r *reply) {
+	st := cl.ent.Status()
+	if st.Unsnapshotted >= c.cfg.SnapshotEvery {
+		cl.ent.Snapshot(tx)
+		st = cl.ent.Status()
+	}
+	reads := tx.Reads
+	tx.Reads = nil
+	if r != nil && r.err == nil {
+		c.attachSession(cl, r)
+	}
+	for _, e := range tx.Append[c.logged:] {
+		c.fill.bytes += len(e.Value)
+	}
+	switch {
+	case r == nil && tx.Empty():
+	case cl.fill != nil || cl.flight != nil || tx.Changes():
+		p := c.part(cl)
+		p.fx = tx.Effects
+		if r != nil {
+			p.replies = append(p.replies, *r)
+		}
+	default:
+		c.release(cl, &part{fx: tx.Effects}, r)
+	}
+	tx.Effects = entity.Effects{}
+	for _, rd := range reads {
+		c.Stats.Retransmitted += uint64(len(rd.Seqs))
+		c.host.ReadEntries(cl.addr, rd.Peer, rd.Seqs)
+	}
+	c.schedule(cl, st)
+}
+
+// EntriesRead brings the log entries that Host.ReadEntries asked for; none if
+// they could not be read.
+func (c *Core) EntriesRead(now im.Millis, a, peer im.Addr, entries []im.LogEntry) {
+	c.now = now
+	if cl := c.cells[a]; cl != nil && cl.ready {
+		c.do(cl, func(tx *entity.Tx) { cl.ent.Resend(tx, peer, entries) })
+	}
+}
+
+// Tick runs what has come due: retransmissions and snapshots.
+func (c *Core) Tick(now im.Millis) {
+	c.now = now
+	for cl := c.timers.due(now); cl != nil; cl = c.timers.due(now) {
+		c.do(cl, func(tx *entity.Tx) { cl.ent.Timer(tx) })
+	}
+	for cl := c.flush.due(now); cl != nil; cl = c.flush.due(now) {
+		cl.flushAt = 0
+		if !cl.gone && cl.ent.Status().Dirty {
+			c.do(cl, func(tx *entity.Tx) { cl.ent.Snapshot(tx) })
+		}
+	}
+	c.Stats.Hot = len(c.cells)
+}
+
+// NextTick is when Tick has something to do; 0: nothing is due.
+func (c *Core) NextTick() im.Millis {
+	next := c.timers.next()
+	if f := c.flush.next(); f != 0 && (next == 0 || f < next) {
+		next = f
+	}
+	return next
+}
+
+func (c *Core) schedule(cl *cell, st entity.Status) {
+	if st.Due != cl.timerAt {
+		c.timers.set(cl, st.Due)
+	}
+	if st.Dirty && cl.flushAt == 0 {
+		cl.flushAt = c.now + c.cfg.FlushAfter
+		c.flush.push(cl)
+	}
+}

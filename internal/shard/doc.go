@@ -1,0 +1,35 @@
+// Package shard runs entities. A Core owns many of them: it takes commands and
+// link messages, applies them, cuts what has changed into one batch for the
+// store, and releases replies, deliveries and link messages only when that
+// batch is durable. A Shard is a goroutine around a Core, with a bounded queue
+// before it, a committer beside it and timers.
+//
+// The Core knows no goroutine, clock or store, so the simulator runs it as it
+// is, on virtual time.
+//
+// # What it owns
+//
+// The entities of its slots that are in memory (all others are in the store
+// only), the sessions of their devices, retransmission timers, and the parts
+// of the pipeline: at most one batch in the store at a time, and one being
+// filled.
+//
+// # Invariants
+//
+// Nothing leaves an entity before what it rests on is durable. Effects of one
+// entity are released in the order they happened. A session gets a timeline's
+// entries densely, each once. If part of a batch is refused, the entities
+// concerned are forgotten, with whatever was built on the refused part, and
+// their callers are told to retry.
+//
+// # Queues
+//
+// The queue is bounded. Commands are refused with Busy when it is half full;
+// link messages are dropped, and counted, when it is full: their senders
+// retransmit.
+//
+// # When it dies
+//
+// The next owner loads entities from the store as they are asked for, and
+// those with unacknowledged messages at once.
+package shard

@@ -1,0 +1,245 @@
+package shard
+
+import (
+	"slices"
+
+	"github.com/skein-im/skein/internal/entity"
+	"github.com/skein-im/skein/internal/im"
+)
+
+// session is one connection of a device, fed from the user's timeline.
+type session struct {
+	id     im.SessionID
+	device im.DeviceID
+	sink   im.Sink
+	poll   bool
+	// live: the Attach has been answered.
+	live bool
+	// next is the next entry to deliver; acked the last the device has.
+	next, acked im.Seq
+	reading     bool
+	// unacked lists deliveries the device has not acknowledged.
+	unacked []delivery
+	bytes   int
+}
+
+type delivery struct {
+	last  im.Seq
+	bytes int
+}
+
+// attachSession makes the session of an Attach that was granted. It replaces
+// the link that the device had. Deliveries start when the reply is released.
+func (c *Core) attachSession(cl *cell, r *reply) {
+	cmd, ok := r.in.Cmd.(*im.Attach)
+	if !ok {
+		return
+	}
+	at := r.res.(*im.Attached)
+	if cmd.Cursor != nil {
+		at.Cursor = *cmd.Cursor
+	}
+	if at.Cursor > at.Head {
+		r.res, r.err = nil, im.Errorf(im.Invalid, "cursor %d is beyond the timeline's end %d", at.Cursor, at.Head)
+		return
+	}
+	if !cmd.Poll {
+		for _, s := range slices.Clone(cl.sessions) {
+			if s.device == cmd.Device && !s.poll {
+				c.detach(cl, s.id)
+				s.sink.Kick(im.CloseReplaced, "the device connected again")
+			}
+		}
+	}
+	s := &session{id: cmd.Session, device: cmd.Device, sink: cmd.Sink, poll: cmd.Poll, next: at.Cursor + 1, acked: at.Cursor}
+	cl.sessions = append(cl.sessions, s)
+	c.Stats.Sessions++
+	r.session = s
+}
+
+// begun starts deliveries to a session whose Attach has been answered.
+func (c *Core) begun(cl *cell, s *session) {
+	if cl.session(s.id) == s {
+		s.live = true
+		c.pump(cl, s)
+	}
+}
+
+func (cl *cell) session(id im.SessionID) *session {
+	for _, s := range cl.sessions {
+		if s.id == id {
+			return s
+		}
+	}
+	return nil
+}
+
+func (c *Core) detach(cl *cell, id im.SessionID) {
+	for i, s := range cl.sessions {
+		if s.id == id {
+			cl.sessions = slices.Delete(cl.sessions, i, i+1)
+			c.Stats.Sessions--
+			return
+		}
+	}
+}
+
+func (c *Core) kick(cl *cell, k entity.Kick) {
+	for _, s := range slices.Clone(cl.sessions) {
+		if s.device == k.Device {
+			c.detach(cl, s.id)
+			s.sink.Kick(k.Code, k.Reason)
+		}
+	}
+}
+
+// room reports whether a session's window has room.
+func (c *Core) room(s *session) bool {
+	return int(s.next-s.acked-1) < c.cfg.WindowEntries && s.bytes < c.cfg.WindowBytes
+}
+
+// deliver gives a session the entries of a part up to last, if it has seen
+// all before them; otherwise it catches up from the store.
+func (c *Core) deliver(cl *cell, s *session, p *part, last im.Seq) {
+	if !s.live || s.reading || s.next > last {
+		return
+	}
+	if s.next < p.fx.First || !c.room(s) {
+		c.pump(cl, s)
+		return
+	}
+	from, to := int(s.next-p.fx.First), int(last-p.fx.First)+1
+	entries := make([][]byte, 0, to-from)
+	for i := range p.fx.Append[from:to] {
+		entries = append(entries, p.fx.Append[from+i].Visible)
+	}
+	c.push(s, entries)
+}
+
+// push hands entries from next on to a session.
+func (c *Core) push(s *session, entries [][]byte) {
+	n := 0
+	for _, e := range entries {
+		n += len(e)
+	}
+	first, last := s.next, s.next+im.Seq(len(entries))-1
+	s.next = last + 1
+	s.bytes += n
+	s.unacked = append(s.unacked, delivery{last, n})
+	c.Stats.Delivered += uint64(len(entries))
+	s.sink.Deliver(first, last, entries)
+}
+
+// showSent accounts for a sender's session seeing its own message in the
+// answer: everything before it is delivered first.
+func (c *Core) showSent(cl *cell, p *part, r *reply, sent *im.Sent) {
+	send, ok := r.in.Cmd.(*im.Send)
+	if !ok || send.Session == 0 || sent.Seq < p.fx.First {
+		return
+	}
+	s := cl.session(send.Session)
+	if s == nil || !s.live || s.reading {
+		return
+	}
+	if s.next < sent.Seq {
+		c.deliver(cl, s, p, sent.Seq-1)
+	}
+	if s.next == sent.Seq && !s.reading {
+		s.next++
+		sent.InTimeline = true
+	}
+}
+
+// pump reads on for a session that lags behind the timeline.
+func (c *Core) pump(cl *cell, s *session) {
+	if !s.live || s.reading || s.next > cl.durable || !c.room(s) {
+		return
+	}
+	s.reading = true
+	limit := min(int(cl.durable-s.next)+1, c.cfg.WindowEntries-int(s.next-s.acked-1))
+	c.host.ReadTimeline(cl.addr, s.id, s.next, limit, c.cfg.ReadBytes)
+}
+
+// TimelineRead brings what Host.ReadTimeline asked for.
+func (c *Core) TimelineRead(now im.Millis, a im.Addr, id im.SessionID, entries []im.LogEntry, err error) {
+	c.now = now
+	cl := c.cells[a]
+	if cl == nil {
+		return
+	}
+	s := cl.session(id)
+	if s == nil || !s.reading {
+		return
+	}
+	s.reading = false
+	if len(entries) > 0 && entries[0].Seq != s.next {
+		// The session asked to start elsewhere meanwhile.
+		c.pump(cl, s)
+		return
+	}
+	visible, ok := visibleFrom(s.next, entries)
+	if err != nil || !ok || len(visible) == 0 {
+		c.cfg.Logger.Error("a timeline cannot be read", "entity", a.String(), "from", s.next, "err", err)
+		c.detach(cl, id)
+		s.sink.Kick(im.CloseUnavailable, "the timeline cannot be read")
+		return
+	}
+	c.push(s, visible)
+	c.pump(cl, s)
+}
+
+// visibleFrom is what devices see of entries, which must be dense from next.
+func visibleFrom(next im.Seq, entries []im.LogEntry) ([][]byte, bool) {
+	visible := make([][]byte, 0, len(entries))
+	for i, e := range entries {
+		if e.Seq != next+im.Seq(i) {
+			return nil, false
+		}
+		v, err := entity.Visible(e)
+		if err != nil {
+			return nil, false
+		}
+		visible = append(visible, v)
+	}
+	return visible, true
+}
+
+// ackSession moves a session's window.
+func (c *Core) ackSession(cl *cell, cmd *im.AckDelivered) {
+	s := cl.session(cmd.Session)
+	if s == nil || cmd.Seq <= s.acked || cmd.Seq >= s.next {
+		return
+	}
+	s.acked = cmd.Seq
+	n := 0
+	for n < len(s.unacked) && s.unacked[n].last <= cmd.Seq {
+		s.bytes -= s.unacked[n].bytes
+		n++
+	}
+	s.unacked = append(s.unacked[:0], s.unacked[n:]...)
+	c.pump(cl, s)
+}
+
+// redeliver starts a session's deliveries again after an entry.
+func (c *Core) redeliver(cl *cell, cmd *im.Redeliver) error {
+	s := cl.session(cmd.Session)
+	if s == nil {
+		return nil
+	}
+	if cmd.Seq >= s.next {
+		return im.Errorf(im.Invalid, "entry %d was not delivered yet", cmd.Seq+1)
+	}
+	s.next, s.acked, s.unacked, s.bytes = cmd.Seq+1, cmd.Seq, nil, 0
+	c.pump(cl, s)
+	return nil
+}
+
+func (cl *cell) markOnline(infos []im.DeviceInfo) {
+	for i := range infos {
+		for _, s := range cl.sessions {
+			if s.device == infos[i].Device && !s.poll {
+				infos[i].Online = true
+			}
+		}
+	}
+}

@@ -1,0 +1,338 @@
+package shard
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/skein-im/skein/internal/entity"
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/store"
+)
+
+// Options are what a Shard needs besides its Core's Config.
+type Options struct {
+	Config
+	Store store.Store
+	// Forward carries a link message towards its entity, or loses it.
+	Forward func(m *entity.Message)
+	// Lost is told, from the shard's goroutine, which slots the shard no
+	// longer serves and why. It must not block.
+	Lost func(slots []im.Slot, err error)
+	// QueueSize bounds the queue.
+	QueueSize int
+	// Readers bounds how many reads of the store run at once.
+	Readers int
+	Now     func() im.Millis
+}
+
+// Shard is a goroutine that runs a Core.
+type Shard struct {
+	opts Options
+	core *Core
+
+	mu     sync.Mutex
+	queue  []Input
+	posts  []func(now im.Millis)
+	closed bool
+	wake   chan struct{}
+
+	commits  chan *Batch
+	finished chan commitResult
+	readers  chan struct{}
+	reads    sync.WaitGroup
+	stop     chan struct{}
+	done     chan struct{}
+	stats    atomic.Pointer[Stats]
+
+	// Busy and Dropped count refused commands and dropped link messages.
+	Busy, Dropped atomic.Uint64
+}
+
+type commitResult struct {
+	batch *Batch
+	err   error
+}
+
+// New makes a Shard; Start starts it.
+func New(opts Options) *Shard {
+	s := &Shard{
+		opts:     opts,
+		wake:     make(chan struct{}, 1),
+		commits:  make(chan *Batch, 1),
+		finished: make(chan commitResult, 1),
+		readers:  make(chan struct{}, opts.Readers),
+		stop:     make(chan struct{}),
+		done:     make(chan struct{}),
+	}
+	s.core = NewCore(opts.Config, s)
+	s.stats.Store(&Stats{})
+	return s
+}
+
+// Start runs the shard until Stop.
+func (s *Shard) Start() {
+	go s.commitLoop()
+	go s.run()
+}
+
+// Stop refuses new inputs, finishes those it has, writes snapshots and waits
+// for all of it.
+func (s *Shard) Stop() {
+	s.mu.Lock()
+	already := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if !already {
+		close(s.stop)
+	}
+	<-s.done
+	s.reads.Wait()
+}
+
+var errStopping = &im.Error{Kind: im.Unavailable, RetryAfterMS: 500, Detail: "the mailbox is stopping"}
+
+// Submit queues an input. A command is refused when the queue is half full, a
+// link message is dropped when it is full.
+func (s *Shard) Submit(in Input) {
+	limit := s.opts.QueueSize / 2
+	if in.Msg != nil {
+		limit = s.opts.QueueSize
+	}
+	s.mu.Lock()
+	if s.closed || len(s.queue) >= limit {
+		closed := s.closed
+		s.mu.Unlock()
+		s.refuse(in, closed)
+		return
+	}
+	s.queue = append(s.queue, in)
+	first := len(s.queue) == 1
+	s.mu.Unlock()
+	if first {
+		s.nudge()
+	}
+}
+
+func (s *Shard) refuse(in Input, closed bool) {
+	switch {
+	case in.Msg != nil:
+		s.Dropped.Add(1)
+	case closed:
+		in.fail(errStopping)
+	default:
+		s.Busy.Add(1)
+		in.fail(&im.Error{Kind: im.Busy, RetryAfterMS: 200, Detail: "the mailbox has too much to do"})
+	}
+}
+
+// Own makes the shard serve slots, and wakes the entities of them that have
+// undelivered messages.
+func (s *Shard) Own(slots []im.Slot, epochs []im.Epoch, pending []im.Addr) {
+	s.post(func(now im.Millis) {
+		for i, slot := range slots {
+			s.core.Own(slot, epochs[i])
+		}
+		for _, a := range pending {
+			s.core.Wake(now, a)
+		}
+	})
+}
+
+// Stats are the core's counters as of its last turn.
+func (s *Shard) Stats() Stats { return *s.stats.Load() }
+
+// QueueLen is how many inputs wait.
+func (s *Shard) QueueLen() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.queue)
+}
+
+// post runs a function on the shard's goroutine. Posts are answers to what
+// the core asked for, so their number is bounded by it.
+func (s *Shard) post(f func(now im.Millis)) {
+	s.mu.Lock()
+	s.posts = append(s.posts, f)
+	s.mu.Unlock()
+	s.nudge()
+}
+
+func (s *Shard) nudge() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take empties the queue into spare slices.
+func (s *Shard) take(queue []Input, posts []func(im.Millis)) ([]Input, []func(im.Millis)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q, p := s.queue, s.posts
+	s.queue, s.posts = queue[:0], posts[:0]
+	return q, p
+}
+
+// run is the shard's goroutine.
+func (s *Shard) run() {
+	defer close(s.done)
+	defer close(s.commits)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	t := turn{shard: s}
+	stop := s.stop
+	for {
+		select {
+		case <-s.wake:
+		case r := <-s.finished:
+			t.finish(r)
+		case <-timer.C:
+		case <-stop:
+			stop = nil
+			t.stopping = true
+		}
+		if t.turn() {
+			s.core.DropAll(errStopping)
+			return
+		}
+		if next := s.core.NextTick(); next != 0 {
+			timer.Reset(time.Duration(max(1, next-s.opts.Now())) * time.Millisecond)
+		}
+	}
+}
+
+// turn is the state of the shard's goroutine between its turns.
+type turn struct {
+	shard             *Shard
+	inputs            []Input
+	at                int
+	posts             []func(im.Millis)
+	busy              bool
+	stopping, flushed bool
+	lastStats         im.Millis
+}
+
+// turn applies what has arrived, up to a full batch, and sends the batch off.
+// It returns true when the shard has stopped.
+func (t *turn) turn() bool {
+	s, now := t.shard, t.shard.opts.Now()
+	if t.at == len(t.inputs) {
+		clear(t.inputs)
+		clear(t.posts)
+		t.inputs, t.posts = s.take(t.inputs, t.posts)
+		t.at = 0
+		for _, f := range t.posts {
+			f(now)
+		}
+	}
+	for t.at < len(t.inputs) && !s.core.Full() {
+		s.core.Handle(now, t.inputs[t.at])
+		t.at++
+	}
+	if next := s.core.NextTick(); next != 0 && next <= now {
+		s.core.Tick(now)
+	}
+	if t.stopping && t.idle() && !t.flushed {
+		t.flushed = true
+		s.core.Flush(now)
+	}
+	s.core.Evict(now)
+	t.cut(now)
+	if now-t.lastStats >= 100 {
+		t.lastStats = now
+		st := s.core.Stats
+		s.stats.Store(&st)
+	}
+	return t.stopping && t.flushed && t.idle() && !t.busy
+}
+
+// idle: everything that was queued has been applied.
+func (t *turn) idle() bool { return t.at == len(t.inputs) && t.shard.QueueLen() == 0 }
+
+func (t *turn) cut(now im.Millis) {
+	s := t.shard
+	for !t.busy {
+		b := s.core.Cut()
+		if b == nil {
+			return
+		}
+		if len(b.Changes.Changes) > 0 {
+			t.busy = true
+			s.commits <- b
+			return
+		}
+		s.core.Done(now, b, nil)
+	}
+}
+
+func (t *turn) finish(r commitResult) {
+	t.busy = false
+	s := t.shard
+	if lost := s.core.Done(s.opts.Now(), r.batch, r.err); len(lost) > 0 {
+		s.opts.Lost(lost, r.err)
+	}
+	// Inputs may wait for room in the batch.
+	s.nudge()
+}
+
+func (s *Shard) commitLoop() {
+	for b := range s.commits {
+		// A commit is never abandoned half way: its fate must be known.
+		err := s.opts.Store.Commit(context.Background(), &b.Changes)
+		s.finished <- commitResult{b, err}
+	}
+}
+
+// Forward implements Host.
+func (s *Shard) Forward(m *entity.Message) { s.opts.Forward(m) }
+
+// Load implements Host.
+func (s *Shard) Load(a im.Addr, ticket uint64) {
+	s.read(func() func(im.Millis) {
+		ent, err := LoadEntity(func(tail func([]im.Record) im.Seq) (store.Entity, error) {
+			return s.opts.Store.Load(context.Background(), a, tail)
+		}, a)
+		if err != nil {
+			s.opts.Logger.Error("an entity cannot be loaded", "entity", a.String(), "err", err)
+		}
+		return func(now im.Millis) { s.core.Loaded(now, a, ticket, ent, err) }
+	})
+}
+
+// ReadTimeline implements Host.
+func (s *Shard) ReadTimeline(a im.Addr, id im.SessionID, from im.Seq, limit, maxBytes int) {
+	s.read(func() func(im.Millis) {
+		entries, err := s.opts.Store.ReadLog(context.Background(), a, from, limit, maxBytes)
+		return func(now im.Millis) { s.core.TimelineRead(now, a, id, entries, err) }
+	})
+}
+
+// ReadEntries implements Host.
+func (s *Shard) ReadEntries(a, peer im.Addr, seqs []im.Seq) {
+	s.read(func() func(im.Millis) {
+		entries := make([]im.LogEntry, 0, len(seqs))
+		for _, seq := range seqs {
+			e, err := s.opts.Store.ReadLog(context.Background(), a, seq, 1, im.MaxServerFrame)
+			if err != nil || len(e) == 0 {
+				s.opts.Logger.Error("a message to be sent again cannot be read", "entity", a.String(), "seq", seq, "err", err)
+				break
+			}
+			entries = append(entries, e[0])
+		}
+		return func(now im.Millis) { s.core.EntriesRead(now, a, peer, entries) }
+	})
+}
+
+// read runs a read of the store beside the shard and posts its outcome. The
+// number of waiting reads is bounded by the entities and sessions that the
+// queue's inputs have opened.
+func (s *Shard) read(f func() func(im.Millis)) {
+	s.reads.Go(func() {
+		s.readers <- struct{}{}
+		post := f()
+		<-s.readers
+		s.post(post)
+	})
+}
