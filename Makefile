@@ -1,0 +1,43 @@
+# make run    builds Skein and starts it on the embedded store
+# make test   runs every test, as CI does
+# make help   lists the rest
+
+GO      ?= go
+BIN     := bin/skein
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+BUF     := npx -y @bufbuild/buf@1.75.0
+
+.PHONY: run build test check generate fuzz soak bench clean help
+
+run: build ## build, start everything on the embedded store, print addresses
+	./$(BIN) serve $(ARGS)
+
+build: ## build the one static binary, bin/skein
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/skein
+
+test: ## every test under the race detector, generated files, formatting
+	./scripts/deps.sh
+	./scripts/check.sh
+	$(GO) test -race -timeout 25m ./...
+
+check: ## formatting, vet and generated files only
+	./scripts/check.sh
+
+generate: ## make gen/ and docs/openapi.json from proto/
+	./scripts/generate.sh
+
+fuzz: ## every fuzzer for FUZZTIME (default 30s)
+	./scripts/fuzz.sh $${FUZZTIME:-30s}
+
+soak: ## the long runs: many simulator seeds, crashes during chat
+	./scripts/soak.sh
+
+bench: build ## the figures in docs/BENCHMARKS.md
+	./scripts/bench.sh
+
+clean:
+	rm -rf bin .cache
+
+help:
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

@@ -1,0 +1,203 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Config is everything a node can be told. The toml names are also the flags
+// (with '-') and, upper-cased behind SKEIN_, the environment variables.
+type Config struct {
+	// Data is the directory of the embedded store.
+	Data string `toml:"data" help:"data directory"`
+	// HTTP is where the HTTP API listens; /link there is the WebSocket.
+	HTTP string `toml:"http" help:"address of the HTTP API"`
+	// Link is where long links (TCP or WebSocket) are accepted.
+	Link string `toml:"link" help:"address for long links: TCP and WebSocket"`
+	// Ops serves health, metrics and profiles. Off loopback it asks for the
+	// operator token.
+	Ops string `toml:"ops" help:"address of health, metrics and profiles"`
+	// TLSCert and TLSKey are PEM files; both or none. They hold for HTTP
+	// and links.
+	TLSCert string `toml:"tls_cert" help:"PEM file with the certificate chain for --http and --link"`
+	TLSKey  string `toml:"tls_key" help:"PEM file with the private key"`
+	// ArticleAPI serves the two gateway URLs of the article, which carry no
+	// credentials: empty is off, and without a host it is on loopback.
+	ArticleAPI string `toml:"article_api" help:"address of the article's gateway URLs, without credentials; empty: off"`
+	// ArticleData is a file of lines "user,friend,region" to load at start.
+	ArticleData string `toml:"article_data" help:"file with lines user,friend,region to load at start"`
+	// MaxConns bounds the open links.
+	MaxConns int `toml:"max_conns" help:"how many links may be open"`
+	// Shards is how many goroutines share the mailboxes; 0: one per core.
+	Shards int `toml:"shards" help:"goroutines that share the mailboxes; 0: one per core"`
+	// CacheMB is the store's block cache.
+	CacheMB int `toml:"cache_mb" help:"block cache of the store, in MiB"`
+	// LogLevel is debug, info, warn or error.
+	LogLevel string `toml:"log_level" help:"debug, info, warn or error"`
+}
+
+// Default is what a newcomer gets: everything on loopback, data in the
+// current directory.
+func Default() Config {
+	return Config{
+		Data:     "skein-data",
+		HTTP:     "127.0.0.1:7080",
+		Link:     "127.0.0.1:7001",
+		Ops:      "127.0.0.1:7070",
+		MaxConns: 18000,
+		CacheMB:  64,
+		LogLevel: "info",
+	}
+}
+
+// ReadFile overlays a TOML file. A key that is not known is an error.
+func (c *Config) ReadFile(path string) error {
+	meta, err := toml.DecodeFile(path, c)
+	if err != nil {
+		return fmt.Errorf("cannot read the configuration: %w", err)
+	}
+	if extra := meta.Undecoded(); len(extra) > 0 {
+		return fmt.Errorf("%s: unknown key %q; 'skein config show' lists the known ones", path, extra[0].String())
+	}
+	return nil
+}
+
+// EnvPrefix starts the names of environment variables.
+const EnvPrefix = "SKEIN_"
+
+// ReadEnv overlays SKEIN_* variables, given as os.Environ does. An unknown
+// one is an error, because it is most likely a misspelt one.
+func (c *Config) ReadEnv(environ []string) error {
+	fields := c.fields()
+	for _, kv := range environ {
+		name, value, _ := strings.Cut(kv, "=")
+		key, ok := strings.CutPrefix(name, EnvPrefix)
+		if !ok {
+			continue
+		}
+		f, ok := fields[strings.ToLower(key)]
+		if !ok {
+			return fmt.Errorf("unknown environment variable %s; 'skein config show' lists the known settings", name)
+		}
+		if err := set(f, value); err != nil {
+			return fmt.Errorf("environment variable %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Set overlays one setting by its toml name.
+func (c *Config) Set(key, value string) error {
+	f, ok := c.fields()[key]
+	if !ok {
+		return fmt.Errorf("unknown setting %q", key)
+	}
+	return set(f, value)
+}
+
+func (c *Config) fields() map[string]reflect.Value {
+	v := reflect.ValueOf(c).Elem()
+	fields := make(map[string]reflect.Value, v.NumField())
+	for i := range v.NumField() {
+		fields[v.Type().Field(i).Tag.Get("toml")] = v.Field(i)
+	}
+	return fields
+}
+
+func set(f reflect.Value, value string) error {
+	if f.Kind() == reflect.String {
+		f.SetString(value)
+		return nil
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil {
+		return fmt.Errorf("%q is not a whole number", value)
+	}
+	f.SetInt(int64(n))
+	return nil
+}
+
+// Setting describes one setting to the command line.
+type Setting struct {
+	Key, Help string
+	Default   any
+}
+
+// Settings lists all of them, in the order of the struct.
+func Settings() []Setting {
+	d := Default()
+	v := reflect.ValueOf(d)
+	list := make([]Setting, 0, v.NumField())
+	for i := range v.NumField() {
+		tag := v.Type().Field(i).Tag
+		list = append(list, Setting{tag.Get("toml"), tag.Get("help"), v.Field(i).Interface()})
+	}
+	return list
+}
+
+// Validate reports every setting that cannot work.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Data == "" {
+		bad("data: a directory is needed")
+	}
+	addrs := []struct{ name, addr string }{{"http", c.HTTP}, {"link", c.Link}, {"ops", c.Ops}}
+	if c.ArticleAPI != "" {
+		addrs = append(addrs, struct{ name, addr string }{"article_api", c.ArticleAPI})
+	}
+	for _, a := range addrs {
+		if _, _, err := net.SplitHostPort(a.addr); err != nil {
+			bad("%s: %q is not an address like 127.0.0.1:7080", a.name, a.addr)
+		}
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		bad("tls_cert and tls_key: give both or none")
+	}
+	if c.MaxConns < 1 || c.MaxConns > 1<<24 {
+		bad("max_conns: between 1 and %d", 1<<24)
+	}
+	if c.Shards < 0 || c.Shards > 256 {
+		bad("shards: between 0 and 256")
+	}
+	if c.CacheMB < 1 || c.CacheMB > 1<<20 {
+		bad("cache_mb: between 1 and %d", 1<<20)
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		bad("log_level: one of debug, info, warn, error")
+	}
+	return errors.Join(errs...)
+}
+
+// Write prints the settings as TOML.
+func (c *Config) Write(w io.Writer) error { return toml.NewEncoder(w).Encode(c) }
+
+// Load gives the settings that hold: defaults, file (when path is not empty),
+// environment, then the flags in override by toml name.
+func Load(path string, override map[string]string) (Config, error) {
+	c := Default()
+	if path != "" {
+		if err := c.ReadFile(path); err != nil {
+			return c, err
+		}
+	}
+	if err := c.ReadEnv(os.Environ()); err != nil {
+		return c, err
+	}
+	for k, v := range override {
+		if err := c.Set(k, v); err != nil {
+			return c, fmt.Errorf("--%s: %w", strings.ReplaceAll(k, "_", "-"), err)
+		}
+	}
+	return c, c.Validate()
+}

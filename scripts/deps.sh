@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Installs what the tests need beyond Go, where it is missing: a C compiler for
+# the race detector and npm for the schema tools.
+set -euo pipefail
+
+missing=()
+command -v gcc >/dev/null || missing+=(gcc libc6-dev)
+command -v npx >/dev/null || missing+=(npm)
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if ! command -v apt-get >/dev/null; then
+  echo "Please install: ${missing[*]}" >&2
+  exit 1
+fi
+sudo=""
+[ "$(id -u)" -eq 0 ] || sudo=sudo
+echo "Installing ${missing[*]} ..."
+$sudo apt-get update -q
+DEBIAN_FRONTEND=noninteractive $sudo apt-get install -yq --no-install-recommends "${missing[@]}"

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Runs every fuzzer for the time given, one after the other.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+time=${1:-30s}
+
+grep -rlE '^func Fuzz' --include='*_test.go' . | sort | while read -r file; do
+  pkg=$(dirname "$file")
+  grep -oE '^func Fuzz[A-Za-z0-9_]+' "$file" | sed 's/^func //' | while read -r name; do
+    echo "== $pkg $name"
+    go test "$pkg" -run '^$' -fuzz "^$name\$" -fuzztime "$time"
+  done
+done
