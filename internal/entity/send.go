@@ -17,7 +17,7 @@ func (u *user) handleSend(tx *Tx, c *im.Send) (im.Result, error) {
 	if d == nil || d.revoked {
 		return nil, im.Errorf(im.Unauthenticated, "the device is not logged in")
 	}
-	if err := checkContent(c.Content); err != nil {
+	if err := c.Content.Check(); err != nil {
 		return nil, err
 	}
 	hash := sendHash(c.To, c.Content)
@@ -94,16 +94,6 @@ func refusalError(kind im.ErrorKind) error {
 	return im.Errorf(kind, "only contacts can write to each other; send a contact request")
 }
 
-func checkContent(c im.Content) error {
-	if len(c.Body) > im.MaxBody {
-		return im.Errorf(im.TooLarge, "a message has at most %d bytes", im.MaxBody)
-	}
-	if c.Type != im.ContentText && c.Type != im.ContentCustom {
-		return im.Errorf(im.Invalid, "unknown content type %d", c.Type)
-	}
-	return nil
-}
-
 // sendHash tells two sends apart. It is never 0.
 func sendHash(to im.UserID, c im.Content) uint64 {
 	var head [9]byte
@@ -125,7 +115,7 @@ func (u *user) handleSendNumbered(tx *Tx, c *im.SendNumbered) (im.Result, error)
 	if !u.exists {
 		return nil, im.Errorf(im.NotFound, "there is no user %d", u.id)
 	}
-	if err := checkContent(c.Content); err != nil {
+	if err := c.Content.Check(); err != nil {
 		return nil, err
 	}
 	p := u.pair(im.User(c.To))

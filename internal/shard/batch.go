@@ -146,7 +146,7 @@ func (c *Core) DropAll(err error) []im.Slot {
 
 func (p *part) fail(err error) {
 	for i := range p.replies {
-		p.replies[i].in.fail(err)
+		p.replies[i].in.finish(err)
 	}
 	p.replies = nil
 }
@@ -185,7 +185,7 @@ func (c *Core) forget(cl *cell, err error) {
 		}
 	}
 	for i := range cl.parked {
-		cl.parked[i].fail(err)
+		cl.parked[i].finish(err)
 	}
 	cl.parked = nil
 	for _, s := range cl.sessions {

@@ -71,9 +71,9 @@ type Input struct {
 	Msg  *entity.Message
 }
 
-// fail completes an input that cannot be applied. A link message needs no
-// word: its sender retransmits.
-func (in *Input) fail(err error) {
+// finish completes an input without a result, and with an error if it could
+// not be applied. A link message needs no word: its sender retransmits.
+func (in *Input) finish(err error) {
 	if in.Done != nil {
 		in.Done.Complete(in.Cmd, nil, err)
 	}
@@ -101,12 +101,12 @@ type Core struct {
 
 // Stats are a Core's counters, and gauges of the moment.
 type Stats struct {
-	Commands, Messages, Acks uint64
-	Commits, CommitErrors, Fenced        uint64
-	Entries, Records                     uint64
-	Delivered, Retransmitted             uint64
-	Loads, LoadErrors, Evictions         uint64
-	Hot, Sessions                        int
+	Commands, Messages, Acks      uint64
+	Commits, CommitErrors, Fenced uint64
+	Entries, Records              uint64
+	Delivered, Retransmitted      uint64
+	Loads, LoadErrors, Evictions  uint64
+	Hot, Sessions                 int
 }
 
 // cell is an entity's place in memory.
@@ -154,12 +154,12 @@ func errNotOwner() error {
 func (c *Core) Handle(now im.Millis, in Input) {
 	c.now = now
 	if !c.Owns(in.To.Slot()) {
-		in.fail(errNotOwner())
+		in.finish(errNotOwner())
 		return
 	}
 	cl := c.cell(in.To)
 	if cl == nil {
-		in.fail(im.Errorf(im.Invalid, "there are no entities of %s", in.To.Kind))
+		in.finish(im.Errorf(im.Invalid, "there are no entities of %s", in.To.Kind))
 		return
 	}
 	if !cl.ready {
@@ -216,7 +216,7 @@ func (c *Core) Loaded(now im.Millis, a im.Addr, ticket uint64, ent entity.Entity
 	cl.parked = nil
 	for _, in := range parked {
 		if cl.gone {
-			in.fail(errNotOwner())
+			in.finish(errNotOwner())
 			continue
 		}
 		c.apply(cl, in)
@@ -262,13 +262,18 @@ func (c *Core) apply(cl *cell, in Input) {
 	switch cmd := in.Cmd.(type) {
 	case *im.Detach:
 		c.detach(cl, cmd.Session)
-		in.fail(nil)
+		in.finish(nil)
 		return
 	case *im.Redeliver:
-		in.fail(c.redeliver(cl, cmd))
+		in.finish(c.redeliver(cl, cmd))
 		return
 	case *im.AckDelivered:
 		c.ackSession(cl, cmd)
+		c.do(cl, func(tx *entity.Tx) {
+			_, err := cl.ent.Handle(tx, cmd)
+			in.finish(err)
+		})
+		return
 	}
 	tx := c.begin(cl)
 	res, err := cl.ent.Handle(tx, in.Cmd)

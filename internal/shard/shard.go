@@ -120,10 +120,10 @@ func (s *Shard) refuse(in Input, closed bool) {
 	case in.Msg != nil:
 		s.Dropped.Add(1)
 	case closed:
-		in.fail(errStopping)
+		in.finish(errStopping)
 	default:
 		s.Busy.Add(1)
-		in.fail(&im.Error{Kind: im.Busy, RetryAfterMS: 200, Detail: "the mailbox has too much to do"})
+		in.finish(&im.Error{Kind: im.Busy, RetryAfterMS: 200, Detail: "the mailbox has too much to do"})
 	}
 }
 
