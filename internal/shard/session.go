@@ -207,12 +207,13 @@ func visibleFrom(next im.Seq, entries []im.LogEntry) ([][]byte, bool) {
 // ackSession moves a session's window.
 func (c *Core) ackSession(cl *cell, cmd *im.AckDelivered) {
 	s := cl.session(cmd.Session)
-	if s == nil || cmd.Seq <= s.acked || cmd.Seq >= s.next {
+	if s == nil || cmd.Seq <= s.acked {
 		return
 	}
-	s.acked = cmd.Seq
+	// A device may have more than this session delivered, by another way.
+	s.acked = min(cmd.Seq, s.next-1)
 	n := 0
-	for n < len(s.unacked) && s.unacked[n].last <= cmd.Seq {
+	for n < len(s.unacked) && s.unacked[n].last <= s.acked {
 		s.bytes -= s.unacked[n].bytes
 		n++
 	}
