@@ -43,8 +43,6 @@ const (
 	maxUserBytes = 8
 	maxTokenRaw  = maxUserBytes + binary.MaxVarintLen32 + SecretSize
 	minTokenRaw  = 1 + 1 + SecretSize
-	// maxUser keeps identifiers below 2^53, as im.UserID promises.
-	maxUser = 1<<53 - 1
 )
 
 var (
@@ -81,7 +79,7 @@ func ParseToken(text string) (im.UserID, im.DeviceID, [32]byte, error) {
 		return 0, 0, [32]byte{}, errMalformedToken()
 	}
 	raw := out[:size]
-	user, raw, ok := cutUvarint(raw, maxUser)
+	user, raw, ok := cutUvarint(raw, uint64(im.MaxUser))
 	if !ok {
 		return 0, 0, [32]byte{}, errMalformedToken()
 	}

@@ -24,7 +24,7 @@ func TestTokenRoundTrip(t *testing.T) {
 	for _, c := range []struct {
 		user   im.UserID
 		device im.DeviceID
-	}{{1, 1}, {127, 128}, {im.FirstRegisteredUser, 64}, {maxUser, math.MaxUint32}} {
+	}{{1, 1}, {127, 128}, {im.FirstRegisteredUser, 64}, {im.MaxUser, math.MaxUint32}} {
 		token := Token(c.user, c.device, secret)
 		user, device, hash, err := ParseToken(token)
 		if err != nil || user != c.user || device != c.device || hash != secret.Hash() {
@@ -90,7 +90,7 @@ func FuzzParseToken(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if user == 0 || user > maxUser || device == 0 {
+		if user == 0 || user > im.MaxUser || device == 0 {
 			t.Fatalf("%q: user %d device %d", text, user, device)
 		}
 		raw, err := base64.RawURLEncoding.DecodeString(text[3:])

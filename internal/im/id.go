@@ -11,6 +11,9 @@ type UserID uint64
 // FirstRegisteredUser is the lowest identifier given out at registration.
 const FirstRegisteredUser UserID = 1 << 32
 
+// MaxUser is the highest identifier a user can have.
+const MaxUser UserID = 1<<53 - 1
+
 // DeviceID numbers the devices of one user, from 1.
 type DeviceID uint32
 

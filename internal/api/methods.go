@@ -1,0 +1,33 @@
+package api
+
+import (
+	rpc "github.com/skein-im/skein/gen/skein/v1/skeinv1connect"
+	"github.com/skein-im/skein/internal/im"
+)
+
+// methods is the table of everything that can be asked for.
+func methods() []*method {
+	return []*method{
+		unary(rpc.AccountServiceRegisterProcedure, anyone, maxBody, (*API).register),
+		unary(rpc.AccountServiceLoginProcedure, anyone, maxBody, (*API).login),
+		unary(rpc.AccountServiceLogoutProcedure, device, maxBody, (*API).logout),
+		unary(rpc.AccountServiceListDevicesProcedure, device, maxBody, (*API).listDevices),
+		unary(rpc.AccountServiceRevokeDeviceProcedure, device, maxBody, (*API).revokeDevice),
+		unary(rpc.AccountServiceLookupUserProcedure, device, maxBody, (*API).lookupUser),
+
+		unary(rpc.ContactServiceListProcedure, device, maxBody, (*API).listContacts),
+		unary(rpc.ContactServiceRequestProcedure, device, maxBody, contactStep(im.ContactRequest)),
+		unary(rpc.ContactServiceAcceptProcedure, device, maxBody, contactStep(im.ContactAccept)),
+		unary(rpc.ContactServiceRefuseProcedure, device, maxBody, contactStep(im.ContactRefuse)),
+		unary(rpc.ContactServiceRemoveProcedure, device, maxBody, contactStep(im.ContactRemove)),
+		unary(rpc.ContactServiceBlockProcedure, device, maxBody, contactStep(im.ContactBlock)),
+		unary(rpc.ContactServiceUnblockProcedure, device, maxBody, contactStep(im.ContactUnblock)),
+
+		unary(rpc.MessageServiceSendProcedure, device, maxBody, (*API).send),
+		unary(rpc.MessageServiceSyncProcedure, device, maxBody, (*API).sync),
+		unary(rpc.MessageServiceHistoryProcedure, device, maxBody, (*API).history),
+		unary(rpc.MessageServiceCountersProcedure, device, maxBody, (*API).counters),
+
+		unary(rpc.AdminServiceProvisionProcedure, operator, maxProvision, (*API).provision),
+	}
+}
