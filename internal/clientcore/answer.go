@@ -70,11 +70,11 @@ func (c *Core[T]) gap(i int, a *wire.SendAck) error {
 // connection could be taken a second time under its old number.
 func (c *Core[T]) fill(i int, a *wire.SendAck) error {
 	it := &c.out.live()[i]
-	if it.filler {
-		return im.Errorf(im.SequenceGap, "the server takes nothing under client_seq %d: %w", a.ClientSeq, a.Error)
-	}
 	if !c.out.again(i) {
 		return nil
+	}
+	if it.filler {
+		return im.Errorf(im.SequenceGap, "the server takes nothing under client_seq %d: %w", a.ClientSeq, a.Error)
 	}
 	c.answer(i, a)
 	var none T

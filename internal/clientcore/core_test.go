@@ -145,6 +145,7 @@ func TestWindowCountsFromTheFirstUnanswered(t *testing.T) {
 	mustSend(t, c, "a", "b", "c")
 	want(t, written(t, c), "1:a", "2:b")
 	want(t, answer(t, c, wire.SendAck{ClientSeq: 2, Seq: 2}), "b=2")
+	want(t, answer(t, c, wire.SendAck{ClientSeq: 2, Seq: 2}))
 	want(t, written(t, c))
 	want(t, answer(t, c, wire.SendAck{ClientSeq: 1, Seq: 1}), "a=1")
 	want(t, written(t, c), "3:c")
@@ -241,19 +242,24 @@ func TestBusyHoldsEverythingBehindIt(t *testing.T) {
 	want(t, written(t, c), "2:b")
 }
 
-// Each transmission causes at most one other, whatever the order of answers.
-func TestRefusalOfAnEarlierTransmissionIsIgnored(t *testing.T) {
+// Each transmission causes at most one other, whatever the order of answers
+// and however often they come.
+func TestRefusedTwiceIsSentAgainOnce(t *testing.T) {
 	c := connected(t, Config{}, State{}, Welcome{})
 	mustSend(t, c, "a", "b")
 	written(t, c)
-	c.Disconnected()
-	c.Welcome(Welcome{User: self})
-	want(t, written(t, c), "1:a", "2:b")
-	answer(t, c, wire.SendAck{ClientSeq: 2, Error: &im.Error{Kind: im.SequenceGap, Expected: 1}})
+	gap := wire.SendAck{ClientSeq: 2, Error: &im.Error{Kind: im.SequenceGap, Expected: 1}}
+	answer(t, c, gap)
+	answer(t, c, gap)
+	answer(t, c, refusal(2, im.Busy))
 	want(t, written(t, c), "2:b")
-	answer(t, c, wire.SendAck{ClientSeq: 1, Seq: 1})
-	want(t, answer(t, c, wire.SendAck{ClientSeq: 2, Seq: 2}), "b=2")
-	want(t, written(t, c))
+	if _, _, held := c.Hold(); held {
+		t.Error("held by an answer to nothing")
+	}
+	answer(t, c, refusal(2, im.Invalid))
+	want(t, answer(t, c, refusal(2, im.Invalid)))
+	want(t, answer(t, c, wire.SendAck{ClientSeq: 1, Seq: 1}), "a=1")
+	want(t, written(t, c), "2:")
 }
 
 func TestGapBelowWhatWasAnswered(t *testing.T) {
@@ -263,6 +269,10 @@ func TestGapBelowWhatWasAnswered(t *testing.T) {
 	a := wire.SendAck{ClientSeq: 7, Error: &im.Error{Kind: im.SequenceGap, Expected: 3}}
 	if err := c.Frame(wire.TypeSendAck, wire.AppendSendAck(nil, &a)); im.KindOf(err) != im.SequenceGap {
 		t.Fatalf("error %v", err)
+	}
+	a = wire.SendAck{ClientSeq: 6, Error: &im.Error{Kind: im.SequenceGap, Expected: 6}}
+	if err := c.Frame(wire.TypeSendAck, wire.AppendSendAck(nil, &a)); im.KindOf(err) != im.SequenceGap {
+		t.Fatalf("a gap before the first: error %v", err)
 	}
 	// The server has forgotten 3 to 5: what it never had gets new numbers.
 	c.Disconnected()

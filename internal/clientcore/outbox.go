@@ -11,9 +11,9 @@ import (
 //
 // Every transmission of a send is answered once per connection, but not always
 // in order: a server that is too busy says so at once, while it still works on
-// earlier sends. So each item counts the transmissions that have no answer
-// yet, and a refusal that invites to try again counts only when it answers the
-// last of them. That way each transmission causes at most one other.
+// earlier sends. So going back is not wholesale: an item is transmitted again
+// when its own answer says so, in the order of the items. That way each
+// transmission causes at most one other.
 type outbox[T any] struct {
 	window int
 	// numbered: last is known, from the server or from a kept state.
@@ -34,9 +34,8 @@ type outbox[T any] struct {
 type item[T any] struct {
 	send wire.Send
 	tag  T
-	// flying is how many transmissions on this connection have no answer.
-	flying int
-	// waiting: to be transmitted.
+	// waiting: to be transmitted. An item neither waiting nor done is in
+	// flight.
 	waiting bool
 	// done: answered, but for an earlier one.
 	done bool
@@ -95,7 +94,6 @@ func (o *outbox[T]) reconcile(accepted im.ClientSeq) {
 func (o *outbox[T]) rewind() {
 	live := o.live()
 	for i := range live {
-		live[i].flying = 0
 		live[i].waiting = !live[i].done
 	}
 	o.next = 0
@@ -133,18 +131,15 @@ func (o *outbox[T]) transmit(dst []byte, limit int) []byte {
 		}
 		it := &o.live()[i]
 		it.waiting = false
-		it.flying++
 		dst = wire.AppendSendFrame(dst, &it.send)
 	}
 	return dst
 }
 
-// again makes an item wait for transmission, unless a later transmission of
-// it is still to be answered.
+// again makes an item that was in flight wait for transmission.
 func (o *outbox[T]) again(i int) bool {
 	it := &o.live()[i]
-	it.flying = max(0, it.flying-1)
-	if it.flying > 0 {
+	if it.waiting {
 		return false
 	}
 	it.waiting = true

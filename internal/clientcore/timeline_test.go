@@ -19,6 +19,7 @@ func wantSeqs(t *testing.T, got []im.Seq, want ...im.Seq) {
 func TestDuplicatesAreDroppedAndGapsPulledOnce(t *testing.T) {
 	c := connected(t, Config{}, State{}, Welcome{Head: 6})
 	wantSeqs(t, deliver(t, c, 1, 2, 2, 1, 3), 1, 2, 3)
+	want(t, written(t, c))
 	wantSeqs(t, deliver(t, c, 5))
 	want(t, written(t, c), "pull 3")
 	// The rest of the stream was under way and asks for nothing more.
@@ -108,6 +109,12 @@ func TestAckIsDueByCountAndBytes(t *testing.T) {
 	c.Taken(ackEntries + 1)
 	if !c.AckDue() {
 		t.Error("not due by bytes")
+	}
+	c.AppendAck(nil)
+	deliver(t, c, ackEntries+2)
+	c.Taken(ackEntries + 2)
+	if c.AckDue() {
+		t.Error("due by bytes that were acknowledged")
 	}
 }
 
