@@ -94,12 +94,14 @@ func (c *Core) kick(cl *cell, k entity.Kick) {
 }
 
 // room reports whether a session's window has room.
-func (c *Core) room(s *session) bool {
-	return int(s.next-s.acked-1) < c.cfg.WindowEntries && s.bytes < c.cfg.WindowBytes
-}
+func (c *Core) room(s *session) bool { return c.entryRoom(s) > 0 && s.bytes < c.cfg.WindowBytes }
 
-// deliver gives a session the entries of a part up to last, if it has seen
-// all before them; otherwise it catches up from the store.
+// entryRoom is how many more entries the window takes.
+func (c *Core) entryRoom(s *session) int { return c.cfg.WindowEntries - int(s.next-s.acked-1) }
+
+// deliver gives a session the entries of a part up to last, as far as its
+// window goes, if it has seen all before them; otherwise it catches up from
+// the store.
 func (c *Core) deliver(cl *cell, s *session, p *part, last im.Seq) {
 	if !s.live || s.reading || s.next > last {
 		return
@@ -108,10 +110,13 @@ func (c *Core) deliver(cl *cell, s *session, p *part, last im.Seq) {
 		c.pump(cl, s)
 		return
 	}
-	from, to := int(s.next-p.fx.First), int(last-p.fx.First)+1
-	entries := make([][]byte, 0, to-from)
-	for i := range p.fx.Append[from:to] {
-		entries = append(entries, p.fx.Append[from+i].Visible)
+	logged := p.fx.Append[s.next-p.fx.First : last-p.fx.First+1]
+	logged = logged[:min(len(logged), c.entryRoom(s))]
+	entries := make([][]byte, 0, len(logged))
+	room := c.cfg.WindowBytes - s.bytes
+	for i := 0; i < len(logged) && room > 0; i++ {
+		entries = append(entries, logged[i].Visible)
+		room -= len(logged[i].Visible)
 	}
 	c.push(s, entries)
 }
@@ -156,7 +161,7 @@ func (c *Core) pump(cl *cell, s *session) {
 		return
 	}
 	s.reading = true
-	limit := min(int(cl.durable-s.next)+1, c.cfg.WindowEntries-int(s.next-s.acked-1))
+	limit := min(int(cl.durable-s.next)+1, c.entryRoom(s))
 	c.host.ReadTimeline(cl.addr, s.id, s.next, limit, c.cfg.ReadBytes)
 }
 

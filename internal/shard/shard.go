@@ -2,6 +2,7 @@ package shard
 
 import (
 	"context"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -96,10 +97,7 @@ var errStopping = &im.Error{Kind: im.Unavailable, RetryAfterMS: 500, Detail: "th
 // Submit queues an input. A command is refused when the queue is half full, a
 // link message is dropped when it is full.
 func (s *Shard) Submit(in Input) {
-	limit := s.opts.QueueSize / 2
-	if in.Msg != nil {
-		limit = s.opts.QueueSize
-	}
+	limit := s.limit(&in)
 	s.mu.Lock()
 	if s.closed || len(s.queue) >= limit {
 		closed := s.closed
@@ -113,6 +111,18 @@ func (s *Shard) Submit(in Input) {
 	if first {
 		s.nudge()
 	}
+}
+
+// limit is how long the queue may be for an input to be taken.
+func (s *Shard) limit(in *Input) int {
+	if in.Msg != nil {
+		return s.opts.QueueSize
+	}
+	if _, ok := in.Cmd.(*im.Detach); ok {
+		// It frees what an Attach took, so the queue is bounded by those.
+		return math.MaxInt
+	}
+	return s.opts.QueueSize / 2
 }
 
 func (s *Shard) refuse(in Input, closed bool) {
