@@ -1,0 +1,74 @@
+package link
+
+import (
+	"cmp"
+	"crypto/tls"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/skein-im/skein/internal/im"
+)
+
+// Defaults of Config.
+const (
+	DefaultMaxConns         = 18000
+	DefaultMaxQueue         = 4 << 20
+	DefaultFirstFrame       = 4 << 10
+	DefaultHandshakeTimeout = 10 * time.Second
+	DefaultIdle             = 90 * time.Second
+	DefaultStallTimeout     = 15 * time.Second
+	DefaultCloseTimeout     = 3 * time.Second
+	DefaultReturnWithin     = 5 * time.Second
+	DefaultPath             = "/link"
+)
+
+// Config is what a Server needs. Zero values mean the defaults.
+type Config struct {
+	Handler Handler
+	// TLS, when set, is spoken on the listeners given to Serve.
+	TLS *tls.Config
+	// MaxConns is how many connections may be open.
+	MaxConns int
+	// MaxQueue is how many outgoing bytes a connection may have waiting.
+	MaxQueue int
+	// FirstFrame is the payload limit until SetMaxFrame.
+	FirstFrame int
+	// HandshakeTimeout is how long a connection may take to its first
+	// frame.
+	HandshakeTimeout time.Duration
+	// Idle is the idle time until SetIdle.
+	Idle time.Duration
+	// StallTimeout is how long a write of up to 64 KiB may take.
+	StallTimeout time.Duration
+	// CloseTimeout is how long a goodbye may take.
+	CloseTimeout time.Duration
+	// ReturnWithin is over which time clients are told to come back after
+	// Shutdown.
+	ReturnWithin time.Duration
+	// Path is where the link port takes WebSockets.
+	Path string
+	// Rand returns a number in [0, n).
+	Rand func(n int64) int64
+	// Logger hears of failures to accept.
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	c.MaxConns = cmp.Or(c.MaxConns, DefaultMaxConns)
+	c.MaxQueue = cmp.Or(c.MaxQueue, DefaultMaxQueue)
+	c.FirstFrame = min(cmp.Or(c.FirstFrame, DefaultFirstFrame), im.MaxClientFrame)
+	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, DefaultHandshakeTimeout)
+	c.Idle = cmp.Or(c.Idle, DefaultIdle)
+	c.StallTimeout = cmp.Or(c.StallTimeout, DefaultStallTimeout)
+	c.CloseTimeout = cmp.Or(c.CloseTimeout, DefaultCloseTimeout)
+	c.ReturnWithin = cmp.Or(c.ReturnWithin, DefaultReturnWithin)
+	c.Path = cmp.Or(c.Path, DefaultPath)
+	if c.Rand == nil {
+		c.Rand = rand.Int64N
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}

@@ -1,0 +1,46 @@
+// Package link carries frames between clients and gateways: over TCP, TLS,
+// WebSocket, and within the process.
+//
+// # What it owns
+//
+// A Server owns listeners, connections and two kinds of goroutines: one that
+// reads for each connection, and one that writes while the connection has
+// something to write, so that an idle connection costs one goroutine and a
+// buffer of a kilobyte. What a handler sends is copied into the connection's
+// queue; everything that has gathered there leaves in one write. A ClientConn
+// is the other end; it has no goroutine.
+//
+// # What is persisted
+//
+// Nothing.
+//
+// # Invariants
+//
+// Calls to the Handler for one connection never overlap; Open is the first,
+// Closed the last, each exactly once. Frames arrive whole and in order, and
+// leave in the order of the calls to Send. A length is checked before room is
+// made for it, and room grows with what arrived, not with what was announced.
+//
+// # Bounds
+//
+// Outgoing bytes of a connection: Config.MaxQueue, then it is closed with
+// SLOW. Connections: Config.MaxConns, then a few more are told OVERLOADED, and
+// the rest are hung up on. From connecting to the first frame, TLS and
+// WebSocket handshakes included: Config.HandshakeTimeout. Between frames: the
+// idle time. A write that makes no progress: Config.StallTimeout. A goodbye:
+// Config.CloseTimeout.
+//
+// # When it dies
+//
+// Connections break, clients connect again and continue from their cursors.
+// Shutdown says so to each of them, with a moment to come back spread over
+// Config.ReturnWithin.
+//
+// # WebSocket
+//
+// A binary message carries one or more whole frames, at most one more header
+// than the largest frame in bytes. Messages may come in fragments. Text
+// messages are refused. The link port recognizes WebSocket by the first byte:
+// frame types stay below 'A', HTTP methods begin there. After the Close frame
+// comes a WebSocket close with status 4000 plus the code.
+package link

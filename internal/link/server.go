@@ -1,0 +1,258 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/wire"
+)
+
+// Server accepts connections and runs them. It is an http.Handler that takes
+// WebSockets out of an HTTP server.
+type Server struct {
+	cfg Config
+
+	mu        sync.Mutex
+	conns     map[*conn]struct{}
+	listeners map[net.Listener]struct{}
+	stopped   bool
+	stop      chan struct{}
+	// tasks are the goroutines of connections.
+	tasks sync.WaitGroup
+
+	buffers, chunks sync.Pool
+	stats           counters
+}
+
+// NewServer makes a Server; Serve, ServeHTTP and Pipe bring it connections.
+func NewServer(cfg Config) *Server {
+	return &Server{
+		cfg:       cfg.withDefaults(),
+		conns:     map[*conn]struct{}{},
+		listeners: map[net.Listener]struct{}{},
+		stop:      make(chan struct{}),
+	}
+}
+
+// Listen opens a listener for Serve. It leaves TCP's own probes off: the
+// heartbeat of the protocol does their work, and radios may sleep.
+func Listen(ctx context.Context, addr string) (net.Listener, error) {
+	lc := net.ListenConfig{KeepAlive: -1}
+	return lc.Listen(ctx, "tcp", addr)
+}
+
+// Serve accepts TCP connections, with TLS if Config.TLS is set, and closes ln
+// in the end. It returns nil after Shutdown.
+func (s *Server) Serve(ln net.Listener) error {
+	defer ln.Close()
+	if !s.track(ln) {
+		return nil
+	}
+	defer s.untrack(ln)
+	wait := minAcceptWait
+	for {
+		nc, err := ln.Accept()
+		if err == nil {
+			wait = minAcceptWait
+			s.start(nc, nil)
+			continue
+		}
+		if s.isStopped() {
+			return nil
+		}
+		if !passing(err) {
+			return err
+		}
+		s.cfg.Logger.Warn("cannot accept a connection", "err", err, "again_in", wait)
+		select {
+		case <-s.stop:
+			return nil
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, maxAcceptWait)
+	}
+}
+
+// How long to wait after a failure to accept, doubling.
+const (
+	minAcceptWait = 5 * time.Millisecond
+	maxAcceptWait = time.Second
+)
+
+// passing reports whether accepting may succeed again by itself: the peer went
+// away, or the system is short of something.
+func passing(err error) bool {
+	for _, no := range []error{syscall.ECONNABORTED, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
+		if errors.Is(err, no) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Server) track(ln net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopped {
+		s.listeners[ln] = struct{}{}
+	}
+	return !s.stopped
+}
+
+func (s *Server) untrack(ln net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, ln)
+}
+
+func (s *Server) isStopped() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopped
+}
+
+// refusable is how many connections beyond MaxConns are served so far that
+// they can be told to come back later.
+const refusable = 64
+
+// start runs a connection: one as accepted, or one on which WebSocket is
+// spoken already and early was read.
+func (s *Server) start(nc net.Conn, web *decoder) {
+	c := &conn{srv: s, handler: s.cfg.Handler, sock: nc, nc: nc}
+	c.handshakeBy = time.Now().Add(s.cfg.HandshakeTimeout)
+	c.maxFrame.Store(int64(s.cfg.FirstFrame))
+	if web != nil {
+		c.in = *web
+	} else {
+		c.in.buf = newBuffer(&s.buffers)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped || len(s.conns) >= s.cfg.MaxConns+refusable {
+		s.stats.refused.Add(1)
+		nc.Close()
+		return
+	}
+	if len(s.conns) >= s.cfg.MaxConns {
+		s.stats.refused.Add(1)
+		c.handler = refuser{s}
+	}
+	s.stats.accepted.Add(1)
+	s.conns[c] = struct{}{}
+	s.tasks.Go(c.run)
+}
+
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+}
+
+// refuser handles connections beyond the limit.
+type refuser struct{ s *Server }
+
+func (r refuser) Open(c Conn) {
+	c.CloseRetry(im.CloseOverloaded, "too many connections", r.s.spread())
+}
+func (refuser) Frame(Conn, wire.Type, []byte) {}
+func (refuser) Closed(Conn, error)            {}
+
+// spread is a moment within ReturnWithin.
+func (s *Server) spread() time.Duration {
+	return time.Duration(s.cfg.Rand(int64(s.cfg.ReturnWithin)))
+}
+
+// ServeHTTP upgrades a request to a WebSocket and takes it over.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.full() {
+		s.stats.refused.Add(1)
+		w.Header().Set("Retry-After", strconv.Itoa(1+int(s.spread().Seconds())))
+		http.Error(w, "too many connections", http.StatusServiceUnavailable)
+		return
+	}
+	nc, rw, _, err := ws.HTTPUpgrader{Timeout: s.cfg.HandshakeTimeout}.Upgrade(r, w)
+	if err != nil {
+		s.stats.handshakeFailed.Add(1)
+		if nc != nil {
+			nc.Close()
+		}
+		return
+	}
+	d := &decoder{buf: newBuffer(&s.buffers), ws: &wsDecoder{side: ws.StateServerSide}}
+	// What the client sent behind its request has been read by now.
+	if early, err := rw.Reader.Peek(rw.Reader.Buffered()); err == nil {
+		d.buf.put(early)
+	}
+	s.start(nc, d)
+}
+
+func (s *Server) full() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopped || len(s.conns) >= s.cfg.MaxConns
+}
+
+// Shutdown stops accepting, says GOING_AWAY on every connection, and waits
+// for all goroutines. When ctx ends first, the connections are cut.
+func (s *Server) Shutdown(ctx context.Context) error {
+	conns := s.stopAccepting()
+	for _, c := range conns {
+		c.CloseRetry(im.CloseGoingAway, "the server is stopping", s.spread())
+	}
+	done := make(chan struct{})
+	go func() {
+		s.tasks.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	for _, c := range conns {
+		c.abort(ErrClosed)
+	}
+	<-done
+	return im.Errorf(im.Unavailable, "links were cut: %w", context.Cause(ctx))
+}
+
+// stopAccepting returns the connections there are.
+func (s *Server) stopAccepting() []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopped {
+		s.stopped = true
+		close(s.stop)
+	}
+	for ln := range s.listeners {
+		ln.Close()
+	}
+	conns := make([]*conn, 0, len(s.conns))
+	for c := range s.conns {
+		conns = append(conns, c)
+	}
+	return conns
+}
+
+func (s *Server) getChunk() *chunk {
+	if k, ok := s.chunks.Get().(*chunk); ok {
+		return k
+	}
+	return newChunk()
+}
+
+func (s *Server) putChunk(k *chunk) {
+	if cap(k.b) <= keepChunk {
+		k.b = k.b[:headroom]
+		s.chunks.Put(k)
+	}
+}

@@ -1,0 +1,260 @@
+package link
+
+import (
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+
+	"github.com/skein-im/skein/internal/im"
+)
+
+const (
+	// headroom is left free before queued bytes, for a WebSocket header.
+	headroom = 10
+	// writeStep is the most that one write takes, so that the stall timeout
+	// means a pace and not a size.
+	writeStep = 64 << 10
+	// maxMessage is what a WebSocket message gathers, unless a single frame
+	// is larger.
+	maxMessage = 64 << 10
+	// keepChunk is the largest chunk worth keeping for others.
+	keepChunk = 64 << 10
+)
+
+// chunk is queued bytes behind headroom.
+type chunk struct{ b []byte }
+
+func newChunk() *chunk { return &chunk{make([]byte, headroom, 1<<10)} }
+
+func (k *chunk) frames() []byte { return k.b[headroom:] }
+
+// outgoing is the part of a conn that is written. Its fields are guarded by
+// the conn's mutex.
+type outgoing struct {
+	// out is the next to be written; queued counts it and what is being
+	// written.
+	out    *chunk
+	queued int
+	// ctl is a WebSocket pong to be written; only the latest matters.
+	ctl []byte
+	// corked: writing waits until the frames that were read are handled.
+	corked  bool
+	writing bool
+	writers sync.WaitGroup
+	// armed is when the write deadline was last set.
+	armed time.Time
+}
+
+func (c *conn) Send(frames []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing || c.dead {
+		return ErrClosed
+	}
+	if c.queued+len(frames) > c.srv.cfg.MaxQueue {
+		c.closeLocked(&CloseError{Code: im.CloseSlow, Reason: "too much waits to be read"})
+		return errSlow
+	}
+	c.queueLocked(frames)
+	c.startWriter()
+	return nil
+}
+
+func (c *conn) queueLocked(frames []byte) {
+	if c.out == nil {
+		c.out = c.srv.getChunk()
+	}
+	c.out.b = append(c.out.b, frames...)
+	c.queued += len(frames)
+}
+
+// dropLocked forgets what is queued.
+func (c *conn) dropLocked() {
+	if c.out != nil {
+		c.queued -= len(c.out.frames())
+		c.srv.putChunk(c.out)
+	}
+	c.out, c.ctl = nil, nil
+}
+
+func (c *conn) pong(payload []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closing {
+		c.ctl = appendPacket(c.ctl[:0], ws.OpPong, payload)
+		c.startWriter()
+	}
+}
+
+func (c *conn) cork() {
+	c.mu.Lock()
+	c.corked = !c.closing
+	c.mu.Unlock()
+}
+
+// uncork lets writing go on, and notes that frames arrived.
+func (c *conn) uncork(alive bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.corked = false
+	if alive && !c.closing {
+		c.lastFrame = time.Now()
+		if c.first {
+			c.first = false
+			_ = c.nc.SetReadDeadline(c.readDeadline())
+		}
+	}
+	if c.out != nil || c.ctl != nil {
+		c.startWriter()
+	}
+}
+
+// startWriter makes a goroutine write what is queued, unless one does.
+func (c *conn) startWriter() {
+	if c.writing || c.corked || c.dead {
+		return
+	}
+	c.writing = true
+	c.writers.Add(1)
+	go c.write()
+}
+
+// write is the goroutine that writes; it ends when nothing is queued.
+func (c *conn) write() {
+	defer c.writers.Done()
+	written := 0
+	for {
+		c.mu.Lock()
+		c.queued -= written
+		out, ctl := c.out, c.ctl
+		c.out, c.ctl = nil, nil
+		if out == nil && ctl == nil {
+			last := c.closing && !c.dead
+			// After the last words nobody writes.
+			c.writing = last
+			c.mu.Unlock()
+			if last {
+				c.lastWords()
+			}
+			return
+		}
+		c.mu.Unlock()
+		written = 0
+		if out != nil {
+			written = len(out.frames())
+		}
+		if err := c.writeOut(out, ctl); err != nil {
+			c.abort(err)
+			return
+		}
+	}
+}
+
+func (c *conn) writeOut(out *chunk, ctl []byte) error {
+	if len(ctl) > 0 {
+		if err := c.writeBytes(ctl); err != nil {
+			return err
+		}
+	}
+	if out == nil {
+		return nil
+	}
+	defer c.srv.putChunk(out)
+	if c.in.ws != nil {
+		return c.writeMessages(out.b)
+	}
+	return c.writeBytes(out.frames())
+}
+
+// writeMessages writes the frames behind b's headroom as WebSocket messages.
+// The header of the second and later ones goes where the end of the one before
+// was, which has been written by then.
+func (c *conn) writeMessages(b []byte) error {
+	for at := headroom; at < len(b); {
+		n, err := prefix(b[at:], maxMessage)
+		if err != nil {
+			return err
+		}
+		var h [ws.MaxHeaderSize]byte
+		header := appendPacketHeader(h[:0], ws.OpBinary, n)
+		from := at - len(header)
+		copy(b[from:at], header)
+		at += n
+		if err := c.writeBytes(b[from:at]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *conn) writeBytes(b []byte) error {
+	for len(b) > 0 {
+		c.armWrite()
+		n, err := c.nc.Write(b[:min(len(b), writeStep)])
+		c.srv.stats.writes.Add(1)
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// armWrite moves the write deadline, if it was not moved just now: moving it
+// costs more than the rest of a small write.
+func (c *conn) armWrite() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now, stall := time.Now(), c.srv.cfg.StallTimeout
+	if c.closing || now.Sub(c.armed) < stall/4 {
+		return
+	}
+	c.armed = now
+	_ = c.nc.SetWriteDeadline(now.Add(stall + stall/4))
+}
+
+// lastWords ends the outgoing direction; the reader waits for the peer to do
+// the same. Errors mean that the peer does not listen any more.
+func (c *conn) lastWords() {
+	if c.in.ws != nil {
+		body := ws.NewCloseFrameBody(ws.StatusCode(c.wsStatus), cut(c.wsReason, 123))
+		_ = c.writeBytes(appendPacket(nil, ws.OpClose, body))
+	}
+	half, ok := c.nc.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		c.sock.Close()
+	}
+}
+
+// appendPacket appends a WebSocket packet from the server.
+func appendPacket(dst []byte, op ws.OpCode, payload []byte) []byte {
+	return append(appendPacketHeader(dst, op, len(payload)), payload...)
+}
+
+func appendPacketHeader(dst []byte, op ws.OpCode, n int) []byte {
+	dst = append(dst, 0x80|byte(op))
+	switch {
+	case n < 126:
+		return append(dst, byte(n))
+	case n < 1<<16:
+		return append(dst, 126, byte(n>>8), byte(n))
+	default:
+		return append(dst, 127, 0, 0, 0, 0, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+	}
+}
+
+func validReason(s string) string { return strings.ToValidUTF8(cut(s, 256), "") }
+
+// cut shortens s to at most n bytes, between characters.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
