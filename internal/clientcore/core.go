@@ -240,3 +240,16 @@ func (c *Core[T]) Hold() (retryAfterMS uint32, attempt int, ok bool) {
 
 // Resume ends a Hold.
 func (c *Core[T]) Resume() { c.out.held, c.out.retryAfter = false, 0 }
+
+// Abandon empties the outbox and returns the tags of the sends that were in
+// it. The server may have accepted any of them.
+func (c *Core[T]) Abandon() []T {
+	var tags []T
+	for i := range c.out.live() {
+		if it := &c.out.live()[i]; !it.done && !it.filler {
+			tags = append(tags, it.tag)
+		}
+	}
+	c.out.items, c.out.head, c.out.next = nil, 0, 0
+	return tags
+}

@@ -342,3 +342,16 @@ func TestSendChecks(t *testing.T) {
 		}
 	}
 }
+
+func TestAbandonedSendsAreNamedOnce(t *testing.T) {
+	c := connected(t, Config{}, State{}, Welcome{})
+	mustSend(t, c, "a", "b", "c", "d")
+	written(t, c)
+	answer(t, c, wire.SendAck{ClientSeq: 3, Seq: 1})
+	answer(t, c, refusal(2, im.Invalid))
+	want(t, c.Abandon(), "a", "d")
+	want(t, c.Abandon())
+	if c.Unanswered() != 0 || c.Ready() {
+		t.Error("something is left")
+	}
+}

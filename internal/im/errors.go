@@ -3,6 +3,7 @@ package im
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // ErrorKind says what went wrong, in a form that survives the wire. The list
@@ -64,7 +65,8 @@ func (e *Error) Error() string {
 	if e.Detail != "" {
 		s += ": " + e.Detail
 	}
-	if e.Err != nil {
+	// Errorf has put the cause into the detail already.
+	if e.Err != nil && !strings.Contains(e.Detail, e.Err.Error()) {
 		s += ": " + e.Err.Error()
 	}
 	return s
