@@ -2,35 +2,40 @@ package account
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
+	"runtime"
 
 	"github.com/skein-im/skein/internal/im"
 )
 
-// Defaults of HasherConfig.
-const (
-	DefaultConcurrentHashes = 2
-	DefaultWaitingHashes    = 64
-)
-
 // busyRetryMS is what callers are told to wait when too many are waiting
-// already: about as long as the default queue takes on the default number of
-// cores.
+// already: about as long as the default queue takes on one core.
 const busyRetryMS = 1000
 
 // HasherConfig says how much hashing may cost.
 type HasherConfig struct {
-	// Params of new hashes; zero means DefaultParams.
+	// Params of new hashes.
 	Params Params
-	// Concurrent is how many hashes may be computed at a time; 0 means
-	// DefaultConcurrentHashes. Each takes Params.MemoryKiB.
+	// Concurrent is how many hashes may be computed at a time. Each takes
+	// Params.MemoryKiB and Params.Lanes cores.
 	Concurrent int
-	// Waiting is how many callers may wait for their turn; 0 means
-	// DefaultWaitingHashes. Further ones are refused as Busy.
+	// Waiting is how many callers may wait for their turn. Further ones are
+	// refused as Busy.
 	Waiting int
 	// Rand is where salts come from.
 	Rand io.Reader
+}
+
+// DefaultHasherConfig leaves one core to the messages, where there are two.
+func DefaultHasherConfig() HasherConfig {
+	return HasherConfig{
+		Params:     DefaultParams(),
+		Concurrent: max(1, runtime.GOMAXPROCS(0)-1),
+		Waiting:    32,
+		Rand:       rand.Reader,
+	}
 }
 
 // Hasher hashes and verifies passwords, a few at a time.
@@ -46,20 +51,11 @@ type Hasher struct {
 
 // NewHasher makes a Hasher.
 func NewHasher(cfg HasherConfig) (*Hasher, error) {
-	if cfg.Params == (Params{}) {
-		cfg.Params = DefaultParams()
-	}
-	if cfg.Concurrent == 0 {
-		cfg.Concurrent = DefaultConcurrentHashes
-	}
-	if cfg.Waiting == 0 {
-		cfg.Waiting = DefaultWaitingHashes
-	}
 	if err := cfg.Params.check(); err != nil {
 		return nil, err
 	}
-	if cfg.Concurrent < 0 || cfg.Waiting < 0 || cfg.Rand == nil {
-		return nil, fmt.Errorf("a hasher needs positive limits and a source of randomness")
+	if cfg.Concurrent < 1 || cfg.Waiting < 0 || cfg.Rand == nil {
+		return nil, fmt.Errorf("a hasher needs a turn at least and a source of randomness")
 	}
 	return &Hasher{
 		params: cfg.Params,

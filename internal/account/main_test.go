@@ -22,10 +22,7 @@ func (c *clock) Now() time.Time { return c.now }
 
 func newTestHasher(t testing.TB, cfg HasherConfig) *Hasher {
 	t.Helper()
-	if cfg.Params == (Params{}) {
-		cfg.Params = cheap
-	}
-	cfg.Rand = rand.Reader
+	cfg.Params, cfg.Rand = cheap, rand.Reader
 	h, err := NewHasher(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +35,7 @@ func newTestService(t testing.TB) (*Service, *fakemailbox.Mailbox, *clock) {
 	m := &fakemailbox.Mailbox{}
 	c := &clock{time.Unix(1_000_000, 0)}
 	s, err := NewService(Config{
-		Mailbox: m, Hasher: newTestHasher(t, HasherConfig{}), Rand: rand.Reader, Now: c.Now,
+		Mailbox: m, Hasher: newTestHasher(t, HasherConfig{Concurrent: 2, Waiting: 64}), Rand: rand.Reader, Now: c.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 const reference = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
 
 func TestVerifyAgreesWithReferenceImplementation(t *testing.T) {
-	h := newTestHasher(t, HasherConfig{})
+	h := newTestHasher(t, HasherConfig{Concurrent: 1})
 	for password, want := range map[string]bool{"password": true, "passwore": false} {
 		got, err := h.Verify(t.Context(), password, reference)
 		if err != nil || got != want {
@@ -26,7 +26,9 @@ func TestVerifyAgreesWithReferenceImplementation(t *testing.T) {
 }
 
 func TestHashHasDocumentedForm(t *testing.T) {
-	h, err := NewHasher(HasherConfig{Rand: bytes.NewReader(bytes.Repeat([]byte{7}, 64))})
+	cfg := DefaultHasherConfig()
+	cfg.Rand = bytes.NewReader(bytes.Repeat([]byte{7}, 64))
+	h, err := NewHasher(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +45,7 @@ func TestHashHasDocumentedForm(t *testing.T) {
 }
 
 func TestHashUsesNewSalts(t *testing.T) {
-	h := newTestHasher(t, HasherConfig{})
+	h := newTestHasher(t, HasherConfig{Concurrent: 1})
 	a, _ := h.Hash(t.Context(), "correct horse")
 	b, _ := h.Hash(t.Context(), "correct horse")
 	if a == b || a == "" {
@@ -52,7 +54,7 @@ func TestHashUsesNewSalts(t *testing.T) {
 }
 
 func TestHashFailsWithoutRandomness(t *testing.T) {
-	h, err := NewHasher(HasherConfig{Params: cheap, Rand: bytes.NewReader(nil)})
+	h, err := NewHasher(HasherConfig{Params: cheap, Concurrent: 1, Rand: bytes.NewReader(nil)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +112,7 @@ func FuzzParsePHC(f *testing.F) {
 }
 
 func TestVerifyHidesStoredHash(t *testing.T) {
-	h := newTestHasher(t, HasherConfig{})
+	h := newTestHasher(t, HasherConfig{Concurrent: 1})
 	_, err := h.Verify(t.Context(), "password", "$argon2id$v=19$sesame")
 	if im.KindOf(err) != im.Internal || strings.Contains(err.Error(), "sesame") {
 		t.Errorf("Verify of a damaged hash: %v", err)
@@ -182,9 +184,10 @@ func TestHasherWaiterGivesUp(t *testing.T) {
 
 func TestNewHasherChecksConfig(t *testing.T) {
 	for name, cfg := range map[string]HasherConfig{
-		"no randomness":  {},
-		"too expensive":  {Params: Params{MemoryKiB: 1 << 20, Passes: 1, Lanes: 1}, Rand: strings.NewReader("")},
-		"negative turns": {Concurrent: -1, Rand: strings.NewReader("")},
+		"no randomness":  {Params: cheap, Concurrent: 1},
+		"too expensive":  {Params: Params{MemoryKiB: 1 << 20, Passes: 1, Lanes: 1}, Concurrent: 1, Rand: strings.NewReader("")},
+		"no turn":        {Params: cheap, Rand: strings.NewReader("")},
+		"negative queue": {Params: cheap, Concurrent: 1, Waiting: -1, Rand: strings.NewReader("")},
 	} {
 		if _, err := NewHasher(cfg); err == nil {
 			t.Errorf("%s: accepted", name)

@@ -103,7 +103,13 @@ func (a *API) guard(m *method, next http.Handler) http.Handler {
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
 		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = guardBody(w, r, m.limit, timeout)
+			// A copy: the server looks at the body of its own request to
+			// see whether all of it was read, and closes the connection
+			// otherwise. Behind another type it would not know, and take
+			// the rest of the body for the next request.
+			guarded := *r
+			guarded.Body = guardBody(w, r, m.limit, timeout)
+			r = &guarded
 		}
 		next.ServeHTTP(w, r)
 	})

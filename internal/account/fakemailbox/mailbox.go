@@ -26,6 +26,8 @@ type Mailbox struct {
 	nextUser im.UserID
 	sessions map[im.SessionID]*session
 	clock    im.Millis
+	// changed is closed, and forgotten, when sessions come or go.
+	changed chan struct{}
 }
 
 type session struct {
@@ -81,6 +83,7 @@ func (m *Mailbox) apply(to im.Addr, cmd im.Command) (im.Result, error) {
 		return m.attach(u, c)
 	case *im.Detach:
 		delete(m.sessions, c.Session)
+		m.notify()
 		return nil, nil
 	case *im.RevokeDevice:
 		return nil, m.revoke(u, c.Device)
@@ -141,6 +144,7 @@ func (m *Mailbox) attach(u *user, c *im.Attach) (im.Result, error) {
 	if c.Cursor != nil {
 		state.Cursor = *c.Cursor
 	}
+	defer m.notify()
 	m.sessions[c.Session] = &session{user: u, device: c.Device, sent: state.Cursor, sink: c.Sink, poll: c.Poll}
 	return state, nil
 }
@@ -164,6 +168,7 @@ func (m *Mailbox) revoke(u *user, id im.DeviceID) error {
 	for sid, s := range m.sessions {
 		if s.user == u && s.device == id {
 			delete(m.sessions, sid)
+			m.notify()
 			s.sink.Kick(im.CloseRevoked, "the device was logged out")
 		}
 	}
@@ -236,6 +241,34 @@ func (m *Mailbox) Sessions() int {
 	return len(m.sessions)
 }
 
+// WaitSessions returns when so many sessions are attached.
+func (m *Mailbox) WaitSessions(ctx context.Context, n int) error {
+	for {
+		m.mu.Lock()
+		if len(m.sessions) == n {
+			m.mu.Unlock()
+			return nil
+		}
+		if m.changed == nil {
+			m.changed = make(chan struct{})
+		}
+		changed := m.changed
+		m.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (m *Mailbox) notify() {
+	if m.changed != nil {
+		close(m.changed)
+		m.changed = nil
+	}
+}
+
 // Append adds an entry to a user's timeline and delivers it.
 func (m *Mailbox) Append(id im.UserID, peer im.UserID, text string) {
 	m.mu.Lock()
@@ -251,6 +284,7 @@ func (m *Mailbox) Kick(code im.CloseCode) {
 	defer m.mu.Unlock()
 	for id, s := range m.sessions {
 		delete(m.sessions, id)
+		m.notify()
 		s.sink.Kick(code, "kicked by the test")
 	}
 }

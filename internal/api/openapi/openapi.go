@@ -62,6 +62,7 @@ func operation(s *schemas, m protoreflect.MethodDescriptor) (object, error) {
 	}
 	op := obj(
 		"operationId", fmt.Sprintf("%s_%s", m.Parent().Name(), m.Name()),
+		"summary", string(m.Name()),
 		"tags", []string{string(m.Parent().Name())},
 	).with("description", comment(m))
 	if scheme := schemeOf(m); scheme != deviceScheme {

@@ -1,0 +1,413 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+
+	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
+	"github.com/skein-im/skein/internal/im"
+)
+
+const (
+	countersPath = "/skein.v1.MessageService/Counters"
+	loginPath    = "/skein.v1.AccountService/Login"
+)
+
+// wireError is the JSON form of an error, as programs without Connect see it.
+type wireError struct {
+	Code    string
+	Message string
+	Details []struct {
+		Type  string
+		Debug struct{ Kind string }
+	}
+}
+
+func readError(t testing.TB, res *http.Response) wireError {
+	t.Helper()
+	var e wireError
+	if err := json.NewDecoder(res.Body).Decode(&e); err != nil {
+		t.Fatalf("status %d: %v", res.StatusCode, err)
+	}
+	return e
+}
+
+func TestErrorsHaveTheDocumentedForm(t *testing.T) {
+	f := newFixture(t, nil)
+	srv := f.server(t, nil)
+	token, _ := befriend(t, f.mailbox)
+	f.mailbox.Hook = func(_ im.Addr, cmd im.Command) error {
+		if _, ok := cmd.(*im.Counters); ok {
+			return &im.Error{Kind: im.Busy, RetryAfterMS: 1001, Detail: "too much to do"}
+		}
+		return nil
+	}
+	res := post(t, srv, countersPath, token, "{}")
+	e := readError(t, res)
+	if res.StatusCode != 429 || res.Header.Get("Retry-After") != "2" || e.Code != "resource_exhausted" || e.Message != "too much to do" {
+		t.Errorf("status %d, headers %v, %+v", res.StatusCode, res.Header, e)
+	}
+	if len(e.Details) != 1 || e.Details[0].Type != "skein.v1.Error" || e.Details[0].Debug.Kind != "ERROR_KIND_BUSY" {
+		t.Errorf("details %+v", e.Details)
+	}
+	for h, want := range map[string]string{"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} {
+		if got := res.Header.Get(h); got != want {
+			t.Errorf("%s: %q", h, got)
+		}
+	}
+	for h := range res.Header {
+		if strings.HasPrefix(h, "Access-Control") {
+			t.Errorf("header %s allows other origins", h)
+		}
+	}
+}
+
+// Every kind has a code, and Internal never shows why.
+func TestKindsMapToCodes(t *testing.T) {
+	want := map[im.ErrorKind]int{
+		im.Internal: 500, im.Invalid: 400, im.Unauthenticated: 401, im.PermissionDenied: 403, im.NotFound: 404,
+		im.AlreadyExists: 409, im.Conflict: 409, im.SequenceGap: 400, im.Stale: 400, im.TooLarge: 429,
+		im.NotContact: 403, im.Blocked: 403, im.Busy: 429, im.Unavailable: 503, im.Unimplemented: 501,
+	}
+	f := newFixture(t, nil)
+	srv := f.server(t, nil)
+	token, _ := befriend(t, f.mailbox)
+	for kind := im.Internal; kind.String()[0] != 'k'; kind++ {
+		f.mailbox.Hook = func(_ im.Addr, cmd im.Command) error {
+			if _, ok := cmd.(*im.Counters); ok {
+				return im.Errorf(kind, "because")
+			}
+			return nil
+		}
+		res := post(t, srv, countersPath, token, "{}")
+		e := readError(t, res)
+		if res.StatusCode != want[kind] {
+			t.Errorf("%v: status %d, want %d", kind, res.StatusCode, want[kind])
+		}
+		if got, want := e.Details[0].Debug.Kind, skeinv1.ErrorKind(kind).String(); got != want {
+			t.Errorf("%v: detail of kind %s", kind, got)
+		}
+		if temporary := res.Header.Get("Retry-After") != ""; temporary != kind.Temporary() {
+			t.Errorf("%v: Retry-After %q", kind, res.Header.Get("Retry-After"))
+		}
+		if hidden := e.Message != "because"; hidden != (kind == im.Internal) {
+			t.Errorf("%v: message %q", kind, e.Message)
+		}
+	}
+}
+
+func TestDefectsAreHiddenAndLoggedOnce(t *testing.T) {
+	f := newFixture(t, nil)
+	srv := f.server(t, nil)
+	token, _ := befriend(t, f.mailbox)
+	for name, fail := range map[string]func() error{
+		"a foreign error":   func() error { return errors.New("open /var/secret: denied") },
+		"an internal error": func() error { return im.Errorf(im.Internal, "open /var/secret: denied") },
+		"a panic":           func() error { panic("open /var/secret: denied") },
+	} {
+		before := strings.Count(f.logged.String(), "/var/secret")
+		f.mailbox.Hook = func(_ im.Addr, cmd im.Command) error {
+			if _, ok := cmd.(*im.Counters); ok {
+				return fail()
+			}
+			return nil
+		}
+		res := post(t, srv, countersPath, token, "{}")
+		e := readError(t, res)
+		if res.StatusCode != 500 || e.Message != "internal error" {
+			t.Errorf("%s: status %d, %+v", name, res.StatusCode, e)
+		}
+		if n := strings.Count(f.logged.String(), "/var/secret") - before; n != 1 {
+			t.Errorf("%s: logged %d times", name, n)
+		}
+	}
+	if log := f.logged.String(); strings.Contains(log, token[3:]) || !strings.Contains(log, "MessageService/Counters") {
+		t.Errorf("the log: %s", log)
+	}
+}
+
+func TestMalformedRequests(t *testing.T) {
+	f := newFixture(t, nil)
+	srv := f.server(t, nil)
+	token, _ := befriend(t, f.mailbox)
+	for name, c := range map[string]struct {
+		body, contentType string
+		want              int
+	}{
+		"no JSON":              {`{"a"`, "application/json", 400},
+		"empty JSON":           {``, "application/json", 400},
+		"wrong type":           {`{"limit":"many"}`, "application/json", 400},
+		"negative":             {`{"cursor":-1}`, "application/json", 400},
+		"deep JSON":            {strings.Repeat(`{"a":`, 50000) + "1" + strings.Repeat("}", 50000)[:6000], "application/json", 400},
+		"no protobuf":          {"\x0a\xff", "application/proto", 400},
+		"unknown content type": {`{}`, "text/plain", 415},
+		"form":                 {`a=b`, "application/x-www-form-urlencoded", 415},
+	} {
+		res := post(t, srv, "/skein.v1.MessageService/Sync", token, c.body, "Content-Type", c.contentType)
+		if res.StatusCode != c.want {
+			t.Errorf("%s: status %d, want %d", name, res.StatusCode, c.want)
+		}
+	}
+	res := post(t, srv, "/skein.v1.MessageService/Nothing", token, "{}")
+	if res.StatusCode != 404 {
+		t.Errorf("unknown method: status %d", res.StatusCode)
+	}
+	get, err := srv.Client().Get(srv.URL + countersPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	get.Body.Close()
+	if get.StatusCode != 405 {
+		t.Errorf("GET of a method: status %d", get.StatusCode)
+	}
+}
+
+func gzipped(t testing.TB, raw []byte) string {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write(raw); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestOversizedBodies(t *testing.T) {
+	f := newFixture(t, nil)
+	srv := f.server(t, nil)
+	padding := func(n int) string { return `{"name":"` + strings.Repeat("x", n-11) + `"}` }
+	for name, c := range map[string]struct {
+		body   io.Reader
+		gzip   bool
+		status int
+	}{
+		"just fits":          {strings.NewReader(padding(maxBody)), false, 400},
+		"one byte too many":  {strings.NewReader(padding(maxBody + 1)), false, 429},
+		"without length":     {io.MultiReader(strings.NewReader(padding(maxBody + 1))), false, 429},
+		"bomb":               {strings.NewReader(gzipped(t, make([]byte, 64<<20))), true, 429},
+		"compressed, fits":   {strings.NewReader(gzipped(t, []byte(padding(maxBody)))), true, 400},
+		"compressed, beyond": {strings.NewReader(gzipped(t, []byte(padding(maxBody+1)))), true, 429},
+	} {
+		req, err := http.NewRequest(http.MethodPost, srv.URL+loginPath, c.body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		if c.gzip {
+			req.Header.Set("Content-Encoding", "gzip")
+		}
+		res, err := srv.Client().Do(req)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		e := readError(t, res)
+		res.Body.Close()
+		if res.StatusCode != c.status {
+			t.Errorf("%s: status %d (%s), want %d", name, res.StatusCode, e.Message, c.status)
+		}
+	}
+}
+
+// A body without end is not read to its end.
+func TestEndlessBodyIsCutOff(t *testing.T) {
+	f := newFixture(t, nil)
+	srv := f.server(t, nil)
+	req, err := http.NewRequest(http.MethodPost, srv.URL+loginPath, endless{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := srv.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if e := readError(t, res); res.StatusCode != 429 || e.Details[0].Debug.Kind != "ERROR_KIND_TOO_LARGE" {
+		t.Errorf("status %d, %+v", res.StatusCode, e)
+	}
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
+}
+
+// rawConn speaks to a server byte by byte.
+func rawConn(t testing.TB, srv *httptest.Server) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	c, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c, bufio.NewReader(c)
+}
+
+func write(t testing.TB, w io.Writer, s string) {
+	t.Helper()
+	if _, err := io.WriteString(w, s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Who may not call a method is told so whatever the body is, even none.
+func TestStrangersAreRefusedBeforeTheirBody(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.BodyTimeout = 10 * time.Millisecond })
+	srv := f.server(t, nil)
+	c, r := rawConn(t, srv)
+	write(t, c, "POST /skein.v1.AdminService/Provision HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\nno JSON")
+	res, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if e := readError(t, res); res.StatusCode != 401 || e.Code != "unauthenticated" {
+		t.Errorf("status %d, %+v, want 401", res.StatusCode, e)
+	}
+	if !res.Close {
+		t.Error("the connection may be used again")
+	}
+}
+
+// The headers never end.
+func TestSlowHeadersAreCutOff(t *testing.T) {
+	f := newFixture(t, nil)
+	srv := f.server(t, func(s *http.Server) {
+		if s.ReadHeaderTimeout <= 0 || s.IdleTimeout <= 0 || s.WriteTimeout <= 0 || s.MaxHeaderBytes <= 0 {
+			t.Errorf("a limit is missing: %+v", s)
+		}
+		s.ReadHeaderTimeout = 20 * time.Millisecond
+	})
+	c, r := rawConn(t, srv)
+	write(t, c, "POST / HTTP/1.1\r\nHost: x\r\nX: ")
+	if _, err := io.Copy(io.Discard, r); err != nil && !errors.Is(err, io.EOF) {
+		t.Logf("the connection ended with %v", err)
+	}
+}
+
+// The body never ends, while a poll on the same server may wait.
+func TestSlowBodiesAreCutOffAndPollsAreNot(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.BodyTimeout = 30 * time.Millisecond })
+	srv := f.server(t, nil)
+	token, _ := befriend(t, f.mailbox)
+	polled := make(chan *http.Response, 1)
+	go func() { polled <- post(t, srv, "/skein.v1.MessageService/Sync", token, `{"waitMs":60000}`) }()
+	waitForPolls(t, f, 1)
+
+	c, r := rawConn(t, srv)
+	write(t, c, "POST "+loginPath+" HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+	res, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := readError(t, res); res.StatusCode != 504 || e.Code != "deadline_exceeded" {
+		t.Errorf("status %d, %+v", res.StatusCode, e)
+	}
+	res.Body.Close()
+	if !res.Close {
+		t.Error("the connection may be used again")
+	}
+
+	// The poll began earlier, so its body's deadline has passed as well.
+	f.mailbox.Append(1, 2, "worth waiting for")
+	var got struct{ Head string }
+	if err := json.NewDecoder((<-polled).Body).Decode(&got); err != nil || got.Head != "1" {
+		t.Errorf("the poll got %+v, %v", got, err)
+	}
+}
+
+func TestLargeHeadersAreRefused(t *testing.T) {
+	f := newFixture(t, nil)
+	srv := f.server(t, nil)
+	req, err := http.NewRequest(http.MethodGet, srv.URL+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X", strings.Repeat("x", 200<<10))
+	res, err := srv.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("status %d", res.StatusCode)
+	}
+}
+
+func TestLargeAnswersAreCompressed(t *testing.T) {
+	f := newFixture(t, nil)
+	srv := f.server(t, nil)
+	token, _ := befriend(t, f.mailbox)
+	for range 2 {
+		f.mailbox.Append(1, 2, strings.Repeat("long ", 1000))
+	}
+	for path, want := range map[string]string{"/skein.v1.MessageService/Sync": "gzip", countersPath: ""} {
+		res := post(t, srv, path, token, "{}", "Accept-Encoding", "gzip")
+		if got := res.Header.Get("Content-Encoding"); got != want {
+			t.Errorf("%s: encoding %q, want %q", path, got, want)
+		}
+	}
+}
+
+func TestOtherOriginsGetNoPermission(t *testing.T) {
+	f := newFixture(t, nil)
+	srv := f.server(t, nil)
+	req, err := http.NewRequest(http.MethodOptions, srv.URL+loginPath, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Origin", "https://example.com")
+	req.Header.Set("Access-Control-Request-Method", "POST")
+	res, err := srv.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != 405 || res.Header.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("preflight: status %d, %v", res.StatusCode, res.Header)
+	}
+}
+
+func TestFailedLoginsAreCountedByAddress(t *testing.T) {
+	f := newFixture(t, nil)
+	srv := f.server(t, nil)
+	for i := 0; ; i++ {
+		_, err := dial(srv, "").Login(t.Context(), connect.NewRequest(&skeinv1.LoginRequest{
+			Name: "n" + strconv.Itoa(i), Password: password,
+		}))
+		if connect.CodeOf(err) == connect.CodeUnauthenticated && i < 1000 {
+			continue
+		}
+		wantError(t, "the last of many failed logins", err, connect.CodeResourceExhausted, im.Busy)
+		if d := detail(err); d.GetRetryAfterMs() == 0 || i < 100 {
+			t.Errorf("after %d failures come back after %d ms", i, d.GetRetryAfterMs())
+		}
+		return
+	}
+}
+
+func TestNewChecksConfig(t *testing.T) {
+	if _, err := New(Config{}); err == nil {
+		t.Error("an API without anything")
+	}
+}
