@@ -2,6 +2,7 @@ package shard
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
@@ -16,8 +17,11 @@ type batch struct {
 
 // part is what a batch holds of one entity.
 type part struct {
-	cell    *cell
-	fx      entity.Effects
+	cell  *cell
+	fx    entity.Effects
+	bytes int
+	// confirm: the part is committed even if it changes nothing.
+	confirm bool
 	replies []reply
 }
 
@@ -63,7 +67,7 @@ func (c *Core) Cut() *Batch {
 	b.Changes.Changes = make([]store.Change, 0, len(c.fill.parts))
 	for _, p := range c.fill.parts {
 		p.cell.fill, p.cell.flight = nil, p
-		if p.fx.Changes() {
+		if p.fx.Changes() || p.confirm {
 			b.Changes.Changes = append(b.Changes.Changes, c.change(p))
 		}
 	}
@@ -101,7 +105,7 @@ func (c *Core) Done(now im.Millis, b *Batch, err error) (lost []im.Slot) {
 			continue
 		}
 		p.cell.flight = nil
-		if fenced != nil && p.fx.Changes() && fenced.Fenced(p.cell.addr.Slot()) {
+		if fenced != nil && fenced.Fenced(p.cell.addr.Slot()) {
 			p.fail(errNotOwner())
 			continue
 		}
@@ -164,19 +168,19 @@ func (c *Core) Drop(slots []im.Slot, err error) {
 			c.forget(cl, err)
 		}
 	}
-	kept := c.fill.parts[:0]
-	for _, p := range c.fill.parts {
-		if !p.cell.gone {
-			kept = append(kept, p)
+	c.fill.parts = slices.DeleteFunc(c.fill.parts, func(p *part) bool {
+		if p.cell.gone {
+			c.fill.bytes -= p.bytes
 		}
-	}
-	c.fill.parts = kept
+		return p.cell.gone
+	})
 }
 
 // forget takes an entity out of memory, whatever state it is in.
 func (c *Core) forget(cl *cell, err error) {
 	cl.gone = true
 	delete(c.cells, cl.addr)
+	c.Stats.Hot = len(c.cells)
 	c.lru.remove(cl)
 	c.timers.set(cl, 0)
 	for _, p := range []*part{cl.flight, cl.fill} {

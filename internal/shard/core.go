@@ -27,6 +27,10 @@ type Config struct {
 	WindowBytes   int
 	// ReadBytes bounds one read of a timeline for a session.
 	ReadBytes int
+	// Confirm makes answers that change nothing wait for a commit too, so
+	// that the store has said that the slot has no newer owner: needed
+	// where several nodes share a store.
+	Confirm bool
 	// Jitter returns a number in [0, n).
 	Jitter func(n int64) int64
 	Logger *slog.Logger
@@ -88,8 +92,9 @@ type Core struct {
 	epochs [im.Slots]im.Epoch
 	now    im.Millis
 	tx     entity.Tx
-	// logged is how many entries the Tx had when the call began.
-	logged int
+	// logged and put are how many entries and records the Tx had when the
+	// call began.
+	logged, put int
 
 	fill, flight *batch
 	timers       timerHeap
@@ -190,6 +195,7 @@ func (c *Core) cell(a im.Addr) *cell {
 	c.Stats.Loads++
 	cl = &cell{addr: a, timerPos: -1, ticket: c.Stats.Loads}
 	c.cells[a] = cl
+	c.Stats.Hot = len(c.cells)
 	c.lru.add(cl)
 	c.host.Load(a, cl.ticket)
 	return cl
@@ -294,7 +300,7 @@ func (c *Core) begin(cl *cell) *entity.Tx {
 	if cl.fill != nil {
 		tx.Effects = cl.fill.fx
 	}
-	c.logged = len(tx.Append)
+	c.logged, c.put = len(tx.Append), len(tx.Put)
 	return tx
 }
 
@@ -311,14 +317,14 @@ func (c *Core) end(cl *cell, tx *entity.Tx, r *reply) {
 	if r != nil && r.err == nil {
 		c.attachSession(cl, r)
 	}
-	for _, e := range tx.Append[c.logged:] {
-		c.fill.bytes += len(e.Value)
-	}
+	confirm := c.cfg.Confirm && r != nil && reveals(r.in.Cmd)
 	switch {
 	case r == nil && tx.Empty():
-	case cl.fill != nil || cl.flight != nil || tx.Changes():
+	case cl.fill != nil || cl.flight != nil || tx.Changes() || confirm:
 		p := c.part(cl)
+		c.grow(p, tx)
 		p.fx = tx.Effects
+		p.confirm = p.confirm || confirm
 		if r != nil {
 			p.replies = append(p.replies, *r)
 		}
@@ -331,6 +337,25 @@ func (c *Core) end(cl *cell, tx *entity.Tx, r *reply) {
 		c.host.ReadEntries(cl.addr, rd.Peer, rd.Seqs)
 	}
 	c.schedule(cl, st)
+}
+
+// reveals reports whether a command's answer tells the entity's state.
+func reveals(cmd im.Command) bool {
+	_, ack := cmd.(*im.AckDelivered)
+	return !ack
+}
+
+// grow accounts for what a call added to a part.
+func (c *Core) grow(p *part, tx *entity.Tx) {
+	n := 0
+	for i := range tx.Append[c.logged:] {
+		n += len(tx.Append[c.logged+i].Value)
+	}
+	for i := range tx.Put[c.put:] {
+		n += len(tx.Put[c.put+i].Value)
+	}
+	p.bytes += n
+	c.fill.bytes += n
 }
 
 // EntriesRead brings the log entries that Host.ReadEntries asked for; none if
@@ -354,7 +379,6 @@ func (c *Core) Tick(now im.Millis) {
 			c.do(cl, func(tx *entity.Tx) { cl.ent.Snapshot(tx) })
 		}
 	}
-	c.Stats.Hot = len(c.cells)
 }
 
 // NextTick is when Tick has something to do; 0: nothing is due.

@@ -45,7 +45,9 @@ type Shard struct {
 	reads    sync.WaitGroup
 	stop     chan struct{}
 	done     chan struct{}
-	stats    atomic.Pointer[Stats]
+
+	statsMu sync.Mutex
+	stats   Stats
 
 	// Busy and Dropped count refused commands and dropped link messages.
 	Busy, Dropped atomic.Uint64
@@ -68,7 +70,6 @@ func New(opts Options) *Shard {
 		done:     make(chan struct{}),
 	}
 	s.core = NewCore(opts.Config, s)
-	s.stats.Store(&Stats{})
 	return s
 }
 
@@ -151,7 +152,11 @@ func (s *Shard) Own(slots []im.Slot, epochs []im.Epoch, pending []im.Addr) {
 }
 
 // Stats are the core's counters as of its last turn.
-func (s *Shard) Stats() Stats { return *s.stats.Load() }
+func (s *Shard) Stats() Stats {
+	s.statsMu.Lock()
+	defer s.statsMu.Unlock()
+	return s.stats
+}
 
 // QueueLen is how many inputs wait.
 func (s *Shard) QueueLen() int {
@@ -221,7 +226,6 @@ type turn struct {
 	posts             []func(im.Millis)
 	busy              bool
 	stopping, flushed bool
-	lastStats         im.Millis
 }
 
 // turn applies what has arrived, up to a full batch, and sends the batch off.
@@ -250,11 +254,9 @@ func (t *turn) turn() bool {
 	}
 	s.core.Evict(now)
 	t.cut(now)
-	if now-t.lastStats >= 100 {
-		t.lastStats = now
-		st := s.core.Stats
-		s.stats.Store(&st)
-	}
+	s.statsMu.Lock()
+	s.stats = s.core.Stats
+	s.statsMu.Unlock()
 	return t.stopping && t.flushed && t.idle() && !t.busy
 }
 
