@@ -1,0 +1,84 @@
+package gateway
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/proto"
+
+	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/wire"
+)
+
+// call takes a Call and runs it beside the connection, if there is room.
+func (s *session) call(payload []byte) error {
+	m := new(skeinv1.Call)
+	if err := wire.UnmarshalMessage(payload, m); err != nil {
+		return err
+	}
+	s.g.stats.calls.Add(1)
+	if s.g.cfg.Caller == nil {
+		s.answerCall(m.GetId(), nil, im.Errorf(im.Unimplemented, "calls are not served here"))
+		return nil
+	}
+	if !s.reserve() {
+		s.answerCall(m.GetId(), nil, &im.Error{Kind: im.Busy, RetryAfterMS: windowRetryMS, Detail: "too many calls at a time"})
+		return nil
+	}
+	if s.ctx == nil {
+		s.ctx, s.cancel = context.WithCancel(context.Background())
+	}
+	ctx := s.ctx
+	s.g.tasks.Go(func() {
+		defer s.release()
+		ctx, cancel := context.WithTimeout(ctx, s.g.cfg.CallTimeout)
+		defer cancel()
+		body, err := s.g.cfg.Caller.Call(ctx, s.user, s.device, m.GetMethod(), m.GetBody())
+		s.answerCall(m.GetId(), body, err)
+	})
+	return nil
+}
+
+// reserve takes room for a call.
+func (s *session) reserve() bool {
+	if s.calls.Add(1) > MaxConnCalls {
+		s.calls.Add(-1)
+		return false
+	}
+	select {
+	case s.g.slots <- struct{}{}:
+		return true
+	default:
+		s.calls.Add(-1)
+		return false
+	}
+}
+
+func (s *session) release() {
+	<-s.g.slots
+	s.calls.Add(-1)
+}
+
+// answerCall sends the Answer.
+func (s *session) answerCall(id uint64, body []byte, err error) {
+	m := &skeinv1.Answer{Id: id, Body: body}
+	if err == nil && proto.Size(m) > im.MaxServerFrame {
+		err = im.Errorf(im.TooLarge, "the answer is over %d bytes; ask for less", im.MaxServerFrame)
+	}
+	if err != nil {
+		e := im.AsError(err)
+		m.Body, m.Error = nil, wire.ErrorToProto(e)
+		s.g.stats.callRefused[kindIndex(e.Kind)].Add(1)
+		if e.Kind == im.Internal {
+			s.defect("call", err)
+		}
+	}
+	frame, err := wire.AppendMessage(nil, wire.TypeAnswer, m)
+	if err != nil {
+		s.defect("call", err)
+		s.conn.Close(im.CloseInternal, "an answer cannot be sent")
+		return
+	}
+	s.g.stats.frameOut(wire.TypeAnswer)
+	_ = s.conn.Send(frame)
+}

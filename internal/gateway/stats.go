@@ -1,0 +1,84 @@
+package gateway
+
+import (
+	"sync/atomic"
+
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/wire"
+)
+
+// Kinds is one more than the highest known error kind; it sizes tables by
+// kind. Errors of kinds that are not known here count as im.Internal.
+const Kinds = int(im.Unimplemented) + 1
+
+func kindIndex(k im.ErrorKind) int {
+	if int(k) >= Kinds {
+		return int(im.Internal)
+	}
+	return int(k)
+}
+
+type counters struct {
+	connections, sessions              atomic.Int64
+	framesIn, framesOut                [wire.Types]atomic.Uint64
+	logins, sends, calls, slow, busy   atomic.Uint64
+	loginRefused, refused, callRefused [Kinds]atomic.Uint64
+}
+
+func (c *counters) frameIn(t wire.Type) {
+	if !t.Known() {
+		t = 0
+	}
+	c.framesIn[t].Add(1)
+}
+
+func (c *counters) frameOut(t wire.Type) { c.framesOut[t].Add(1) }
+
+// Stats are a Gateway's counters and gauges.
+type Stats struct {
+	// Connections and Sessions are open now; a session is a connection that
+	// has logged in.
+	Connections, Sessions int64
+	// FramesIn and FramesOut count by frame type; 0 stands for unknown
+	// ones. Close frames are the link's and not among them.
+	FramesIn, FramesOut [wire.Types]uint64
+	// Logins that succeeded, and those that failed by kind.
+	Logins       uint64
+	LoginRefused [Kinds]uint64
+	// Sends that came, and those refused by kind; likewise Calls.
+	Sends       uint64
+	Refused     [Kinds]uint64
+	Calls       uint64
+	CallRefused [Kinds]uint64
+	// Slow counts connections closed because they did not read.
+	Slow uint64
+	// Busy counts acks, pulls and detaches that had to be repeated because
+	// the mailbox was busy.
+	Busy uint64
+}
+
+// Stats returns the counters now.
+func (g *Gateway) Stats() Stats {
+	c := &g.stats
+	st := Stats{
+		Connections: c.connections.Load(),
+		Sessions:    c.sessions.Load(),
+		Logins:      c.logins.Load(),
+		Sends:       c.sends.Load(),
+		Calls:       c.calls.Load(),
+		Slow:        c.slow.Load(),
+		Busy:        c.busy.Load(),
+	}
+	load(st.FramesIn[:], c.framesIn[:])
+	load(st.FramesOut[:], c.framesOut[:])
+	load(st.LoginRefused[:], c.loginRefused[:])
+	load(st.Refused[:], c.refused[:])
+	load(st.CallRefused[:], c.callRefused[:])
+	return st
+}
+
+func load(dst []uint64, src []atomic.Uint64) {
+	for i := range src {
+		dst[i] = src[i].Load()
+	}
+}
