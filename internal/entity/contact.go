@@ -14,6 +14,17 @@ type step struct {
 	send  BodyKind
 }
 
+// How two users agree.
+//
+// Each of them either wants to be friends or does not, and knows, as of the
+// last message, what the other wants: neither does (Strangers), both do
+// (Friends), or one (Requested, Incoming). A user changes what they want
+// themselves, and says so: a request and an acceptance are a yes, a refusal
+// and a removal a no. A no ends the other's yes as well, but only one that its
+// sender knew of: it says up to which message of the other it has come, and a
+// yes that is younger stands. So both ends agree once everything has arrived,
+// however their messages crossed.
+
 // handleContact takes a step towards another user. The peer learns of it over
 // the link, behind everything sent before.
 func (u *user) handleContact(tx *Tx, c *im.Contact) (im.Result, error) {
@@ -44,7 +55,7 @@ func (u *user) handleContact(tx *Tx, c *im.Contact) (im.Result, error) {
 	}
 	if s.send != 0 {
 		ev.to, ev.linkOut = peer, nextLink
-		ev.body = Body{Kind: s.send, Time: tx.Now, PairID: uint64(p.request), Content: ev.entry.Content}
+		ev.body = Body{Kind: s.send, Time: tx.Now, PairID: uint64(p.in), Content: ev.entry.Content}
 	}
 	u.record(tx, ev)
 	return u.pairs[peer].info(), nil
@@ -129,71 +140,83 @@ func (u *user) takeContact(tx *Tx, ev *event, p *pair, m *Message) bool {
 	}
 	var r reaction
 	switch m.Body.Kind {
-	case BodyContactRequest:
-		r = u.reactRequest(p)
-	case BodyContactAccept:
-		r = p.reactAccept(m)
-	case BodyContactRefuse:
-		if p.contact == im.Requested && uint64(p.request) == m.Body.PairID {
-			r = reaction{shown: wire.ContactRefused, why: m.Body.Error}
-		}
-	case BodyContactRemove:
-		// In Requested it is about a friendship before our request.
-		if p.contact == im.Friends || p.contact == im.Incoming {
-			r.shown = wire.ContactRemoved
-		}
+	case BodyContactRequest, BodyContactAccept:
+		r = u.reactYes(p, m.Body.Kind)
+	case BodyContactRefuse, BodyContactRemove:
+		r = p.reactNo(m)
+		// The event keeps what the no is about.
+		ev.body = Body{Kind: m.Body.Kind, PairID: m.Body.PairID}
 	}
 	if r.shown != 0 {
 		ev.entry = wire.Entry{Kind: wire.EntryContact, Peer: im.UserID(m.From.ID), Time: m.Body.Time,
-			Contact: r.shown, Content: m.Body.Content, Refusal: r.why}
+			Contact: r.shown, Refusal: r.why}
+	}
+	if r.shown == wire.ContactRequested {
+		ev.entry.Content = m.Body.Content
 	}
 	if r.reply != 0 {
+		// About everything up to this message.
 		ev.to, ev.linkOut = m.From, nextLink
 		ev.body = Body{Kind: r.reply, Time: tx.Now, PairID: uint64(m.Seq), Error: r.why}
 	}
 	return true
 }
 
-func (u *user) reactRequest(p *pair) reaction {
+// reactYes takes a request or an acceptance: the peer wants to be friends.
+func (u *user) reactYes(p *pair, kind BodyKind) reaction {
 	switch {
 	case !u.exists:
 		return reaction{reply: BodyContactRefuse, why: im.NotFound}
 	case p.blocked:
 		return reaction{reply: BodyContactRefuse}
 	case p.contact == im.Requested:
-		// The requests crossed; the peer sees ours and does the same.
 		return reaction{shown: wire.ContactAccepted}
-	case p.contact == im.Friends:
-		return reaction{reply: BodyContactAccept}
-	}
-	return reaction{shown: wire.ContactRequested}
-}
-
-// reactAccept makes friends if the request that the peer accepts still
-// stands. If this user meanwhile wants nothing of the peer, the peer must
-// learn it; in all other states what was sent before tells it already.
-func (p *pair) reactAccept(m *Message) reaction {
-	switch {
-	case p.contact == im.Requested && uint64(p.request) == m.Body.PairID:
-		return reaction{shown: wire.ContactAccepted}
+	case p.contact == im.Strangers && kind == BodyContactAccept:
+		// What it accepts has been withdrawn.
+		return reaction{reply: BodyContactRefuse}
 	case p.contact == im.Strangers:
-		return reaction{reply: BodyContactRemove}
+		return reaction{shown: wire.ContactRequested}
 	}
 	return reaction{}
 }
+
+// reactNo takes a refusal or a removal. It ends what this user wants too,
+// unless the peer did not know of it yet.
+func (p *pair) reactNo(m *Message) reaction {
+	switch {
+	case p.contact == im.Requested && p.crossed(m.Body.PairID):
+		return reaction{}
+	case p.contact == im.Requested:
+		return reaction{shown: wire.ContactRefused, why: m.Body.Error}
+	case p.contact == im.Strangers:
+		return reaction{}
+	}
+	return reaction{shown: wire.ContactRemoved}
+}
+
+// crossed reports whether this user's last yes went out before the peer's no,
+// which is about messages up to seen, could know of it.
+func (p *pair) crossed(seen uint64) bool { return uint64(p.yes) > seen }
 
 // evolveContact is the part of evolve for contact entries.
 func (p *pair) evolveContact(ev *event) {
 	switch ev.entry.Contact {
 	case wire.ContactRequested:
-		p.contact, p.request = im.Incoming, ev.linkIn
+		p.contact = im.Incoming
 		if ev.entry.Outgoing {
-			p.contact, p.request = im.Requested, ev.linkOut
+			p.contact, p.yes = im.Requested, ev.linkOut
 		}
 		p.note = string(ev.entry.Content.Body)
 	case wire.ContactAccepted:
 		p.contact = im.Friends
+		if ev.entry.Outgoing {
+			p.yes = ev.linkOut
+		}
 	case wire.ContactRefused, wire.ContactRemoved:
+		if !ev.entry.Outgoing && p.contact == im.Friends && p.crossed(ev.body.PairID) {
+			p.contact = im.Requested
+			return
+		}
 		p.contact = im.Strangers
 	case wire.ContactBlocked:
 		p.contact, p.blocked = im.Strangers, true

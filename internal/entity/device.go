@@ -70,12 +70,41 @@ func (u *user) addDevice(d *device) {
 	u.deviceOrder = slices.Insert(u.deviceOrder, i, d)
 }
 
-func (u *user) authenticate(id im.DeviceID, tokenHash [32]byte) (im.Result, error) {
+// login is the device that a token belongs to.
+func (u *user) login(id im.DeviceID, tokenHash [32]byte) (*device, error) {
 	d := u.devices[id]
 	if d == nil || d.revoked || subtle.ConstantTimeCompare(d.tokenHash[:], tokenHash[:]) != 1 {
 		return nil, im.Errorf(im.Unauthenticated, "the token is not valid; log in again")
 	}
-	return &im.Attached{Name: u.name, Head: u.head, Cursor: d.cursor, ClientSeq: d.clientSeq}, nil
+	return d, nil
+}
+
+func (u *user) attached(d *device, cursor im.Seq) *im.Attached {
+	return &im.Attached{Name: u.name, Head: u.head, Cursor: cursor, ClientSeq: d.clientSeq}
+}
+
+func (u *user) handleAuthenticate(c *im.Authenticate) (im.Result, error) {
+	d, err := u.login(c.Device, c.TokenHash)
+	if err != nil {
+		return nil, err
+	}
+	return u.attached(d, d.cursor), nil
+}
+
+// handleAttach lets a device in. One without a cursor of its own continues
+// from the mailbox's.
+func (u *user) handleAttach(c *im.Attach) (im.Result, error) {
+	d, err := u.login(c.Device, c.TokenHash)
+	switch {
+	case err != nil:
+		return nil, err
+	case c.Cursor == nil:
+		return u.attached(d, d.cursor), nil
+	case *c.Cursor > u.head:
+		return nil, im.Errorf(im.Invalid, "cursor %d is beyond the timeline's end %d", *c.Cursor, u.head)
+	}
+	u.moveCursor(d, *c.Cursor)
+	return u.attached(d, *c.Cursor), nil
 }
 
 func (u *user) handleCreate(tx *Tx, c *im.CreateUser) error {
@@ -151,17 +180,30 @@ func (u *user) handleAckDelivered(c *im.AckDelivered) error {
 	if c.Seq > u.head {
 		return im.Errorf(im.Invalid, "entry %d does not exist yet", c.Seq)
 	}
-	if c.Seq <= d.cursor {
-		return nil
+	u.moveCursor(d, c.Seq)
+	return nil
+}
+
+// moveCursor takes an acknowledgement of everything up to seq.
+func (u *user) moveCursor(d *device, seq im.Seq) {
+	if seq <= d.cursor {
+		return
 	}
-	d.cursor, d.dirty = c.Seq, true
+	d.cursor, d.dirty = seq, true
 	u.dirty = true
 	// Entries after the cursor hold at most one received message each: the
 	// difference is a lower bound, exact once the device has caught up.
-	if behind := uint64(u.head - c.Seq); behind <= u.recvID {
+	if behind := uint64(u.head - seq); behind <= u.recvID {
 		u.clientRecvID = max(u.clientRecvID, u.recvID-behind)
 	}
-	return nil
+}
+
+// befriend makes friends without asking; the peer is made so likewise.
+func (p *pair) befriend() {
+	if p.contact != im.Requested && p.contact != im.Friends {
+		p.yes = 0
+	}
+	p.contact = im.Friends
 }
 
 // handleProvision makes the user exist with friends and devices.
@@ -186,7 +228,7 @@ func (u *user) handleProvision(tx *Tx, c *im.Provision) error {
 	}
 	u.exists = true
 	for _, f := range c.Friends {
-		u.touch(im.User(f)).contact = im.Friends
+		u.touch(im.User(f)).befriend()
 	}
 	for i, hash := range c.TokenHashes {
 		id := im.DeviceID(i + 1)

@@ -22,7 +22,8 @@ type event struct {
 	from   im.Addr
 	linkIn im.LinkSeq
 	// to and linkOut name the link message that the event sends. Its body
-	// is the entry's, unless body says otherwise.
+	// is the entry's, unless body says otherwise. Without one, body is what
+	// was received, where the entry does not tell it.
 	to      im.Addr
 	linkOut im.LinkSeq
 	body    Body

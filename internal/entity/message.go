@@ -34,8 +34,9 @@ type Body struct {
 	Kind BodyKind
 	// Time is when the sender's mailbox accepted it.
 	Time im.Millis
-	// PairID numbers chat messages from one user to another. In answers to
-	// contact requests it is the link number of the request.
+	// PairID numbers chat messages from one user to another. In contact
+	// messages it is the last number of the other direction's link that
+	// their sender had taken.
 	PairID  uint64
 	Content im.Content
 	// Error says why a message was refused.

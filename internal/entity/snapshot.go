@@ -113,7 +113,7 @@ func (p *pair) append(b []byte) []byte {
 			b = protowire.AppendVarint(b, uint64(r))
 		}
 	}
-	return appendUint(b, 12, uint64(p.request))
+	return appendUint(b, 12, uint64(p.yes))
 }
 
 func (d *device) encode() []byte {
@@ -203,7 +203,7 @@ func (u *user) restorePage(value []byte) error {
 		p.contact, p.blocked, p.note = im.ContactState(s.Contact), s.Blocked, s.Note
 		p.out, p.acked, p.in = im.LinkSeq(s.Out), im.LinkSeq(s.Acked), im.LinkSeq(s.In)
 		p.sendID, p.sendAckID = s.SendId, s.SendAckId
-		p.lastSeq, p.request = im.Seq(s.LastSeq), im.LinkSeq(s.Request)
+		p.lastSeq, p.yes = im.Seq(s.LastSeq), im.LinkSeq(s.Request)
 		for _, r := range s.Outstanding {
 			p.refs = append(p.refs, ref(r))
 		}

@@ -56,9 +56,9 @@ type pair struct {
 	contact im.ContactState
 	blocked bool
 	note    string
-	// request is the link number of the contact request that is open, or
-	// was last.
-	request im.LinkSeq
+	// yes is the link number of this user's last request or acceptance; 0:
+	// none, or provisioned.
+	yes im.LinkSeq
 	// sendID and sendAckID number the chat messages to the peer.
 	sendID, sendAckID uint64
 	lastSeq           im.Seq
@@ -94,9 +94,9 @@ func (u *user) Handle(tx *Tx, cmd im.Command) (im.Result, error) {
 	}
 	switch c := cmd.(type) {
 	case *im.Authenticate:
-		return u.authenticate(c.Device, c.TokenHash)
+		return u.handleAuthenticate(c)
 	case *im.Attach:
-		return u.authenticate(c.Device, c.TokenHash)
+		return u.handleAttach(c)
 	case *im.CreateDevice:
 		return u.handleCreateDevice(tx, c)
 	case *im.RevokeDevice:

@@ -52,8 +52,9 @@ type SendNumbered struct {
 type Attach struct {
 	Device    DeviceID
 	TokenHash [32]byte
-	// Cursor is the last entry the device has; nil continues from the
-	// mailbox's own cursor for the device.
+	// Cursor is the last entry the device has, which it thereby
+	// acknowledges; nil continues from the mailbox's own cursor for the
+	// device.
 	Cursor  *Seq
 	Session SessionID
 	// Poll marks a long poll: it is not the device's link, so it neither

@@ -152,7 +152,8 @@ type Event struct {
 	// The link message that caused this event; 0: none.
 	From   *Addr  `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
 	LinkIn uint64 `protobuf:"varint,5,opt,name=link_in,json=linkIn,proto3" json:"link_in,omitempty"`
-	// The link message this event sends; 0: none.
+	// The link message this event sends; 0: none. Without one, body is what
+	// the message that caused the event said, where the entry does not tell.
 	To      *Addr     `protobuf:"bytes,6,opt,name=to,proto3" json:"to,omitempty"`
 	LinkOut uint64    `protobuf:"varint,7,opt,name=link_out,json=linkOut,proto3" json:"link_out,omitempty"`
 	Body    *LinkBody `protobuf:"bytes,8,opt,name=body,proto3" json:"body,omitempty"`
@@ -330,8 +331,8 @@ type LinkBody struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Kind   LinkKind               `protobuf:"varint,1,opt,name=kind,proto3,enum=skein.store.v1.LinkKind" json:"kind,omitempty"`
 	TimeMs int64                  `protobuf:"varint,2,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
-	// Chat: the message's number. Contact answers: the link number of the
-	// request they answer.
+	// Chat: the message's number. Contact messages: the last link number of
+	// the other direction that their sender had taken.
 	PairId        uint64      `protobuf:"varint,3,opt,name=pair_id,json=pairId,proto3" json:"pair_id,omitempty"`
 	Content       *v1.Content `protobuf:"bytes,4,opt,name=content,proto3" json:"content,omitempty"`
 	ErrorKind     uint32      `protobuf:"varint,5,opt,name=error_kind,json=errorKind,proto3" json:"error_kind,omitempty"`
@@ -569,7 +570,7 @@ type Pair struct {
 	// Where unacknowledged messages stand in the log, twice the sequence plus
 	// one when it counts as a message, for links acked+1, acked+2, ...
 	Outstanding []uint64 `protobuf:"varint,11,rep,packed,name=outstanding,proto3" json:"outstanding,omitempty"`
-	// The link number of the contact request that is open, or was last.
+	// The link number of this user's last contact request or acceptance.
 	Request       uint64 `protobuf:"varint,12,opt,name=request,proto3" json:"request,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
