@@ -317,7 +317,7 @@ func (c *Core) end(cl *cell, tx *entity.Tx, r *reply) {
 	if r != nil && r.err == nil {
 		c.attachSession(cl, r)
 	}
-	confirm := c.cfg.Confirm && r != nil && reveals(r.in.Cmd)
+	confirm := c.cfg.Confirm && r != nil
 	switch {
 	case r == nil && tx.Empty():
 	case cl.fill != nil || cl.flight != nil || tx.Changes() || confirm:
@@ -337,12 +337,6 @@ func (c *Core) end(cl *cell, tx *entity.Tx, r *reply) {
 		c.host.ReadEntries(cl.addr, rd.Peer, rd.Seqs)
 	}
 	c.schedule(cl, st)
-}
-
-// reveals reports whether a command's answer tells the entity's state.
-func reveals(cmd im.Command) bool {
-	_, ack := cmd.(*im.AckDelivered)
-	return !ack
 }
 
 // grow accounts for what a call added to a part.

@@ -36,13 +36,6 @@ func (c *Core) attachSession(cl *cell, r *reply) {
 		return
 	}
 	at := r.res.(*im.Attached)
-	if cmd.Cursor != nil {
-		at.Cursor = *cmd.Cursor
-	}
-	if at.Cursor > at.Head {
-		r.res, r.err = nil, im.Errorf(im.Invalid, "cursor %d is beyond the timeline's end %d", at.Cursor, at.Head)
-		return
-	}
 	if !cmd.Poll {
 		for _, s := range slices.Clone(cl.sessions) {
 			if s.device == cmd.Device && !s.poll {
@@ -139,7 +132,7 @@ func (c *Core) push(s *session, entries [][]byte) {
 // answer: everything before it is delivered first.
 func (c *Core) showSent(cl *cell, p *part, r *reply, sent *im.Sent) {
 	send, ok := r.in.Cmd.(*im.Send)
-	if !ok || send.Session == 0 || sent.Seq < p.fx.First {
+	if !ok || send.Session == 0 || sent.Seq < p.fx.First || sent.Seq >= p.fx.First+im.Seq(len(p.fx.Append)) {
 		return
 	}
 	s := cl.session(send.Session)
