@@ -1,0 +1,2 @@
+// Package sim runs whole clusters on virtual time.
+package sim

@@ -1,0 +1,102 @@
+package sim
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/skein-im/skein/internal/im"
+)
+
+// world is one simulated cluster with its clients. Everything in it happens
+// on one goroutine, in the order of virtual time.
+type world struct {
+	seed   uint64
+	plan   plan
+	defect Defect
+	rng    *rand.Rand
+	now    time.Duration
+	agenda agenda
+	trace  io.Writer
+	log    *slog.Logger
+
+	store     *storage
+	placement *placement
+	net       network
+	nodes     []*node
+	gateways  []*gateway
+	users     []*user
+	byID      map[im.UserID]*user
+	ledgers   map[im.Addr]*ledger
+	// slots that have users, and where each stands in the list.
+	slots   []im.Slot
+	slotPos map[im.Slot]int
+
+	// bodies of all messages that became durable.
+	bodies map[string]bool
+
+	sessions im.SessionID
+	// requests are those without an answer.
+	requests int
+	// calm: the faults are over.
+	calm  bool
+	stats Report
+}
+
+// violation is an invariant that did not hold.
+type violation struct{ text string }
+
+// fail ends the run: an invariant does not hold.
+func (w *world) fail(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	w.logf("VIOLATION: %s", text)
+	panic(violation{text})
+}
+
+// logf adds a line to the trace, if there is one.
+func (w *world) logf(format string, args ...any) {
+	if w.trace == nil {
+		return
+	}
+	fmt.Fprintf(w.trace, "%11.3fms  %s\n", float64(w.now.Microseconds())/1000, fmt.Sprintf(format, args...))
+}
+
+// after plans an event.
+func (w *world) after(d time.Duration, run func()) { w.agenda.push(w.now+max(d, 0), run) }
+
+// at plans an event at a moment.
+func (w *world) at(t time.Duration, run func()) { w.agenda.push(max(t, w.now), run) }
+
+// chance is true with probability p.
+func (w *world) chance(p float64) bool { return p > 0 && w.rng.Float64() < p }
+
+// fault is chance while there are faults.
+func (w *world) fault(p float64) bool { return !w.calm && w.chance(p) }
+
+// between draws a duration.
+func (w *world) between(lo, hi time.Duration) time.Duration {
+	if hi <= lo {
+		return lo
+	}
+	return lo + time.Duration(w.rng.Int64N(int64(hi-lo)))
+}
+
+func (w *world) jitter(n int64) int64 { return w.rng.Int64N(n) }
+
+// step runs the next event.
+func (w *world) step() {
+	e := w.agenda.pop()
+	w.now = e.at
+	w.stats.Steps++
+	e.run()
+}
+
+// runUntil runs every event up to a moment.
+func (w *world) runUntil(t time.Duration) {
+	for len(w.agenda.events) > 0 && w.agenda.events[0].at <= t {
+		w.step()
+	}
+	w.now = t
+}
