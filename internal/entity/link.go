@@ -2,12 +2,15 @@ package entity
 
 import "github.com/skein-im/skein/internal/im"
 
-// Retransmission: the first repeat after retransmitMin, then twice as long
-// each time up to retransmitMax, each with up to a quarter of jitter, so that
-// peers that come back are not met by everyone at once.
+// Retransmission: the first repeat after four times what acks usually take, so
+// that a busy store or network is not made busier, but at least retransmitMin;
+// then twice as long each time up to retransmitMax, each with up to a quarter
+// of jitter, so that peers that come back are not met by everyone at once.
 const (
 	retransmitMin = 500
 	retransmitMax = 30_000
+	// retransmitFirst is the wait before anything is known of acks.
+	retransmitFirst = 2000
 	// resendBurst is how many log entries one resend reads.
 	resendBurst = 32
 	// resendWindow is how many resent messages may be in flight.
@@ -27,7 +30,10 @@ type link struct {
 
 	// What follows is volatile. next is the next number to transmit; when
 	// it lags behind out, messages are read back from the log.
-	next    im.LinkSeq
+	next im.LinkSeq
+	// since is when the first unacknowledged message left, or the last ack
+	// came.
+	since   im.Millis
 	due     im.Millis
 	tries   uint8
 	reading bool
@@ -49,8 +55,8 @@ func (r ref) chat() bool  { return r&1 == 1 }
 
 // restart puts the volatile part where a restart leaves it: everything
 // unacknowledged is to be transmitted again.
-func (l *link) restart(due im.Millis) {
-	l.next, l.tries, l.reading, l.due = l.acked+1, 0, false, 0
+func (l *link) restart(now, due im.Millis) {
+	l.next, l.since, l.tries, l.reading, l.due = l.acked+1, now, 0, false, 0
 	if len(l.refs) > 0 {
 		l.due = due
 	}
@@ -69,8 +75,9 @@ func (l *link) sent(seq im.Seq, chat bool) {
 }
 
 // takeAck moves acked up to n and returns how many messages, and how many
-// chat messages among them, were acknowledged for the first time.
-func (l *link) takeAck(n im.LinkSeq, now im.Millis) (all, chat int) {
+// chat messages among them, were acknowledged for the first time. If more are
+// outstanding, they have until wait.
+func (l *link) takeAck(n im.LinkSeq, now, wait im.Millis) (all, chat int) {
 	if n <= l.acked || n > l.out {
 		return 0, 0
 	}
@@ -83,26 +90,45 @@ func (l *link) takeAck(n im.LinkSeq, now im.Millis) (all, chat int) {
 	l.acked = n
 	l.next = max(l.next, n+1)
 	l.tries = 0
+	l.since = now
 	if all == len(l.refs) {
 		l.refs = l.refs[:0]
 		l.due = 0
 	} else {
 		l.refs = append(l.refs[:0], l.refs[all:]...)
-		l.due = now + retransmitMin
+		l.due = now + wait
 	}
 	return all, chat
 }
 
 // expired starts over from the first unacknowledged message, and waits longer
 // for the next time.
-func (l *link) expired(now im.Millis, jitter func(int64) int64) {
+func (l *link) expired(now, wait im.Millis, jitter func(int64) int64) {
 	l.next = l.acked + 1
-	wait := int64(retransmitMax)
-	if l.tries < 6 {
-		wait = retransmitMin << l.tries
-		l.tries++
+	l.tries = min(l.tries+1, 7)
+	wait = min(wait<<(l.tries-1), retransmitMax)
+	l.due = now + wait + im.Millis(jitter(int64(wait)/4+1))
+}
+
+// roundTrip smooths how long acks take.
+type roundTrip im.Millis
+
+// add takes a sample. Those of repeated messages count too: too long a wait
+// does no harm, and corrects itself.
+func (r *roundTrip) add(sample im.Millis) {
+	sample = max(sample, 1)
+	if *r == 0 {
+		*r = roundTrip(sample)
 	}
-	l.due = now + im.Millis(wait+jitter(wait/4+1))
+	*r = roundTrip((7*im.Millis(*r) + sample + 7) / 8)
+}
+
+// wait is how long to wait for an ack.
+func (r roundTrip) wait() im.Millis {
+	if r == 0 {
+		return retransmitFirst
+	}
+	return min(max(4*im.Millis(r), retransmitMin), retransmitMax)
 }
 
 // lagging returns the log sequences to read so that transmission can go on

@@ -33,10 +33,12 @@ func (u *user) receiveAck(tx *Tx, m *Message) {
 	if p == nil {
 		return
 	}
-	all, chat := p.takeAck(m.Ack, tx.Now)
+	sent := p.since
+	all, chat := p.takeAck(m.Ack, tx.Now, u.rtt.wait())
 	if all == 0 {
 		return
 	}
+	u.rtt.add(tx.Now - sent)
 	p.dirty = true
 	p.sendAckID += uint64(chat)
 	u.sendAckID += uint64(chat)

@@ -281,10 +281,10 @@ func (u *user) Replay(e im.LogEntry) error {
 func (u *user) Start(tx *Tx) {
 	for _, p := range u.order {
 		if len(p.refs) == 0 {
-			p.restart(0)
+			p.restart(tx.Now, 0)
 			continue
 		}
-		p.restart(tx.Now + im.Millis(tx.Jitter(retransmitMin)))
+		p.restart(tx.Now, tx.Now+im.Millis(tx.Jitter(retransmitMin)))
 		if !p.open {
 			p.open = true
 			u.open = append(u.open, p)

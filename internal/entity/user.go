@@ -36,6 +36,7 @@ type user struct {
 	open        []*pair
 	outstanding int
 	due         im.Millis
+	rtt         roundTrip
 	// marked is whether the store has the pending mark.
 	marked bool
 
@@ -211,7 +212,7 @@ func (u *user) transmit(tx *Tx, ev *event) {
 		tx.Mark = SetMark
 	}
 	if p.due == 0 {
-		p.due = tx.Now + retransmitMin
+		p.since, p.due = tx.Now, tx.Now+u.rtt.wait()
 		u.wake(p.due)
 	}
 	if p.next != ev.linkOut {
@@ -242,7 +243,7 @@ func (u *user) Timer(tx *Tx) {
 		}
 		open = append(open, p)
 		if p.due <= tx.Now {
-			p.expired(tx.Now, tx.Jitter)
+			p.expired(tx.Now, u.rtt.wait(), tx.Jitter)
 			u.pump(tx, p)
 		}
 		u.wake(p.due)
