@@ -5,5 +5,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 seeds=${SEEDS:-20000}
 
-go test ./internal/sim -timeout 3h -run TestSeeds -seeds="$seeds" -seed="${SEED:-1}"
+go test ./internal/sim -timeout 3h -run TestSeeds -seeds="$seeds"
 SKEIN_CRASHES="${CRASHES:-100}" go test ./e2e -timeout 1h -run TestCrash -v

@@ -11,6 +11,8 @@ const (
 	retransmitMax = 30_000
 	// retransmitFirst is the wait before anything is known of acks.
 	retransmitFirst = 2000
+	// retransmitUsual bounds the wait before the first repeat.
+	retransmitUsual = 4000
 	// resendBurst is how many log entries one resend reads.
 	resendBurst = 32
 	// resendWindow is how many resent messages may be in flight.
@@ -37,6 +39,9 @@ type link struct {
 	due     im.Millis
 	tries   uint8
 	reading bool
+	// gap: the peer has seen messages beyond one that it lacks, and has
+	// thrown them away.
+	gap bool
 }
 
 // ref is twice a log sequence, plus one when the message counts as chat.
@@ -56,7 +61,8 @@ func (r ref) chat() bool  { return r&1 == 1 }
 // restart puts the volatile part where a restart leaves it: everything
 // unacknowledged is to be transmitted again.
 func (l *link) restart(now, due im.Millis) {
-	l.next, l.since, l.tries, l.reading, l.due = l.acked+1, now, 0, false, 0
+	l.next, l.since, l.due = l.acked+1, now, 0
+	l.tries, l.reading, l.gap = 0, false, false
 	if len(l.refs) > 0 {
 		l.due = due
 	}
@@ -79,6 +85,7 @@ func (l *link) sent(seq im.Seq, chat bool) {
 // outstanding, they have until wait.
 func (l *link) takeAck(n im.LinkSeq, now, wait im.Millis) (all, chat int) {
 	if n <= l.acked || n > l.out {
+		l.gap = l.gap || n == l.acked && len(l.refs) > 0
 		return 0, 0
 	}
 	all = int(n - l.acked)
@@ -89,6 +96,9 @@ func (l *link) takeAck(n im.LinkSeq, now, wait im.Millis) (all, chat int) {
 	}
 	l.acked = n
 	l.next = max(l.next, n+1)
+	if l.gap {
+		l.next, l.gap = n+1, false
+	}
 	l.tries = 0
 	l.since = now
 	if all == len(l.refs) {
@@ -128,7 +138,7 @@ func (r roundTrip) wait() im.Millis {
 	if r == 0 {
 		return retransmitFirst
 	}
-	return min(max(4*im.Millis(r), retransmitMin), retransmitMax)
+	return min(max(4*im.Millis(r), retransmitMin), retransmitUsual)
 }
 
 // lagging returns the log sequences to read so that transmission can go on
