@@ -1,0 +1,102 @@
+package pebble
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/skein-im/skein/internal/store"
+)
+
+// formatVersion is the version of everything in the directory: our keys and
+// values, im.Slots and im.Addr.Slot, and the format Pebble writes. Raise it
+// when any of them changes.
+const formatVersion = 1
+
+// formatFile says what the directory holds. It is there before anything else,
+// so that every version can read it, whatever Pebble did to its own files.
+const formatFile = "SKEIN-FORMAT"
+
+// formatState is how far the directory has come.
+type formatState string
+
+const (
+	formatNone  formatState = ""      // there is nothing
+	formatNew   formatState = "new"   // the database is being made
+	formatReady formatState = "ready" // the database is there
+)
+
+// readFormat reads the format file and checks that this version can go on.
+func readFormat(fsys vfs.FS, dir string) (formatState, error) {
+	text, err := readText(fsys, fsys.PathJoin(dir, formatFile), 64)
+	if errors.Is(err, fs.ErrNotExist) {
+		return formatNone, checkEmpty(fsys, dir)
+	}
+	if err != nil {
+		return "", fmt.Errorf("read %s in %s: %w; %s", formatFile, dir, err, remedy(err))
+	}
+	var version int
+	var state formatState
+	if _, err := fmt.Sscanf(text, "skein pebble %d %s\n", &version, &state); err != nil {
+		if _, err := fmt.Sscanf(text, "skein pebble %d", &version); err != nil || version <= formatVersion {
+			return "", fmt.Errorf("%w: %s in %s reads %q; keep a copy of the directory, check the disk, and restore a backup",
+				store.ErrCorrupt, formatFile, dir, text)
+		}
+	}
+	if version > formatVersion {
+		return "", fmt.Errorf("%w: %s has format %d and this version knows formats up to %d; run the newer version, or restore a backup made before the upgrade",
+			store.ErrNewer, dir, version, formatVersion)
+	}
+	if version < 1 || state != formatNew && state != formatReady {
+		return "", fmt.Errorf("%w: %s in %s reads %q; keep a copy of the directory, check the disk, and restore a backup",
+			store.ErrCorrupt, formatFile, dir, text)
+	}
+	return state, nil
+}
+
+// checkEmpty refuses a directory without a format file that is not new.
+func checkEmpty(fsys vfs.FS, dir string) error {
+	names, err := fsys.List(dir)
+	if err != nil {
+		return fmt.Errorf("list the data directory %s: %w", dir, err)
+	}
+	for _, name := range names {
+		switch name {
+		case "LOCK", "lost+found", formatFile + ".tmp":
+		default:
+			return fmt.Errorf("%w: %s has files such as %s, but no %s; give the path of an empty directory, or restore a backup",
+				store.ErrCorrupt, dir, name, formatFile)
+		}
+	}
+	return nil
+}
+
+// writeFormat replaces the format file, durably.
+func writeFormat(fsys vfs.FS, dir string, state formatState) error {
+	path := fsys.PathJoin(dir, formatFile)
+	f, err := fsys.Create(path+".tmp", vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, "skein pebble %d %s\n", formatVersion, state)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := fsys.Rename(path+".tmp", path); err != nil {
+		return err
+	}
+	return syncDir(fsys, dir)
+}
+
+// readText reads a file of at most limit bytes; what follows is ignored.
+func readText(fsys vfs.FS, path string, limit int64) (string, error) {
+	f, err := fsys.Open(path)
+	if err != nil {
+		return "", err
+	}
+	text, err := io.ReadAll(io.LimitReader(f, limit))
+	return string(text), errors.Join(err, f.Close())
+}

@@ -1,0 +1,89 @@
+package pebble
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Metrics are the store's numbers since it was opened, unless they say now.
+type Metrics struct {
+	Commits     uint64 // that were acknowledged, in whole or in part
+	CommitTime  time.Duration
+	CommitBytes uint64 // encoded, before the log's own overhead
+	Fenced      uint64 // slots refused
+	Stalls      uint64 // commits that waited for compactions or flushes
+
+	// Syncs of the write-ahead log. Concurrent commits share them.
+	Syncs    uint64
+	SyncTime time.Duration
+	SyncMax  time.Duration
+
+	BackgroundErrors uint64
+	Corruptions      uint64 // damaged blocks met
+
+	DiskBytes       uint64 // now
+	WALBytes        uint64 // now
+	CacheBytes      int64  // now
+	CacheHits       int64
+	CacheMisses     int64
+	Layers          int    // of tables waiting for compaction, now; see stopSublevels
+	CompactionDebt  uint64 // bytes, estimated, now
+	BytesFlushed    uint64
+	BytesCompacted  uint64
+	MemTableBytes   uint64 // now
+	OpenFileHandles int64  // of tables, now
+}
+
+// counts are the numbers that the store keeps itself.
+type counts struct {
+	commits, commitBytes, fenced, stalls atomic.Uint64
+	backgroundErrors, corruptions        atomic.Uint64
+	commitTime                           latency
+}
+
+// latency sums up durations.
+type latency struct {
+	n     atomic.Uint64
+	total atomic.Int64
+	max   atomic.Int64
+}
+
+func (l *latency) add(d time.Duration) {
+	l.n.Add(1)
+	l.total.Add(int64(d))
+	for m := l.max.Load(); int64(d) > m && !l.max.CompareAndSwap(m, int64(d)); {
+		m = l.max.Load()
+	}
+}
+
+// Metrics costs some tens of microseconds.
+func (s *Store) Metrics() Metrics {
+	m := Metrics{
+		Commits:          s.counts.commits.Load(),
+		CommitTime:       time.Duration(s.counts.commitTime.total.Load()),
+		CommitBytes:      s.counts.commitBytes.Load(),
+		Fenced:           s.counts.fenced.Load(),
+		Stalls:           s.counts.stalls.Load(),
+		Syncs:            s.disk.syncs.n.Load(),
+		SyncTime:         time.Duration(s.disk.syncs.total.Load()),
+		SyncMax:          time.Duration(s.disk.syncs.max.Load()),
+		BackgroundErrors: s.counts.backgroundErrors.Load(),
+		Corruptions:      s.counts.corruptions.Load(),
+	}
+	if s.enter() != nil {
+		return m
+	}
+	defer s.exit()
+	p := s.db.Metrics()
+	m.DiskBytes = p.DiskSpaceUsage()
+	m.WALBytes = p.WAL.PhysicalSize
+	m.CacheBytes, m.CacheHits, m.CacheMisses = p.BlockCache.Size, p.BlockCache.Hits, p.BlockCache.Misses
+	m.Layers = int(p.Levels[0].Sublevels)
+	m.CompactionDebt = p.Compact.EstimatedDebt
+	m.MemTableBytes = p.MemTable.Size
+	m.OpenFileHandles = p.FileCache.TableCount
+	total := p.Total()
+	m.BytesFlushed = total.TableBytesFlushed + total.BlobBytesFlushed
+	m.BytesCompacted = total.TableBytesCompacted + total.BlobBytesCompacted
+	return m
+}

@@ -1,0 +1,148 @@
+package pebble
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	pebbledb "github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/store"
+)
+
+// Options configure a store. The zero value is ready for use.
+type Options struct {
+	// FS is where the directory is; nil: the operating system's.
+	FS vfs.FS
+	// Clock tells when members expire; nil: time.Now.
+	Clock func() time.Time
+	// Logger gets what the operator should know; nil: slog.Default.
+	Logger *slog.Logger
+	// CacheBytes is the memory for blocks read from the disk; 0:
+	// DefaultCacheBytes. Write buffers take up to 192 MiB besides.
+	CacheBytes int64
+
+	// unsafeNoSync acknowledges commits that are not durable. Tests set it
+	// to prove that they would notice.
+	unsafeNoSync bool
+	// tune lets tests change what Pebble is opened with.
+	tune func(*pebbledb.Options)
+}
+
+// DefaultCacheBytes is the default of Options.CacheBytes.
+const DefaultCacheBytes = 64 << 20
+
+// Store is the engine. Make one with Open.
+type Store struct {
+	log     *slog.Logger
+	clock   func() time.Time
+	lock    *pebbledb.Lock
+	disk    *disk
+	db      *pebbledb.DB
+	sync    *pebbledb.WriteOptions
+	failure *failure
+	gate    *gate
+	counts  counts
+	members members
+
+	// life is held for reading by every running call and taken by Close.
+	life   sync.RWMutex
+	closed bool
+
+	// own is held for reading by commits and taken by Acquire, so that an
+	// epoch holds for as long as a commit that was checked against it runs.
+	own    sync.RWMutex
+	epochs [im.Slots]im.Epoch
+
+	// inflight is the commit that is about to change a slot and not yet
+	// durable. Reads wait for it.
+	inflight [im.Slots]atomic.Pointer[inflight]
+}
+
+var _ store.Store = (*Store)(nil)
+
+// inflight is a commit under way.
+type inflight struct{ done chan struct{} }
+
+var errClosed = errors.New("the store is closed")
+
+// enter begins a call, which ends with exit.
+func (s *Store) enter() error {
+	s.life.RLock()
+	if s.closed {
+		s.life.RUnlock()
+		return errClosed
+	}
+	return nil
+}
+
+func (s *Store) exit() { s.life.RUnlock() }
+
+// Failed is closed when the store has failed: it takes no more writes, and
+// the process should end, or close the store and open it again.
+func (s *Store) Failed() <-chan struct{} { return s.failure.ch }
+
+// Err says why the store has failed, in words for the operator; nil: it has
+// not.
+func (s *Store) Err() error { return s.failure.get() }
+
+// Close waits for running calls. It returns why the store failed, if it did;
+// whatever was acknowledged is safe all the same.
+func (s *Store) Close() error {
+	s.life.Lock()
+	defer s.life.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	err := errors.Join(s.db.Close(), s.lock.Close())
+	if failed := s.Err(); failed != nil {
+		return failed
+	}
+	return err
+}
+
+// Acquire implements store.Store. It waits for commits that are under way.
+func (s *Store) Acquire(ctx context.Context, owner string, slots []im.Slot) ([]im.Epoch, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.exit()
+	s.own.Lock()
+	defer s.own.Unlock()
+	if err := errors.Join(s.Err(), ctx.Err()); err != nil {
+		return nil, err
+	}
+	b := s.db.NewBatch()
+	defer b.Close()
+	epochs := make([]im.Epoch, len(slots))
+	for i, slot := range slots {
+		if slot >= im.Slots {
+			return nil, im.Errorf(im.Invalid, "slot %d does not exist", slot)
+		}
+		epochs[i] = s.epochs[slot] + 1
+		putEpoch(b, slot, epochs[i], owner)
+	}
+	if err := s.apply(b); err != nil {
+		return nil, err
+	}
+	for i, slot := range slots {
+		s.epochs[slot] = epochs[i]
+	}
+	return epochs, nil
+}
+
+// apply makes a Pebble batch durable. When the disk has died meanwhile, nobody
+// knows whether it is.
+func (s *Store) apply(b *pebbledb.Batch) error {
+	err := s.db.Apply(b, s.sync)
+	if failed := s.Err(); failed != nil {
+		return failed
+	}
+	return err
+}
