@@ -263,6 +263,7 @@ func (m *Mailbox) Stats() Stats {
 	for _, s := range m.shards {
 		st.add(s)
 	}
+	st.Unserved = int(m.unserved.Load())
 	return st
 }
 

@@ -1,0 +1,61 @@
+// Command skein is the whole product in one binary: the server, a terminal
+// chat, and the load generator that checks the server's promises.
+//
+// It persists what the server keeps in its data directory, and what the chat
+// keeps in the user's configuration directory. When it dies, nothing that was
+// acknowledged is lost.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set when a release is built.
+var version = "dev"
+
+func main() {
+	err := newRootCommand().Execute()
+	var code exitCode
+	switch {
+	case err == nil:
+	case errors.As(err, &code):
+		os.Exit(int(code))
+	default:
+		fmt.Fprintln(os.Stderr, "skein:", err)
+		os.Exit(1)
+	}
+}
+
+// exitCode ends the program without further words.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit status %d", int(c)) }
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "skein",
+		Short: "A messaging server in one binary",
+		Long: `Skein is a messaging server: what it has acknowledged arrives exactly once,
+in order, on every device, whatever dies in between.`,
+		Example: `  skein serve                            start on the embedded store
+  skein chat --user alice --register     chat in the terminal
+  skein bench chat                       150,000 messages, each one verified`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(newServeCommand(), newConfigCommand(), newVersionCommand())
+	return root
+}
+
+func newVersionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "skein", version) },
+	}
+}
