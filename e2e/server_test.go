@@ -1,0 +1,192 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// binary is the program, built once for all tests.
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(buildAndRun(m))
+}
+
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "skein-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "skein")
+	args := []string{"build", "-o", binary}
+	if raceEnabled {
+		args = append(args, "-race")
+	}
+	build := exec.Command("go", append(args, "../cmd/skein")...)
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "cannot build the program: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// patience bounds every wait of these tests: long enough for a slow machine,
+// so that running into it means that what is waited for does not happen.
+const patience = 2 * time.Minute
+
+func testContext(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+type addresses struct{ HTTP, Link, Ops, Article, Data string }
+
+// server is a running skein serve.
+type server struct {
+	addresses
+	cmd  *exec.Cmd
+	logs *logBuffer
+	done chan struct{}
+	err  error
+}
+
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// serveArgs are the arguments for a server on free ports.
+func serveArgs(data string, more ...string) []string {
+	args := []string{"serve", "--json", "--data", data, "--http", "127.0.0.1:0", "--link", "127.0.0.1:0", "--ops", "127.0.0.1:0"}
+	return append(args, more...)
+}
+
+// start starts a server and waits until it says where it listens. Later flags
+// win, so more can set fixed ports.
+func start(t *testing.T, data string, more ...string) *server {
+	t.Helper()
+	s, err := tryStart(data, more...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.kill()
+		if t.Failed() {
+			t.Logf("server log:\n%s", s.logs)
+		}
+	})
+	return s
+}
+
+func tryStart(data string, more ...string) (*server, error) {
+	s := &server{logs: &logBuffer{}, done: make(chan struct{})}
+	s.cmd = exec.Command(binary, serveArgs(data, more...)...)
+	s.cmd.Stderr = s.logs
+	out, err := s.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	line, readErr := bufio.NewReader(out).ReadString('\n')
+	go func() {
+		_, _ = io.Copy(io.Discard, out)
+		s.err = s.cmd.Wait()
+		close(s.done)
+	}()
+	if readErr == nil {
+		readErr = json.Unmarshal([]byte(line), &s.addresses)
+	}
+	if readErr != nil {
+		s.kill()
+		return nil, fmt.Errorf("the server did not start: %v\n%s", readErr, s.logs)
+	}
+	return s, nil
+}
+
+// kill ends the server as a power cut would end it.
+func (s *server) kill() {
+	_ = s.cmd.Process.Signal(syscall.SIGKILL)
+	<-s.done
+}
+
+// stop ends the server as an operator would.
+func (s *server) stop(t *testing.T) {
+	t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-s.done:
+	case <-testContext(t).Done():
+		t.Fatal("the server does not stop")
+	}
+	if s.err != nil {
+		t.Fatalf("the server stopped with %v\n%s", s.err, s.logs)
+	}
+}
+
+// fixed are flags that make a restarted server listen where this one did.
+func (s *server) fixed() []string {
+	args := []string{"--http", s.HTTP, "--link", s.Link, "--ops", s.Ops}
+	if s.Article != "" {
+		args = append(args, "--article-api", s.Article)
+	}
+	return args
+}
+
+// run runs the program to its end.
+func run(t *testing.T, stdin string, args ...string) (stdout string, err error) {
+	t.Helper()
+	cmd := exec.CommandContext(testContext(t), binary, args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("skein %s: %w\n%s", strings.Join(args, " "), err, errs.String())
+	}
+	return out.String(), nil
+}
+
+// get is one HTTP GET; the status is -1 when the server was not reached.
+func get(client *http.Client, url string) (status int, body string) {
+	resp, err := client.Get(url)
+	if err != nil {
+		return -1, err.Error()
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return -1, err.Error()
+	}
+	return resp.StatusCode, string(b)
+}
