@@ -64,7 +64,7 @@ type rig struct {
 
 func newRig(t testing.TB, tune func(g *Config, l *link.Config)) *rig {
 	t.Helper()
-	r := &rig{mbox: &mailbox{cmds: make(chan submitted, 10000)}}
+	r := &rig{mbox: &mailbox{cmds: make(chan submitted, 2*im.SendWindow)}}
 	var sessions atomic.Uint64
 	cfg := Config{
 		Mailbox:     r.mbox,

@@ -30,18 +30,23 @@ func newBuffer(pool *sync.Pool) buffer {
 
 func (b *buffer) unread() []byte { return b.data[b.r:b.w] }
 
-// read reads once. need is how many bytes from r on are known to be missing a
-// use without more of them; what was handed out before is overwritten.
+// read waits until something was read. need is how many bytes from r on the
+// next use takes at least; what was handed out before is overwritten.
 func (b *buffer) read(src io.Reader, need int) error {
 	b.makeRoom(need)
-	n, err := src.Read(b.data[b.w:])
-	b.w += n
-	b.last, b.full = n, b.w == len(b.data)
-	if n > 0 {
-		// Whatever the error is, it comes again.
-		return nil
+	for {
+		n, err := src.Read(b.data[b.w:])
+		if n > 0 {
+			b.w += n
+			b.last, b.full = n, b.w == len(b.data)
+			// Whatever the error is, it comes again.
+			return nil
+		}
+		// A pipe hands over empty writes too.
+		if err != nil {
+			return err
+		}
 	}
-	return err
 }
 
 // makeRoom moves or enlarges the buffer so that something can be read. Past
