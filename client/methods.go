@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 
 	"google.golang.org/protobuf/proto"
 
@@ -34,9 +35,16 @@ func (m Methods) Login(ctx context.Context, name, password, deviceName string) (
 		&skeinv1.LoginRequest{Name: name, Password: password, DeviceName: deviceName}, res)
 }
 
-// Logout makes this device's token useless.
+// Logout makes this device's token useless, and ends a Client that it is
+// called on.
 func (m Methods) Logout(ctx context.Context) error {
-	return m.caller.Call(ctx, rpc.AccountServiceLogoutProcedure, &skeinv1.LogoutRequest{}, new(skeinv1.LogoutResponse))
+	err := m.caller.Call(ctx, rpc.AccountServiceLogoutProcedure, &skeinv1.LogoutRequest{}, new(skeinv1.LogoutResponse))
+	var closed *CloseError
+	if errors.As(err, &closed) && closed.Code == CloseRevoked {
+		// The link was cut before the answer had left: that is the answer.
+		return nil
+	}
+	return err
 }
 
 // Devices lists the devices that are logged in.

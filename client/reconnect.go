@@ -80,6 +80,9 @@ type goodbye struct {
 	addresses []string
 }
 
+// Unwrap lets callers find the CloseError.
+func (g *goodbye) Unwrap() error { return &g.CloseError }
+
 // closeError reads a Close frame.
 func closeError(payload []byte) error {
 	var m skeinv1.Close
