@@ -37,19 +37,19 @@ func errBodyTooLarge(limit int) *im.Error {
 // than its deadline.
 type body struct {
 	io.ReadCloser
-	deadlines *http.ResponseController
-	limit     int
-	left      int
+	limit int
+	left  int
 }
 
-// guardBody sets the deadline of a request's body. A server that knows no
-// deadlines must limit the time itself.
+// guardBody sets the deadline of a request's body, which the server lifts when
+// the body has been read: long polls may wait. A server that knows no deadlines
+// must limit the time itself.
 func guardBody(w http.ResponseWriter, r *http.Request, limit int, timeout time.Duration) *body {
-	b := &body{ReadCloser: r.Body, deadlines: http.NewResponseController(w), limit: limit, left: limit}
+	b := &body{ReadCloser: r.Body, limit: limit, left: limit}
 	if r.ContentLength > int64(limit) {
 		b.left = -1
 	}
-	_ = b.deadlines.SetReadDeadline(time.Now().Add(timeout))
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(timeout))
 	return b
 }
 
@@ -65,10 +65,6 @@ func (b *body) Read(p []byte) (int, error) {
 	switch {
 	case b.left < 0:
 		return n - 1, connectError(errBodyTooLarge(b.limit))
-	case err == io.EOF:
-		// The server goes on reading, to see whether the client leaves;
-		// that read must not time out while a long poll waits.
-		_ = b.deadlines.SetReadDeadline(time.Time{})
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return n, connect.NewError(connect.CodeDeadlineExceeded, errors.New("the body did not arrive in time"))
 	}

@@ -224,6 +224,22 @@ func TestOversizedBodies(t *testing.T) {
 	}
 }
 
+// A length that is too large is enough; the body is not waited for.
+func TestOversizedLengthIsRefusedAtOnce(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.BodyTimeout = time.Hour })
+	srv := f.server(t, nil)
+	c, r := rawConn(t, srv)
+	write(t, c, "POST "+loginPath+" HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10000000\r\n\r\n{")
+	res, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if e := readError(t, res); res.StatusCode != 429 || e.Details[0].Debug.Kind != "ERROR_KIND_TOO_LARGE" {
+		t.Errorf("status %d, %+v", res.StatusCode, e)
+	}
+}
+
 // A body without end is not read to its end.
 func TestEndlessBodyIsCutOff(t *testing.T) {
 	f := newFixture(t, nil)
