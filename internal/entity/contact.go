@@ -2,6 +2,8 @@ package entity
 
 import (
 	"sort"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
@@ -34,6 +36,9 @@ func (u *user) handleContact(tx *Tx, c *im.Contact) (im.Result, error) {
 	if len(c.Note) > im.MaxNote {
 		return nil, im.Errorf(im.TooLarge, "a note has at most %d bytes", im.MaxNote)
 	}
+	if !utf8.ValidString(c.Note) {
+		return nil, im.Errorf(im.Invalid, "a note must be valid UTF-8")
+	}
 	peer := im.User(c.Peer)
 	if !u.room(peer) {
 		return nil, im.Errorf(im.TooLarge, "a user has dealings with at most %d others", im.MaxContacts)
@@ -47,7 +52,7 @@ func (u *user) handleContact(tx *Tx, c *im.Contact) (im.Result, error) {
 		return p.info(), err
 	}
 	if s.send != 0 && p.controlFull() {
-		return nil, &im.Error{Kind: im.Busy, RetryAfterMS: 1000, Detail: "too many messages to this user are on their way"}
+		return nil, errWindow()
 	}
 	ev := &event{entry: wire.Entry{Kind: wire.EntryContact, Peer: c.Peer, Outgoing: true, Time: tx.Now, Contact: s.event}}
 	if s.event == wire.ContactRequested && c.Note != "" {
@@ -206,7 +211,8 @@ func (p *pair) evolveContact(ev *event) {
 		if ev.entry.Outgoing {
 			p.contact, p.yes = im.Requested, ev.linkOut
 		}
-		p.note = string(ev.entry.Content.Body)
+		// A record takes UTF-8 only.
+		p.note = strings.ToValidUTF8(string(ev.entry.Content.Body), "\ufffd")
 	case wire.ContactAccepted:
 		p.contact = im.Friends
 		if ev.entry.Outgoing {

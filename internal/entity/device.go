@@ -108,6 +108,9 @@ func (u *user) handleAttach(c *im.Attach) (im.Result, error) {
 }
 
 func (u *user) handleCreate(tx *Tx, c *im.CreateUser) error {
+	if err := im.CheckName(c.Name); err != nil {
+		return err
+	}
 	if u.exists {
 		if u.name != c.Name {
 			return im.Errorf(im.AlreadyExists, "user %d exists under another name", u.id)
@@ -124,9 +127,7 @@ func (u *user) handleCreateDevice(tx *Tx, c *im.CreateDevice) (im.Result, error)
 		return nil, im.Errorf(im.Invalid, "a device name is UTF-8 text of at most %d bytes", im.MaxDeviceName)
 	}
 	live := 0
-	var last im.DeviceID
 	for _, d := range u.deviceOrder {
-		last = d.id
 		if d.revoked {
 			continue
 		}
@@ -138,21 +139,43 @@ func (u *user) handleCreateDevice(tx *Tx, c *im.CreateDevice) (im.Result, error)
 	if live >= im.MaxDevices {
 		return nil, im.Errorf(im.TooLarge, "at most %d devices can be logged in; log one out first", im.MaxDevices)
 	}
-	d := &device{id: last + 1, tokenHash: c.TokenHash, name: c.Name, created: tx.Now}
+	d := &device{id: u.lastDevice() + 1, tokenHash: c.TokenHash, name: c.Name, created: tx.Now}
 	u.addDevice(d)
+	u.forgetRevoked(tx)
 	u.Snapshot(tx)
 	return &im.DeviceCreated{Device: d.id}, nil
 }
 
+// lastDevice is the highest number a device has had.
+func (u *user) lastDevice() im.DeviceID {
+	if len(u.deviceOrder) == 0 {
+		return 0
+	}
+	return u.deviceOrder[len(u.deviceOrder)-1].id
+}
+
+// forgetRevoked drops revoked devices, but for the one with the highest
+// number: its record keeps the number from being given out again.
+func (u *user) forgetRevoked(tx *Tx) {
+	last := u.lastDevice()
+	u.deviceOrder = slices.DeleteFunc(u.deviceOrder, func(d *device) bool {
+		if !d.revoked || d.id == last {
+			return false
+		}
+		delete(u.devices, d.id)
+		tx.Delete = append(tx.Delete, deviceKey(d.id))
+		return true
+	})
+}
+
 func (u *user) handleRevokeDevice(tx *Tx, c *im.RevokeDevice) error {
-	d := u.devices[c.Device]
-	if d == nil {
+	if c.Device == 0 || c.Device > u.lastDevice() {
 		return im.Errorf(im.NotFound, "there is no device %d", c.Device)
 	}
-	if !d.revoked {
-		// The record stays, without what nobody needs any more, so that
-		// the number is never given to another device.
-		*d = device{id: d.id, name: d.name, created: d.created, cursor: d.cursor, clientSeq: d.clientSeq, revoked: true, dirty: true}
+	// One that is not known any more was revoked before.
+	if d := u.devices[c.Device]; d != nil && !d.revoked {
+		*d = device{id: d.id, created: d.created, revoked: true, dirty: true}
+		u.forgetRevoked(tx)
 		u.Snapshot(tx)
 	}
 	tx.Kicks = append(tx.Kicks, Kick{c.Device, im.CloseRevoked, "the device was logged out"})
@@ -230,13 +253,14 @@ func (u *user) handleProvision(tx *Tx, c *im.Provision) error {
 	for _, f := range c.Friends {
 		u.touch(im.User(f)).befriend()
 	}
+	last := u.lastDevice()
 	for i, hash := range c.TokenHashes {
 		id := im.DeviceID(i + 1)
 		if d := u.devices[id]; d != nil {
 			d.tokenHash, d.dirty = hash, true
-			continue
+		} else if id > last {
+			u.addDevice(&device{id: id, tokenHash: hash, created: tx.Now})
 		}
-		u.addDevice(&device{id: id, tokenHash: hash, created: tx.Now})
 	}
 	u.Snapshot(tx)
 	return nil

@@ -179,7 +179,7 @@ func (ev *event) decode(e im.LogEntry) error {
 func rangeFields(p []byte, fn func(num protowire.Number, v uint64, b []byte) error) error {
 	for len(p) > 0 {
 		num, typ, n := protowire.ConsumeTag(p)
-		if n < 0 {
+		if n < 0 || num > protowire.MaxValidNumber {
 			return errDamaged
 		}
 		p = p[n:]

@@ -44,6 +44,9 @@ func (u *user) receiveAck(tx *Tx, m *Message) {
 	u.sendAckID += uint64(chat)
 	u.outstanding -= all
 	u.dirty = true
+	if p.due != 0 {
+		u.wake(p.due)
+	}
 	u.pump(tx, p)
 	u.drainEarly(tx)
 }

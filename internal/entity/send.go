@@ -1,6 +1,7 @@
 package entity
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"github.com/cespare/xxhash/v2"
@@ -37,14 +38,19 @@ func (u *user) handleSend(tx *Tx, c *im.Send) (im.Result, error) {
 		u.record(tx, &event{sendHash: hash, refused: refusedSend{c.Device, cs, kind}})
 		return nil, refusalError(kind)
 	}
-	if p.full() {
-		return nil, &im.Error{Kind: im.Busy, RetryAfterMS: 1000,
-			Detail: "too many messages to this user are on their way"}
+	if p.full() || u.early[u.sendID+1] != nil {
+		return nil, errWindow()
 	}
 	u.recordSend(tx, p, c.Content, c.Device, cs, hash)
 	sent := &im.Sent{Seq: u.head, ClientSeq: cs, PairID: p.sendID, Time: tx.Now}
 	u.drainEarly(tx)
 	return sent, nil
+}
+
+// errWindow refuses for the moment: the link has no room, or the next send id
+// belongs to a send that waits for room.
+func errWindow() error {
+	return &im.Error{Kind: im.Busy, RetryAfterMS: 1000, Detail: "too many messages to this user are on their way"}
 }
 
 // recordSend makes one outgoing message happen.
@@ -118,16 +124,19 @@ func (u *user) handleSendNumbered(tx *Tx, c *im.SendNumbered) (im.Result, error)
 	if err := c.Content.Check(); err != nil {
 		return nil, err
 	}
-	p := u.pair(im.User(c.To))
+	waiting := u.early[c.SendID]
 	switch {
 	case c.SendID == 0:
 		return nil, im.Errorf(im.Invalid, "send ids start at 1")
-	case c.SendID <= u.sendID:
+	case c.SendID <= u.sendID, waiting != nil && waiting.equals(c):
 		return &im.Sent{}, nil
+	case waiting != nil:
+		return nil, im.Errorf(im.Conflict, "send id %d was used for another message", c.SendID)
 	case c.SendID > u.sendID+im.EarlyWindow:
 		return nil, &im.Error{Kind: im.SequenceGap, Expected: im.ClientSeq(u.sendID + 1),
 			Detail: "too far ahead of the next send id"}
 	}
+	p := u.pair(im.User(c.To))
 	if kind := mayWrite(p); kind != 0 {
 		return nil, refusalError(kind)
 	}
@@ -136,8 +145,7 @@ func (u *user) handleSendNumbered(tx *Tx, c *im.SendNumbered) (im.Result, error)
 		return &im.Sent{}, nil
 	}
 	if p.full() {
-		return nil, &im.Error{Kind: im.Busy, RetryAfterMS: 1000,
-			Detail: "too many messages to this user are on their way"}
+		return nil, errWindow()
 	}
 	u.recordSend(tx, p, c.Content, 0, 0, 0)
 	sent := &im.Sent{Seq: u.head, PairID: p.sendID, Time: tx.Now}
@@ -145,10 +153,11 @@ func (u *user) handleSendNumbered(tx *Tx, c *im.SendNumbered) (im.Result, error)
 	return sent, nil
 }
 
+func (e *earlySend) equals(c *im.SendNumbered) bool {
+	return e.to == c.To && e.content.Type == c.Content.Type && bytes.Equal(e.content.Body, c.Content.Body)
+}
+
 func (u *user) keepEarly(tx *Tx, c *im.SendNumbered) {
-	if u.early[c.SendID] != nil {
-		return
-	}
 	e := &earlySend{c.To, c.Content}
 	u.early[c.SendID] = e
 	tx.put(earlyKey(c.SendID), encodeEarly(c.SendID, e))

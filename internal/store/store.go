@@ -81,8 +81,8 @@ type Change struct {
 	// log: the owner knows it, and engines need not look.
 	First  im.Seq
 	Append [][]byte
-	// Put writes records; Delete removes them, which is harmless for those
-	// that are not there.
+	// Put writes records; Delete, which comes after it, removes them and is
+	// harmless for those that are not there.
 	Put    []Record
 	Delete []string
 	// Pending marks or unmarks the entity as having undelivered messages.
