@@ -13,36 +13,46 @@ const maxRequest = 8 << 10
 // looksLikeHTTP tells a request from a frame: frame types stay below 'A'.
 func looksLikeHTTP(first byte) bool { return first >= 'A' && first <= 'Z' }
 
-// upgrade answers the HTTP request that has begun to arrive. It reads the
-// request itself, up to the empty line and no further than maxRequest, so that
-// frames behind it are kept.
+// upgrade answers the HTTP request that has begun to arrive.
 func (c *conn) upgrade() error {
-	b := &c.in.buf
-	end := 0
-	for {
-		if i := bytes.Index(b.unread(), []byte("\r\n\r\n")); i >= 0 {
-			end = b.r + i + 4
-			break
-		}
-		have := b.w - b.r
-		if have > maxRequest {
-			return protocolError("an HTTP request of over %d bytes", maxRequest)
-		}
-		if err := b.read(c.nc, have+1); err != nil {
-			return err
-		}
+	n, err := c.readRequest()
+	if err != nil {
+		return err
 	}
 	request := struct {
 		io.Reader
 		io.Writer
-	}{bytes.NewReader(b.data[b.r:end]), c.nc}
+	}{bytes.NewReader(c.in.buf.unread()[:n]), c.nc}
 	u := ws.Upgrader{OnRequest: c.checkPath}
 	if _, err := u.Upgrade(request); err != nil {
 		return err
 	}
-	b.r = end
+	c.in.buf.r += n
 	c.in.ws = &wsDecoder{side: ws.StateServerSide}
 	return nil
+}
+
+// readRequest reads up to the empty line and returns the length so far. The
+// upgrader could read by itself, but without limit, and it would lose frames
+// that come right behind.
+func (c *conn) readRequest() (int, error) {
+	b := &c.in.buf
+	for {
+		n := bytes.Index(b.unread(), []byte("\r\n\r\n")) + 4
+		found := n >= 4
+		if !found {
+			n = b.w - b.r
+		}
+		if n > maxRequest {
+			return 0, protocolError("an HTTP request of over %d bytes", maxRequest)
+		}
+		if found {
+			return n, nil
+		}
+		if err := b.read(c.nc, n+1); err != nil {
+			return 0, err
+		}
+	}
 }
 
 func (c *conn) checkPath(uri []byte) error {

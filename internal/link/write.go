@@ -193,8 +193,8 @@ func (c *conn) writeMessages(b []byte) error {
 func (c *conn) writeBytes(b []byte) error {
 	for len(b) > 0 {
 		c.armWrite()
-		n, err := c.nc.Write(b[:min(len(b), writeStep)])
 		c.srv.stats.writes.Add(1)
+		n, err := c.nc.Write(b[:min(len(b), writeStep)])
 		if err != nil {
 			return err
 		}
