@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"connectrpc.com/connect"
@@ -24,6 +25,8 @@ type API struct {
 	base  string
 	token string
 	http  connect.HTTPClient
+	// methods are the clients made so far, by method name.
+	methods sync.Map
 }
 
 // NewAPI makes an API of the server at a base URL like "http://127.0.0.1:7080".
@@ -48,7 +51,7 @@ func (a *API) WithToken(token string) *API {
 // Call makes one request; method is a full name like
 // "skein.v1.ContactService/List". Errors are *Error.
 func (a *API) Call(ctx context.Context, method string, req, resp proto.Message) error {
-	c := connect.NewClient[proto.Message, encoded](a.http, a.base+"/"+strings.TrimPrefix(method, "/"), connect.WithCodec(codec{}))
+	c := a.method(strings.TrimPrefix(method, "/"))
 	r := connect.NewRequest(&req)
 	if a.token != "" {
 		r.Header().Set("Authorization", "Bearer "+a.token)
@@ -58,6 +61,17 @@ func (a *API) Call(ctx context.Context, method string, req, resp proto.Message) 
 		return apiError(err)
 	}
 	return wire.UnmarshalMessage(*res.Msg, resp)
+}
+
+type methodClient = connect.Client[proto.Message, encoded]
+
+func (a *API) method(name string) *methodClient {
+	if c, ok := a.methods.Load(name); ok {
+		return c.(*methodClient)
+	}
+	c := connect.NewClient[proto.Message, encoded](a.http, a.base+"/"+name, connect.WithCodec(codec{}))
+	a.methods.Store(name, c)
+	return c
 }
 
 // Send sends one message. clientSeq is one more than the device's last, or 0:

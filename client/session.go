@@ -5,16 +5,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
 	"github.com/skein-im/skein/internal/clientcore"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
 )
-
-// protocolVersion is what Hello says.
-const protocolVersion = 1
 
 // session is one link, from Welcome to its end.
 type session struct {
@@ -61,17 +56,13 @@ func (c *Client) login(addr string) (*session, error) {
 
 func (c *Client) hello(conn transport) (*skeinv1.Welcome, error) {
 	hello := &skeinv1.Hello{
-		Version:     protocolVersion,
 		Token:       c.opts.Token,
 		HeartbeatMs: uint32(min(c.opts.Heartbeat, time.Hour) / time.Millisecond),
 		Agent:       c.opts.Agent,
 	}
 	c.mu.Lock()
-	if cursor, ok := c.core.Cursor(); ok {
-		hello.Cursor = proto.Uint64(uint64(cursor))
-	}
+	frame, err := c.core.AppendHello(nil, hello)
 	c.mu.Unlock()
-	frame, err := wire.AppendMessage(nil, wire.TypeHello, hello)
 	if err != nil {
 		return nil, err
 	}
@@ -109,10 +100,7 @@ func (c *Client) begin(conn transport, w *skeinv1.Welcome) *session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.self = Identity{UserID(w.GetUser()), DeviceID(w.GetDevice()), w.GetName()}
-	c.core.Welcome(clientcore.Welcome{
-		User: im.UserID(w.GetUser()), Head: im.Seq(w.GetHead()), Cursor: im.Seq(w.GetCursor()),
-		ClientSeq: im.ClientSeq(w.GetClientSeq()), SendWindow: int(w.GetSendWindow()),
-	})
+	c.core.Welcome(clientcore.WelcomeOf(w))
 	c.session, c.trouble = s, nil
 	select {
 	case <-c.welcomed:

@@ -1,6 +1,9 @@
 package clientcore
 
 import (
+	"google.golang.org/protobuf/proto"
+
+	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
 )
@@ -53,6 +56,27 @@ type Welcome struct {
 	Cursor     im.Seq
 	ClientSeq  im.ClientSeq
 	SendWindow int
+}
+
+// WelcomeOf reads what the core needs of a Welcome.
+func WelcomeOf(m *skeinv1.Welcome) Welcome {
+	return Welcome{
+		User: im.UserID(m.GetUser()), Head: im.Seq(m.GetHead()), Cursor: im.Seq(m.GetCursor()),
+		ClientSeq: im.ClientSeq(m.GetClientSeq()), SendWindow: int(m.GetSendWindow()),
+	}
+}
+
+// protocolVersion is what Hello says.
+const protocolVersion = 1
+
+// AppendHello appends the first frame of a connection: m, with version and
+// cursor filled in.
+func (c *Core[T]) AppendHello(dst []byte, m *skeinv1.Hello) ([]byte, error) {
+	m.Version, m.Cursor = protocolVersion, nil
+	if c.in.known {
+		m.Cursor = proto.Uint64(uint64(c.in.taken))
+	}
+	return wire.AppendMessage(dst, wire.TypeHello, m)
 }
 
 // Answer is the final word on a send. Err is nil when it was accepted.

@@ -1,0 +1,61 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/skein-im/skein/internal/config"
+	"github.com/skein-im/skein/internal/node"
+)
+
+// TestMain makes the test binary stand in for the program: with the argument
+// serve it is a server.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		if err := serve(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func serve(args []string) error {
+	cfg := config.Default()
+	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	flags.Bool("json", false, "")
+	flags.StringVar(&cfg.Data, "data", "", "")
+	flags.StringVar(&cfg.HTTP, "http", "", "")
+	flags.StringVar(&cfg.Link, "link", "", "")
+	flags.StringVar(&cfg.Ops, "ops", "", "")
+	flags.StringVar(&cfg.LogLevel, "log-level", "", "")
+	mute := flags.Bool("mute", false, "")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *mute {
+		fmt.Println("no JSON")
+		return fmt.Errorf("mute")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	n, err := node.Start(ctx, cfg, node.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(n.Addresses()); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return n.Stop()
+}
