@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"time"
 
@@ -38,6 +39,9 @@ func (n *Node) loadArticleData(ctx context.Context) error {
 	return nil
 }
 
+// maxArticleURL fits a message of the largest size with every byte escaped.
+const maxArticleURL = 256 << 10
+
 // serveArticle opens the listener for the article's URLs, if it is wanted.
 func (n *Node) serveArticle() (err error) {
 	if n.cfg.ArticleAPI == "" {
@@ -51,6 +55,7 @@ func (n *Node) serveArticle() (err error) {
 		// No credentials: without a word to the contrary, nobody else.
 		host = "127.0.0.1"
 	}
-	n.addrs.Article, err = n.serveHTTP(net.JoinHostPort(host, port), article.NewHandler(n.mailbox, n.log), nil)
+	n.addrs.Article, err = n.serveHTTP(net.JoinHostPort(host, port), article.NewHandler(n.mailbox, n.log), nil,
+		func(s *http.Server) { s.MaxHeaderBytes = maxArticleURL })
 	return err
 }

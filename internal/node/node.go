@@ -171,12 +171,15 @@ func (n *Node) openLinks(tlsConfig *tls.Config) error {
 }
 
 // serveHTTP opens one HTTP listener.
-func (n *Node) serveHTTP(addr string, h http.Handler, tlsConfig *tls.Config) (string, error) {
+func (n *Node) serveHTTP(addr string, h http.Handler, tlsConfig *tls.Config, tweak ...func(*http.Server)) (string, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return "", fmt.Errorf("cannot listen for HTTP: %w", err)
 	}
 	srv := api.NewHTTPServer(h, n.log)
+	for _, f := range tweak {
+		f(srv)
+	}
 	n.servers = append(n.servers, srv)
 	n.run("http "+addr, func() error {
 		if tlsConfig != nil {
