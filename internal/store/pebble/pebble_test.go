@@ -1,0 +1,112 @@
+package pebble
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	pebbledb "github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.uber.org/goleak"
+
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/store"
+	"github.com/skein-im/skein/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// clock is a time that tests move.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// clocked is a store whose clock the conformance suite moves.
+type clocked struct {
+	*Store
+	*clock
+}
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// small makes everything happen early that takes megabytes otherwise: log
+// rotation, flushes, compactions, manifest rotation.
+func small(p *pebbledb.Options) {
+	p.MemTableSize = 64 << 10
+	p.LBaseMaxBytes = 256 << 10
+	p.MaxManifestFileSize = 1 << 10
+	p.L0CompactionThreshold = 1
+	for i := range p.TargetFileSizes {
+		p.TargetFileSizes[i] = 16 << 10
+	}
+	for i := range p.Levels {
+		p.Levels[i].BlockSize = 1 << 10
+		p.Levels[i].IndexBlockSize = 1 << 10
+	}
+}
+
+// mustOpen opens a store and closes it when the test ends.
+func mustOpen(t testing.TB, dir string, opts Options) *Store {
+	t.Helper()
+	if opts.Logger == nil {
+		opts.Logger = quiet()
+	}
+	s, err := Open(dir, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// acquireAll makes the test the owner of every slot.
+func acquireAll(t testing.TB, s *Store) []im.Epoch {
+	t.Helper()
+	slots := make([]im.Slot, im.Slots)
+	for i := range slots {
+		slots[i] = im.Slot(i)
+	}
+	epochs, err := s.Acquire(context.Background(), "test", slots)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return epochs
+}
+
+func TestConformance(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		opts func(t *testing.T) (dir string, opts Options)
+	}{
+		{"Disk", func(t *testing.T) (string, Options) { return t.TempDir(), Options{} }},
+		{"SmallTables", func(*testing.T) (string, Options) { return "data", Options{FS: vfs.NewMem(), tune: small} }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			storetest.Run(t, func(t *testing.T) store.Store {
+				c := &clock{now: time.Unix(1e9, 0)}
+				dir, opts := test.opts(t)
+				opts.Clock, opts.Logger = c.Now, quiet()
+				s, err := Open(dir, opts)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return clocked{s, c}
+			})
+		})
+	}
+}
