@@ -26,9 +26,6 @@ type Entity interface {
 	Resend(tx *Tx, peer im.Addr, entries []im.LogEntry)
 	// Snapshot writes what has changed since the last one as records.
 	Snapshot(tx *Tx)
-	// SnapshotDurable says that the oldest snapshot not yet reported
-	// durable is.
-	SnapshotDurable()
 	// Status tells the runtime what the entity needs.
 	Status() Status
 }
@@ -89,11 +86,9 @@ type Effects struct {
 	Delete []string
 	// Mark changes the entity's pending mark: 0 keeps it, 1 sets and 2
 	// clears it.
-	Mark Mark
-	// Snapshots counts the snapshots in Put.
-	Snapshots int
-	Messages  []*Message
-	Kicks     []Kick
+	Mark     Mark
+	Messages []*Message
+	Kicks    []Kick
 	// Reads need no durability: they are requests to the runtime.
 	Reads []Read
 }

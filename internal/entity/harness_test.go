@@ -69,9 +69,6 @@ func (a *actor) call(f func(tx *Tx)) {
 	if tx.Mark != KeepMark {
 		a.pending = tx.Mark == SetMark
 	}
-	for range tx.Snapshots {
-		a.ent.SnapshotDurable()
-	}
 	a.out = append(a.out, tx.Messages...)
 	a.kicks = append(a.kicks, tx.Kicks...)
 	a.reads = append(a.reads, tx.Reads...)

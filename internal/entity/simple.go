@@ -16,7 +16,6 @@ func (recordsOnly) Receive(*Tx, *Message)              {}
 func (recordsOnly) Timer(*Tx)                          {}
 func (recordsOnly) Resend(*Tx, im.Addr, []im.LogEntry) {}
 func (recordsOnly) Snapshot(*Tx)                       {}
-func (recordsOnly) SnapshotDurable()                   {}
 func (recordsOnly) Status() Status                     { return Status{} }
 
 // nameTable binds the user names whose hash is its address: nearly always

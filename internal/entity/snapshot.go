@@ -49,14 +49,6 @@ func (u *user) Snapshot(tx *Tx) {
 		}
 	}
 	u.dirty, u.unsnapshotted = false, 0
-	u.snapshots = append(u.snapshots, ackCounters{u.sendAckID, u.clientRecvID})
-	tx.Snapshots++
-}
-
-// SnapshotDurable implements Entity.
-func (u *user) SnapshotDurable() {
-	u.durable = u.snapshots[0]
-	u.snapshots = append(u.snapshots[:0], u.snapshots[1:]...)
 }
 
 func pageDirty(page []*pair) bool {
@@ -189,7 +181,6 @@ func (u *user) restoreHead(value []byte) error {
 	u.sendID, u.sendAckID = m.SendId, m.SendAckId
 	u.recvID, u.clientRecvID = m.RecvId, m.ClientRecvId
 	u.marked = m.Pending
-	u.durable = ackCounters{u.sendAckID, u.clientRecvID}
 	return nil
 }
 

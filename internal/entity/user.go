@@ -15,14 +15,10 @@ type user struct {
 
 	head   im.Seq
 	sendID uint64
-	// sendAckID and clientRecvID move without an event; what callers see
-	// of them is in durable.
+	// sendAckID and clientRecvID move without an event.
 	sendAckID    uint64
 	recvID       uint64
 	clientRecvID uint64
-	durable      ackCounters
-	// snapshots are the values in snapshots on their way to the store.
-	snapshots []ackCounters
 
 	pairs map[im.Addr]*pair
 	// order lists pairs as they were created: 64 of them make a page.
@@ -43,8 +39,6 @@ type user struct {
 	dirty         bool
 	unsnapshotted int
 }
-
-type ackCounters struct{ sendAckID, clientRecvID uint64 }
 
 // pair is what a user knows of one other entity.
 type pair struct {
@@ -84,7 +78,7 @@ func (u *user) Handle(tx *Tx, cmd im.Command) (im.Result, error) {
 	case *im.SendNumbered:
 		return u.handleSendNumbered(tx, c)
 	case *im.Counters:
-		return u.counters(c)
+		return u.counters(tx, c)
 	case *im.Provision:
 		return nil, u.handleProvision(tx, c)
 	case *im.CreateUser:
@@ -277,14 +271,19 @@ func (u *user) Resend(tx *Tx, peer im.Addr, entries []im.LogEntry) {
 	}
 }
 
-// counters answers with durable values only.
-func (u *user) counters(c *im.Counters) (im.Result, error) {
+// counters answers with values that are durable with the answer: what moved
+// without an event since the last snapshot is written first. So none ever goes
+// back.
+func (u *user) counters(tx *Tx, c *im.Counters) (im.Result, error) {
 	if !u.exists {
 		return nil, im.Errorf(im.NotFound, "there is no user %d", u.id)
 	}
+	if u.dirty {
+		u.Snapshot(tx)
+	}
 	info := &im.CountersInfo{
-		SendID: u.sendID, SendAckID: u.durable.sendAckID,
-		RecvID: u.recvID, ClientRecvID: u.durable.clientRecvID,
+		SendID: u.sendID, SendAckID: u.sendAckID,
+		RecvID: u.recvID, ClientRecvID: u.clientRecvID,
 		Head: u.head,
 	}
 	if d := u.devices[c.Device]; d != nil {

@@ -112,9 +112,6 @@ func (c *Core) Done(now im.Millis, b *Batch, err error) (lost []im.Slot) {
 		if n := len(p.fx.Append); n > 0 {
 			p.cell.durable = p.fx.First + im.Seq(n) - 1
 		}
-		for range p.fx.Snapshots {
-			p.cell.ent.SnapshotDurable()
-		}
 		c.release(p.cell, p, nil)
 	}
 	if fenced != nil {
@@ -209,6 +206,9 @@ func (c *Core) release(cl *cell, p *part, r *reply) {
 	if r != nil {
 		c.releaseReply(cl, p, r)
 	}
+	for _, k := range p.fx.Kicks {
+		c.kick(cl, k)
+	}
 	if n := len(p.fx.Append); n > 0 {
 		for _, s := range cl.sessions {
 			c.deliver(cl, s, p, p.fx.First+im.Seq(n)-1)
@@ -216,9 +216,6 @@ func (c *Core) release(cl *cell, p *part, r *reply) {
 	}
 	for _, m := range p.fx.Messages {
 		c.host.Forward(m)
-	}
-	for _, k := range p.fx.Kicks {
-		c.kick(cl, k)
 	}
 }
 
