@@ -262,11 +262,22 @@ func TestAcksAndPullsGoOneAtATime(t *testing.T) {
 	if a.Seq != 5 || p.Seq != 5 {
 		t.Errorf("%+v, %+v, want the latest", a, p)
 	}
+	// Those on their way again hold the next ones up.
+	c.write(append(ackFrame(6), pullFrame(6)...))
+	c.roundTrip()
+	r.quiet(t)
+	ack.complete(nil, nil)
+	pull.complete(nil, nil)
+	ack, a = takeAs[*im.AckDelivered](t, r)
+	pull, p = takeAs[*im.Redeliver](t, r)
+	if a.Seq != 6 || p.Seq != 6 {
+		t.Errorf("%+v, %+v", a, p)
+	}
 	ack.complete(nil, nil)
 	pull.complete(nil, nil)
 	r.quiet(t)
-	c.write(ackFrame(6))
-	if _, a = takeAs[*im.AckDelivered](t, r); a.Seq != 6 {
+	c.write(ackFrame(7))
+	if _, a = takeAs[*im.AckDelivered](t, r); a.Seq != 7 {
 		t.Errorf("%+v", a)
 	}
 }

@@ -8,7 +8,7 @@ import (
 // Sizes of read buffers: small is what every connection has, big what it
 // borrows while it is busy.
 const (
-	smallBuffer = 1 << 10
+	smallBuffer = 512
 	bigBuffer   = 32 << 10
 )
 

@@ -46,7 +46,7 @@ type Config struct {
 	// ReturnWithin is over which time clients are told to come back after
 	// Shutdown.
 	ReturnWithin time.Duration
-	// Path is where the link port takes WebSockets.
+	// Path is where the link port takes WebSockets, besides the root.
 	Path string
 	// Rand returns a number in [0, n).
 	Rand func(n int64) int64

@@ -44,6 +44,9 @@ type wsDecoder struct {
 
 func (d *decoder) read(src io.Reader) error { return d.buf.read(src, d.need) }
 
+// discard forgets what was read. Frames cannot be cut any more after it.
+func (d *decoder) discard() { d.buf.r, d.buf.w, d.need = 0, 0, 1 }
+
 // next returns the next frame or event. Payloads are valid until read.
 // After an error the decoder is of no use.
 func (d *decoder) next(limit int) (ev event, t wire.Type, payload []byte, err error) {

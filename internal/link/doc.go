@@ -6,7 +6,7 @@
 // A Server owns listeners, connections and two kinds of goroutines: one that
 // reads for each connection, and one that writes while the connection has
 // something to write, so that an idle connection costs one goroutine and a
-// buffer of a kilobyte. What a handler sends is copied into the connection's
+// buffer of half a kilobyte. What a handler sends is copied into the connection's
 // queue; everything that has gathered there leaves in one write. A ClientConn
 // is the other end; it has no goroutine.
 //

@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gobwas/ws"
+
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
 )
@@ -28,6 +30,114 @@ func TestAnswersLeaveInOneWrite(t *testing.T) {
 			t.Errorf("%d writes", n)
 		}
 	})
+}
+
+func TestWritingWaitsForTheHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "pipe", Config{}, func(r *recorder) {
+			r.onFrame = func(c Conn, typ wire.Type, p []byte) {
+				echo(c, typ, p)
+				// Time passes only when nobody else has anything to do.
+				<-time.After(time.Millisecond)
+				echo(c, typ, p)
+			}
+		})
+		c := r.dial(t)
+		mustWrite(t, c, append(hello(1), hello(2)...))
+		for range 4 {
+			mustRead(t, c)
+		}
+		if n := r.srv.Stats().Writes; n != 1 {
+			t.Errorf("%d writes", n)
+		}
+		c.Close()
+		r.stop(t)
+		r.serving <- nil
+	})
+}
+
+func TestSlowGoodbyeOvertakesWhatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "pipe", Config{MaxQueue: 1000}, nil)
+		c := r.dial(t)
+		mustWrite(t, c, hello(0))
+		conn := wait(t, r.opened, "connection")
+		if err := conn.Send(hello(400)); err != nil {
+			t.Fatal(err)
+		}
+		// The first is on its way, the second behind it.
+		synctest.Wait()
+		if err := conn.Send(hello(401)); err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.Send(hello(402)); err == nil {
+			t.Fatal("a queue of 1,000 bytes took 1,203")
+		}
+		if m, before := readClose(t, c); before != 1 || m.Code != 103 {
+			t.Errorf("%d frames, then %v", before, m)
+		}
+		r.stop(t)
+		r.serving <- nil
+	})
+}
+
+func TestQueueHasRoomAgainAfterWriting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "pipe", Config{MaxQueue: 1000}, nil)
+		c := r.dial(t)
+		mustWrite(t, c, hello(0))
+		conn := wait(t, r.opened, "connection")
+		for range 10 {
+			if err := conn.Send(hello(900)); err != nil {
+				t.Fatal(err)
+			}
+			mustRead(t, c)
+			synctest.Wait()
+		}
+		c.Close()
+		r.stop(t)
+		r.serving <- nil
+	})
+}
+
+func TestGoodbyeReachesWhoHasFinishedSending(t *testing.T) {
+	for _, kind := range []string{"tcp", "tls"} {
+		t.Run(kind, func(t *testing.T) {
+			const size = 3 << 20
+			r := newRig(t, kind, Config{}, func(r *recorder) {
+				r.onFrame = func(c Conn, _ wire.Type, _ []byte) {
+					_ = c.Send(wire.AppendFrame(nil, wire.TypeDeliver, make([]byte, size)))
+					c.Close(im.CloseNormal, "")
+				}
+			})
+			r.opts.MaxFrame = size
+			c := r.dial(t)
+			mustWrite(t, c, hello(0))
+			if err := c.nc.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			if _, p := mustRead(t, c); len(p) != size {
+				t.Errorf("%d bytes came", len(p))
+			}
+			expectClose(t, c, im.CloseNormal)
+		})
+	}
+}
+
+func TestDiscardedBytesDoNotGather(t *testing.T) {
+	for _, side := range []*wsDecoder{nil, {side: ws.StateServerSide}} {
+		d := decoder{buf: newBuffer(nil), ws: side}
+		src := &trickle{make([]byte, 1<<20), 1 << 20}
+		for len(src.rest) > 0 {
+			d.discard()
+			if err := d.read(src); err != nil {
+				t.Fatal(err)
+			}
+			if len(d.buf.data) > bigBuffer {
+				t.Fatalf("a buffer of %d bytes", len(d.buf.data))
+			}
+		}
+	}
 }
 
 func TestSendsGatherBehindAWrite(t *testing.T) {

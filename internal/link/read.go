@@ -76,7 +76,7 @@ func (c *conn) readAll() error {
 		if c.stopped.Load() {
 			// What comes now is not for the handler; it is read so that
 			// the goodbye is not cut short by a reset.
-			c.in.buf.r, c.in.buf.w, c.in.need = 0, 0, 1
+			c.in.discard()
 		}
 		c.srv.stats.reads.Add(1)
 		err := c.in.read(c.nc)

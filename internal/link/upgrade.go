@@ -55,9 +55,10 @@ func (c *conn) readRequest() (int, error) {
 	}
 }
 
+// checkPath takes Config.Path, and the root: there is nothing else here.
 func (c *conn) checkPath(uri []byte) error {
 	path, _, _ := bytes.Cut(uri, []byte("?"))
-	if string(path) == c.srv.cfg.Path {
+	if p := string(path); p == c.srv.cfg.Path || p == "/" {
 		return nil
 	}
 	return ws.RejectConnectionError(ws.RejectionStatus(404), ws.RejectionReason("links are at "+c.srv.cfg.Path))

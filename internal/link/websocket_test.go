@@ -264,12 +264,21 @@ func TestFramesBehindTheRequest(t *testing.T) {
 	}
 }
 
+func TestPathsOfTheLinkPort(t *testing.T) {
+	r := newRig(t, "ws", Config{}, nil)
+	for _, path := range []string{"/link", "/link?from=test", "/"} {
+		r.url = "ws://" + r.address(t) + path
+		mustWrite(t, r.dial(t), hello(0))
+		wait(t, r.frames, "frame")
+	}
+}
+
 func TestRequestsThatAreRefused(t *testing.T) {
 	for name, tc := range map[string]struct {
 		request string
 		status  int
 	}{
-		"another path":   {strings.Replace(request, "/link", "/", 1), http.StatusNotFound},
+		"another path":   {strings.Replace(request, "/link", "/links", 1), http.StatusNotFound},
 		"no upgrade":     {"GET /link HTTP/1.1\r\nHost: a\r\n\r\n", http.StatusBadRequest},
 		"a post":         {strings.Replace(request, "GET", "POST", 1), http.StatusMethodNotAllowed},
 		"version 12":     {strings.Replace(request, "13", "12", 1), http.StatusUpgradeRequired},
