@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -17,6 +18,13 @@ type stamp struct {
 	// Due is when the message was to be sent, in nanoseconds since the run
 	// began.
 	Due int64
+}
+
+// newRunID makes a number that no other run has.
+func newRunID() (uint64, error) {
+	var id [8]byte
+	_, err := rand.Read(id[:])
+	return binary.LittleEndian.Uint64(id[:]), err
 }
 
 // MinBody is the least number of bytes a message of a run has: what it says of

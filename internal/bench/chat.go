@@ -2,8 +2,6 @@ package bench
 
 import (
 	"context"
-	crand "crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/http"
@@ -57,11 +55,9 @@ func Chat(ctx context.Context, cfg ChatConfig) (_ *ChatResult, err error) {
 		acked: newLatencies(), delivered: newLatencies(), lateness: newLatencies(),
 		progress: progress{out: cfg.Progress},
 	}
-	var id [8]byte
-	if _, err := crand.Read(id[:]); err != nil {
+	if c.id, err = newRunID(); err != nil {
 		return nil, err
 	}
-	c.id = binary.LittleEndian.Uint64(id[:])
 	if c.data, err = NewDataset(cfg.Users, cfg.Friends, cfg.Seed); err != nil {
 		return nil, err
 	}

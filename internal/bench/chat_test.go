@@ -134,7 +134,7 @@ func TestChatRegistersWithoutTheOperator(t *testing.T) {
 }
 
 func TestServersThatDoNotStart(t *testing.T) {
-	if _, err := startServer(t.Context(), os.Args[0], "", []string{"--mute"}); err == nil || !strings.Contains(err.Error(), "mute") {
+	if _, err := startServer(t.Context(), os.Args[0], "", []string{"--mute"}); err == nil || !strings.Contains(err.Error(), "no JSON") {
 		t.Errorf("error %v", err)
 	}
 	if _, err := startServer(t.Context(), "/no/such/program", "", nil); err == nil {

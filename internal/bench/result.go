@@ -165,3 +165,23 @@ func writePercentiles(w io.Writer, what string, p *Percentiles) {
 }
 
 func mib(b uint64) float64 { return float64(b) / (1 << 20) }
+
+// Comparison puts a chat beside the store alone under the same messages.
+type Comparison struct {
+	Chat  *ChatResult  `json:"chat"`
+	Store *StoreResult `json:"store"`
+	// Ratio is the chat's speed in terms of the store's.
+	Ratio float64 `json:"ratio"`
+}
+
+// NewComparison compares two results.
+func NewComparison(chat *ChatResult, store *StoreResult) *Comparison {
+	return &Comparison{Chat: chat, Store: store, Ratio: chat.MsgsPerSec / store.MsgsPerSec}
+}
+
+// WriteSummary tells a person.
+func (c *Comparison) WriteSummary(w io.Writer) {
+	c.Chat.WriteSummary(w)
+	c.Store.WriteSummary(w)
+	fmt.Fprintf(w, "the chat reaches %.0f%% of the store's speed\n", 100*c.Ratio)
+}

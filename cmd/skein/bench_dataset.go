@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/skein-im/skein/internal/bench"
+)
+
+func newBenchDatasetCommand() *cobra.Command {
+	var users, friends, perRegion int
+	var seed uint64
+	var format, out string
+	cmd := &cobra.Command{
+		Use:   "dataset",
+		Short: "Write a data set of users and friends",
+		Long: `Writes who is whose friend. The same flags give the same file. Formats: article,
+a line "user,friend,region" for each direction of each friendship, as
+--article-data of serve reads it; json, one object.`,
+		Example: "  skein bench dataset --users 1000 --friends 30 --format article --out friends.txt",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			d, err := bench.NewDataset(users, friends, seed)
+			if err != nil {
+				return err
+			}
+			write := d.WriteJSON
+			switch format {
+			case "article":
+				write = func(w io.Writer) error { return d.WriteArticle(w, perRegion) }
+			case "json":
+			default:
+				return fmt.Errorf("format %q: one of article, json", format)
+			}
+			if out == "" || out == "-" {
+				return write(cmd.OutOrStdout())
+			}
+			f, err := os.Create(out)
+			if err != nil {
+				return err
+			}
+			if err := write(f); err != nil {
+				f.Close()
+				return err
+			}
+			return f.Close()
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&users, "users", 1000, "how many users, numbered from 1")
+	f.IntVar(&friends, "friends", 30, "how many friends each has on average")
+	f.Uint64Var(&seed, "seed", 1, "seed of the random numbers")
+	f.StringVar(&format, "format", "article", "article or json")
+	f.IntVar(&perRegion, "per-region", 1000, "users per region, in the article's format")
+	f.StringVar(&out, "out", "", "file to write; empty or -: standard output")
+	return cmd
+}
