@@ -213,19 +213,26 @@ func TestDeliver(t *testing.T) {
 }
 
 func TestDeliverToASlowClient(t *testing.T) {
-	r := newRig(t, func(_ *Config, l *link.Config) { l.MaxQueue = 100 << 10; l.CloseTimeout = 5 * time.Millisecond })
-	_, sink := r.login(t)
-	entries := entriesOf(1, 60<<10)
-	for range 3 {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(_ *Config, l *link.Config) { l.MaxQueue = 100 << 10 })
+		_, sink := r.login(t)
+		begin := time.Now()
+		entries := entriesOf(1, 60<<10)
+		for range 3 {
+			sink.Deliver(1, 1, entries)
+		}
+		// At once, not when the goodbye has failed.
+		r.takeDetach(t, 1)
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("detached after %v", took)
+		}
 		sink.Deliver(1, 1, entries)
-	}
-	r.takeDetach(t, 1)
-	sink.Deliver(1, 1, entries)
-	r.stop(t)
-	r.quiet(t)
-	if st := r.g.Stats(); st.Slow != 1 {
-		t.Errorf("%d slow connections", st.Slow)
-	}
+		r.stop(t)
+		r.quiet(t)
+		if st := r.g.Stats(); st.Slow != 1 {
+			t.Errorf("%d slow connections", st.Slow)
+		}
+	})
 }
 
 func TestKick(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
-	"time"
 
 	"github.com/gobwas/ws"
 )
@@ -60,7 +59,6 @@ func (c *conn) open() bool {
 	}
 	c.ready, c.first = true, true
 	c.idle = c.srv.cfg.Idle
-	_ = c.nc.SetWriteDeadline(time.Time{})
 	c.mu.Unlock()
 	c.handler.Open(c)
 	return true
