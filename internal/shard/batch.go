@@ -53,9 +53,10 @@ func (c *Core) part(cl *cell) *part {
 // maxParts is how many entities one batch may change.
 const maxParts = 4096
 
-// Full reports whether the batch being filled should take no more.
+// Full reports whether the Core should be given no more: the batch being
+// filled is full, or too much waits for loads.
 func (c *Core) Full() bool {
-	return len(c.fill.parts) >= maxParts || c.fill.bytes >= c.cfg.MaxBatchBytes
+	return len(c.fill.parts) >= maxParts || c.fill.bytes >= c.cfg.MaxBatchBytes || c.parked >= c.cfg.MaxParked
 }
 
 // Cut takes the batch being filled, if there is one and none is in the store.
@@ -185,10 +186,9 @@ func (c *Core) forget(cl *cell, err error) {
 			p.fail(err)
 		}
 	}
-	for i := range cl.parked {
-		cl.parked[i].finish(err)
+	for _, in := range c.unpark(cl) {
+		in.finish(err)
 	}
-	cl.parked = nil
 	for _, s := range cl.sessions {
 		c.Stats.Sessions--
 		s.sink.Kick(im.CloseGoingAway, "the mailbox is moving")

@@ -14,6 +14,9 @@ type Config struct {
 	// MaxBatchBytes closes the batch being filled; what comes after waits
 	// in the queue.
 	MaxBatchBytes int
+	// MaxParked is how many inputs may wait for their entities to be
+	// loaded; what comes after waits in the queue.
+	MaxParked int
 	// MaxHot is how many entities may be in memory before idle ones are
 	// put out.
 	MaxHot int
@@ -40,8 +43,9 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		MaxBatchBytes: 4 << 20,
+		MaxParked:     16 << 10,
 		MaxHot:        200_000,
-		FlushAfter:    1000,
+		FlushAfter:    5000,
 		SnapshotEvery: 512,
 		WindowEntries: 1024,
 		WindowBytes:   2 << 20,
@@ -97,9 +101,15 @@ type Core struct {
 	logged, put int
 
 	fill, flight *batch
+	// parked counts inputs that wait for a load.
+	parked int
 	timers       timerHeap
 	flush        cellQueue
 	lru          lru
+	// stayed counts the entities in a row that could not be put out;
+	// evictAt is when to look again after all could not.
+	stayed  int
+	evictAt im.Millis
 	// Stats counts what the Core has done.
 	Stats Stats
 }
@@ -122,6 +132,9 @@ type cell struct {
 	// ticket names the load that counts: an answer to an earlier one could
 	// be from before another node owned the slot.
 	ticket uint64
+	// owes: the entity has messages to send, so it is loaded even if nobody
+	// asks for it.
+	owes bool
 	// parked waits for the entity to be loaded.
 	parked []Input
 	// durable is the last log sequence surely in the store.
@@ -144,8 +157,14 @@ func NewCore(cfg Config, host Host) *Core {
 	return c
 }
 
-// Own makes the Core serve a slot under an epoch.
-func (c *Core) Own(slot im.Slot, epoch im.Epoch) { c.epochs[slot] = epoch }
+// Own makes the Core serve a slot under an epoch. What it has of the slot
+// from an earlier epoch is forgotten: another node may have served it since.
+func (c *Core) Own(slot im.Slot, epoch im.Epoch) {
+	if old := c.epochs[slot]; old != 0 && old != epoch {
+		c.Drop([]im.Slot{slot}, errNotOwner())
+	}
+	c.epochs[slot] = epoch
+}
 
 // Owns reports whether the Core serves a slot.
 func (c *Core) Owns(slot im.Slot) bool { return c.epochs[slot] != 0 }
@@ -169,6 +188,7 @@ func (c *Core) Handle(now im.Millis, in Input) {
 	}
 	if !cl.ready {
 		cl.parked = append(cl.parked, in)
+		c.parked++
 		return
 	}
 	c.apply(cl, in)
@@ -178,7 +198,9 @@ func (c *Core) Handle(now im.Millis, in Input) {
 func (c *Core) Wake(now im.Millis, a im.Addr) {
 	c.now = now
 	if c.Owns(a.Slot()) {
-		c.cell(a)
+		if cl := c.cell(a); cl != nil {
+			cl.owes = true
+		}
 	}
 }
 
@@ -192,13 +214,44 @@ func (c *Core) cell(a im.Addr) *cell {
 	if !entity.Exists(a.Kind) {
 		return nil
 	}
-	c.Stats.Loads++
-	cl = &cell{addr: a, timerPos: -1, ticket: c.Stats.Loads}
+	cl = &cell{addr: a, timerPos: -1}
 	c.cells[a] = cl
 	c.Stats.Hot = len(c.cells)
 	c.lru.add(cl)
-	c.host.Load(a, cl.ticket)
+	c.load(cl)
 	return cl
+}
+
+func (c *Core) load(cl *cell) {
+	c.Stats.Loads++
+	cl.ticket = c.Stats.Loads
+	c.host.Load(cl.addr, cl.ticket)
+}
+
+// loadRetry is how long after a failure an entity is loaded again.
+const loadRetry = 1000
+
+// loadFailed tells those who wait for an entity. One that owes messages is
+// loaded again: nobody else would see to it.
+func (c *Core) loadFailed(cl *cell, cause error) {
+	c.Stats.LoadErrors++
+	err := &im.Error{Kind: im.Unavailable, RetryAfterMS: loadRetry, Detail: "the mailbox cannot be read", Err: cause}
+	if !cl.owes {
+		c.forget(cl, err)
+		return
+	}
+	for _, in := range c.unpark(cl) {
+		in.finish(err)
+	}
+	c.timers.set(cl, c.now+loadRetry)
+}
+
+// unpark takes out what waits for an entity.
+func (c *Core) unpark(cl *cell) []Input {
+	parked := cl.parked
+	cl.parked = nil
+	c.parked -= len(parked)
+	return parked
 }
 
 // Loaded brings what the store has of an entity, as Host.Load asked for:
@@ -210,17 +263,15 @@ func (c *Core) Loaded(now im.Millis, a im.Addr, ticket uint64, ent entity.Entity
 		return
 	}
 	if err != nil {
-		c.Stats.LoadErrors++
-		c.forget(cl, &im.Error{Kind: im.Unavailable, RetryAfterMS: 1000, Detail: "the mailbox cannot be read", Err: err})
+		c.loadFailed(cl, err)
 		return
 	}
+	c.timers.set(cl, 0)
 	cl.ent = ent
 	cl.ready = true
 	cl.durable = ent.Status().Head
 	c.do(cl, func(tx *entity.Tx) { ent.Start(tx) })
-	parked := cl.parked
-	cl.parked = nil
-	for _, in := range parked {
+	for _, in := range c.unpark(cl) {
 		if cl.gone {
 			in.finish(errNotOwner())
 			continue
@@ -365,6 +416,10 @@ func (c *Core) EntriesRead(now im.Millis, a, peer im.Addr, entries []im.LogEntry
 func (c *Core) Tick(now im.Millis) {
 	c.now = now
 	for cl := c.timers.due(now); cl != nil; cl = c.timers.due(now) {
+		if !cl.ready {
+			c.load(cl)
+			continue
+		}
 		c.do(cl, func(tx *entity.Tx) { cl.ent.Timer(tx) })
 	}
 	for cl := c.flush.due(now); cl != nil; cl = c.flush.due(now) {

@@ -128,35 +128,53 @@ func (l *lru) all() []*cell {
 	return list
 }
 
-// evictScan bounds how many entities one Evict looks at.
-const evictScan = 256
+const (
+	// evictScan bounds how many entities one Evict looks at.
+	evictScan = 256
+	// evictRest is how long the search rests when nobody can go.
+	evictRest = 1000
+)
 
 // Evict puts the least recently used entities out of memory while there are
 // too many. One that still owes something stays: unacknowledged messages,
 // sessions, a commit on its way. One that lacks a snapshot gets it first.
 func (c *Core) Evict(now im.Millis) {
+	if len(c.cells) <= c.cfg.MaxHot || now < c.evictAt {
+		return
+	}
 	c.now = now
 	cl := c.lru.root.prev
-	for i := 0; i < evictScan && cl != nil && len(c.cells) > c.cfg.MaxHot; i++ {
+	for range min(evictScan, len(c.cells)) {
+		if cl == nil || len(c.cells) <= c.cfg.MaxHot {
+			break
+		}
 		prev := cl.lru.prev
 		c.tryEvict(cl)
 		cl = prev
 	}
+	if c.stayed >= len(c.cells) {
+		c.stayed, c.evictAt = 0, now+evictRest
+	}
 }
 
 func (c *Core) tryEvict(cl *cell) {
-	if !cl.ready || cl.fill != nil || cl.flight != nil || len(cl.sessions) > 0 {
+	if !cl.ready || cl.fill != nil || cl.flight != nil {
 		return
 	}
 	st := cl.ent.Status()
 	switch {
-	case st.Outstanding > 0:
+	case len(cl.sessions) > 0 || st.Outstanding > 0:
+		// Out of the way of those that can go.
+		c.lru.touch(cl)
+		c.stayed++
+		return
 	case st.Dirty || st.Unsnapshotted > 0:
 		c.do(cl, func(tx *entity.Tx) { cl.ent.Snapshot(tx) })
 	default:
 		c.forget(cl, nil)
 		c.Stats.Evictions++
 	}
+	c.stayed = 0
 }
 
 // Flush writes snapshots of everything that lacks one, before a planned stop,
