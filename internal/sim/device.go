@@ -51,7 +51,7 @@ func (d *device) String() string { return fmt.Sprintf("device %d/%d", d.user.id,
 // connect opens a connection and logs in.
 func (d *device) connect() {
 	w := d.w
-	if d.gone || d.conn != nil {
+	if d.gone || d.user.dark || d.conn != nil {
 		return
 	}
 	d.dials++

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/skein-im/skein/internal/entity"
@@ -20,8 +21,9 @@ type node struct {
 	skew    time.Duration
 	view    view
 	cores   []*core
-	// acquiring, by slot position.
+	// acquiring and epochs, by slot position.
 	acquiring []bool
+	epochs    []im.Epoch
 }
 
 // epochStart is the wall clock at the beginning of every run.
@@ -40,12 +42,43 @@ func (n *node) boot() {
 	n.up = true
 	n.view = n.w.placement.snapshot()
 	n.acquiring = make([]bool, len(n.w.slots))
+	n.epochs = make([]im.Epoch, len(n.w.slots))
 	n.cores = nil
 	for i := range n.w.plan.cores {
 		n.cores = append(n.cores, newCore(n, i))
 	}
 	n.w.logf("node %d: starts", n.id)
 	n.acquireMissing()
+	n.audit(n.cores)
+}
+
+// audit asks the store now and then whether the node's slots are still its
+// own. A node that has nothing to commit would not learn that another one had
+// a slot in between, and left messages in it that nobody sends.
+func (n *node) audit(cores []*core) {
+	n.w.after(n.w.between(time.Second, 3*time.Second), func() {
+		if cores[0].dead {
+			return
+		}
+		n.w.store.read(n, func() error {
+			for pos, slot := range n.w.slots {
+				if c := n.coreOf(slot); c.core.Owns(slot) && n.epochs[pos] != n.w.store.slot(slot).safe {
+					n.w.logf("node %d: has lost slot %d without notice", n.id, slot)
+					n.drop(slot)
+				}
+			}
+			n.acquireMissing()
+			return nil
+		}, func(error) { n.audit(cores) })
+	})
+}
+
+// drop stops serving a slot.
+func (n *node) drop(slot im.Slot) {
+	c := n.coreOf(slot)
+	c.forget([]im.Slot{slot})
+	c.core.Drop([]im.Slot{slot}, &im.Error{Kind: im.Unavailable, RetryAfterMS: 100, Detail: "moved"})
+	c.wake()
 }
 
 // crash ends the process: everything in memory is gone.
@@ -83,10 +116,9 @@ func (n *node) learn(pos int, version uint64, owner int) {
 		n.acquireMissing()
 		return
 	}
-	if c := n.coreOf(slot); c.core.Owns(slot) {
+	if n.coreOf(slot).core.Owns(slot) {
 		n.w.logf("node %d: gives up slot %d", n.id, slot)
-		c.core.Drop([]im.Slot{slot}, &im.Error{Kind: im.Unavailable, RetryAfterMS: 100, Detail: "moved"})
-		c.wake()
+		n.drop(slot)
 	}
 }
 
@@ -127,6 +159,7 @@ func (n *node) acquired(cores []*core, slots []im.Slot, epochs []im.Epoch, pendi
 		pos := n.w.slotPos[slot]
 		n.acquiring[pos] = false
 		if err == nil && n.view.owner[pos] == n.id {
+			n.epochs[pos] = epochs[i]
 			n.coreOf(slot).core.Own(slot, epochs[i])
 		}
 	}
@@ -252,9 +285,19 @@ func (c *core) committed(b *shard.Batch, err error) {
 		c.n.w.logf("node %d core %d: commit failed: %v", c.n.id, c.index, err)
 	}
 	if lost := c.core.Done(c.n.clock(), b, err); len(lost) > 0 {
+		c.forget(lost)
 		c.n.acquireLater(c.n.cores)
 	}
 	c.wake()
+}
+
+// forget drops the entities of slots from those that live here.
+func (c *core) forget(slots []im.Slot) {
+	for _, u := range c.n.w.users {
+		if slices.Contains(slots, u.addr.Slot()) {
+			delete(c.live, u.addr)
+		}
+	}
 }
 
 // planTick sees to it that the core's timers run.

@@ -21,6 +21,8 @@ type plan struct {
 	work                   time.Duration
 	actions                int
 	sendWindow             int
+	// dark is the share of users who switch their devices off for good.
+	dark float64
 
 	core shard.Config
 
@@ -81,7 +83,7 @@ func draw(rng *rand.Rand) plan {
 	p := plan{
 		nodes: pick(1, 4), cores: pick(1, 2), gateways: pick(1, 3),
 		users: pick(2, 7), devices: 3, articles: pick(0, 1) * 2,
-		work: ms(3000, 12000), actions: pick(60, 200), sendWindow: pick(1, 12),
+		work: ms(3000, 12000), actions: pick(60, 200), sendWindow: pick(1, 12), dark: sometimes(0.5),
 		drop: sometimes(0.25), repeat: sometimes(0.2), late: sometimes(0.1),
 		delay: ms(0, 4), lateness: ms(10, 3000),
 		lag: ms(0, 20), breakConn: sometimes(0.03), loseDown: sometimes(0.03), loseRequest: sometimes(0.1),

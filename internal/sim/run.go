@@ -107,6 +107,11 @@ func (w *world) run() {
 			w.at(w.between(begin, end), func() { u.write(w.rng.IntN(40)) })
 		}
 	}
+	for _, u := range w.users {
+		if w.chance(w.plan.dark) {
+			w.at(w.between(begin, end), u.goDark)
+		}
+	}
 	for _, b := range w.plan.blows {
 		w.at(w.between(begin, end), func() { w.strike(b) })
 	}

@@ -16,6 +16,8 @@ type user struct {
 	id      im.UserID
 	addr    im.Addr
 	article bool
+	// dark: the devices are switched off, and stay so.
+	dark    bool
 	devices []*device
 	// bodies counts the messages written.
 	bodies int
@@ -88,9 +90,19 @@ func (u *user) act() {
 	}
 }
 
+// goDark switches the devices off; what their mailbox has taken goes its way
+// without them.
+func (u *user) goDark() {
+	u.w.logf("%v: goes dark", u)
+	u.dark = true
+	for _, d := range u.devices {
+		d.drop(0)
+	}
+}
+
 // replace logs in again while the old connection is still up.
 func (d *device) replace() {
-	if d.conn == nil || !d.conn.attached {
+	if d.conn == nil || !d.conn.attached || d.user.dark {
 		return
 	}
 	if c := d.w.dial(d); c != nil {
