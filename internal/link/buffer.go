@@ -54,14 +54,15 @@ func (b *buffer) read(src io.Reader, need int) error {
 func (b *buffer) makeRoom(need int) {
 	if b.r == b.w {
 		b.r, b.w = 0, 0
-		switch {
-		case b.last < smallBuffer/2 && len(b.data) > b.keep():
+		if b.last < smallBuffer/2 && len(b.data) > b.keep() {
 			b.release()
-		case b.full && len(b.data) < bigBuffer:
-			b.enlarge(need)
 		}
-		b.full = false
 	}
+	if b.full && len(b.data) < bigBuffer {
+		// There is probably more where that came from.
+		b.enlarge(need)
+	}
+	b.full = false
 	if b.r > 0 && b.r+need > len(b.data) {
 		b.w = copy(b.data, b.unread())
 		b.r = 0

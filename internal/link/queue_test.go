@@ -2,6 +2,7 @@ package link
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -287,6 +288,35 @@ func TestBuffersGrowWithWhatArrives(t *testing.T) {
 		arrived += before - len(src.rest)
 		if have := len(d.buf.data); have > max(bigBuffer, 2*arrived+smallBuffer) {
 			t.Fatalf("a buffer of %d bytes when %d had arrived", have, arrived)
+		}
+	}
+}
+
+func TestBusyConnectionsReadMuchAtATime(t *testing.T) {
+	var stream []byte
+	for range 2000 {
+		stream = append(stream, hello(250)...)
+	}
+	for name, pool := range map[string]*sync.Pool{"with a pool": {}, "without": nil} {
+		d := decoder{buf: newBuffer(pool)}
+		src := &trickle{stream, len(stream)}
+		reads := 0
+		for frames := 0; frames < 2000; {
+			ev, _, _, err := d.next(1000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ev == gotFrame {
+				frames++
+				continue
+			}
+			if err := d.read(src); err != nil {
+				t.Fatal(err)
+			}
+			reads++
+		}
+		if most := len(stream)/bigBuffer + 10; reads > most {
+			t.Errorf("%s: %d reads for %d bytes, want at most %d", name, reads, len(stream), most)
 		}
 	}
 }
