@@ -103,9 +103,9 @@ type Core struct {
 	fill, flight *batch
 	// parked counts inputs that wait for a load.
 	parked int
-	timers       timerHeap
-	flush        cellQueue
-	lru          lru
+	timers timerHeap
+	flush  cellQueue
+	lru    lru
 	// stayed counts the entities in a row that could not be put out;
 	// evictAt is when to look again after all could not.
 	stayed  int

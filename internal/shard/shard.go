@@ -25,7 +25,11 @@ type Options struct {
 	QueueSize int
 	// Readers bounds how many reads of the store run at once.
 	Readers int
-	Now     func() im.Millis
+	// Pace is the least time from one commit to the next. The first after a
+	// quiet moment leaves at once; under load, what comes meanwhile shares
+	// the next one, which saves a sync each.
+	Pace time.Duration
+	Now  func() im.Millis
 }
 
 // Shard is a goroutine that runs a Core.
@@ -41,10 +45,14 @@ type Shard struct {
 
 	commits  chan *Batch
 	finished chan commitResult
-	readers  chan struct{}
-	reads    sync.WaitGroup
 	stop     chan struct{}
-	done     chan struct{}
+	loops    sync.WaitGroup
+
+	// reading counts the reads of the store that run, backlog are those
+	// that wait; both belong to the shard's goroutine.
+	reading int
+	backlog []func() func(im.Millis)
+	reads   sync.WaitGroup
 
 	statsMu sync.Mutex
 	stats   Stats
@@ -65,9 +73,7 @@ func New(opts Options) *Shard {
 		wake:     make(chan struct{}, 1),
 		commits:  make(chan *Batch, 1),
 		finished: make(chan commitResult, 1),
-		readers:  make(chan struct{}, opts.Readers),
 		stop:     make(chan struct{}),
-		done:     make(chan struct{}),
 	}
 	s.core = NewCore(opts.Config, s)
 	return s
@@ -75,8 +81,8 @@ func New(opts Options) *Shard {
 
 // Start runs the shard until Stop.
 func (s *Shard) Start() {
-	go s.commitLoop()
-	go s.run()
+	s.loops.Go(s.commitLoop)
+	s.loops.Go(s.run)
 }
 
 // Stop refuses new inputs, finishes those it has, writes snapshots and waits
@@ -89,8 +95,13 @@ func (s *Shard) Stop() {
 	if !already {
 		close(s.stop)
 	}
-	<-s.done
+	s.loops.Wait()
 	s.reads.Wait()
+	// Of a shard that was never started.
+	inputs, _ := s.take(nil, nil)
+	for _, in := range inputs {
+		s.refuse(in, true)
+	}
 }
 
 var errStopping = &im.Error{Kind: im.Unavailable, RetryAfterMS: 500, Detail: "the mailbox is stopping"}
@@ -190,9 +201,17 @@ func (s *Shard) take(queue []Input, posts []func(im.Millis)) ([]Input, []func(im
 	return q, p
 }
 
+// takePosts is take for answers only.
+func (s *Shard) takePosts(posts []func(im.Millis)) []func(im.Millis) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.posts
+	s.posts = posts[:0]
+	return p
+}
+
 // run is the shard's goroutine.
 func (s *Shard) run() {
-	defer close(s.done)
 	defer close(s.commits)
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -212,9 +231,7 @@ func (s *Shard) run() {
 			s.core.DropAll(errStopping)
 			return
 		}
-		if next := s.core.NextTick(); next != 0 {
-			timer.Reset(time.Duration(max(1, next-s.opts.Now())) * time.Millisecond)
-		}
+		timer.Reset(t.sleep())
 	}
 }
 
@@ -226,20 +243,31 @@ type turn struct {
 	posts             []func(im.Millis)
 	busy              bool
 	stopping, flushed bool
+	// lastCut is when the last batch went to the store; hold is how long
+	// the next one still waits for more to join it.
+	lastCut time.Time
+	hold    time.Duration
+}
+
+// sleep is until when the shard has nothing to do by itself.
+func (t *turn) sleep() time.Duration {
+	d := time.Hour
+	if next := t.shard.core.NextTick(); next != 0 {
+		d = time.Duration(max(1, next-t.shard.opts.Now())) * time.Millisecond
+	}
+	if t.hold > 0 {
+		d = min(d, t.hold)
+	}
+	return d
 }
 
 // turn applies what has arrived, up to a full batch, and sends the batch off.
 // It returns true when the shard has stopped.
 func (t *turn) turn() bool {
 	s, now := t.shard, t.shard.opts.Now()
-	if t.at == len(t.inputs) {
-		clear(t.inputs)
-		clear(t.posts)
-		t.inputs, t.posts = s.take(t.inputs, t.posts)
-		t.at = 0
-		for _, f := range t.posts {
-			f(now)
-		}
+	t.take()
+	for _, f := range t.posts {
+		f(now)
 	}
 	for t.at < len(t.inputs) && !s.core.Full() {
 		s.core.Handle(now, t.inputs[t.at])
@@ -260,18 +288,36 @@ func (t *turn) turn() bool {
 	return t.stopping && t.flushed && t.idle() && !t.busy
 }
 
+// take fetches what has arrived: answers always, because inputs may wait for
+// them, and inputs when those before have been applied.
+func (t *turn) take() {
+	clear(t.posts)
+	if t.at < len(t.inputs) {
+		t.posts = t.shard.takePosts(t.posts)
+		return
+	}
+	clear(t.inputs)
+	t.inputs, t.posts = t.shard.take(t.inputs, t.posts)
+	t.at = 0
+}
+
 // idle: everything that was queued has been applied.
 func (t *turn) idle() bool { return t.at == len(t.inputs) && t.shard.QueueLen() == 0 }
 
 func (t *turn) cut(now im.Millis) {
 	s := t.shard
+	t.hold = 0
 	for !t.busy {
+		if t.hold = s.opts.Pace - time.Since(t.lastCut); t.hold > 0 && !s.core.Full() && !t.stopping {
+			return
+		}
 		b := s.core.Cut()
 		if b == nil {
 			return
 		}
 		if len(b.Changes.Changes) > 0 {
 			t.busy = true
+			t.lastCut = time.Now()
 			s.commits <- b
 			return
 		}
@@ -337,14 +383,37 @@ func (s *Shard) ReadEntries(a, peer im.Addr, seqs []im.Seq) {
 	})
 }
 
-// read runs a read of the store beside the shard and posts its outcome. The
-// number of waiting reads is bounded by the entities and sessions that the
-// queue's inputs have opened.
+// read runs a read of the store beside the shard and posts its outcome, when
+// fewer than Readers run. Those that wait are bounded by the entities and
+// sessions there are.
 func (s *Shard) read(f func() func(im.Millis)) {
+	if s.reading == s.opts.Readers {
+		s.backlog = append(s.backlog, f)
+		return
+	}
+	s.reading++
+	s.startRead(f)
+}
+
+func (s *Shard) startRead(f func() func(im.Millis)) {
 	s.reads.Go(func() {
-		s.readers <- struct{}{}
-		post := f()
-		<-s.readers
-		s.post(post)
+		answer := f()
+		s.post(func(now im.Millis) {
+			s.nextRead()
+			answer(now)
+		})
 	})
+}
+
+// nextRead lets the next read have the place of one that has ended.
+func (s *Shard) nextRead() {
+	if len(s.backlog) == 0 {
+		s.reading--
+		s.backlog = nil
+		return
+	}
+	f := s.backlog[0]
+	s.backlog[0] = nil
+	s.backlog = s.backlog[1:]
+	s.startRead(f)
 }
