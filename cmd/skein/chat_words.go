@@ -1,0 +1,153 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/skein-im/skein/client"
+)
+
+// words are what the chat says, in one language.
+type words struct {
+	password, needPasswordFile, cannotRegister, cannotLogIn, badLogin string
+	welcome, offline                                                  string
+	help, unknown, usage, nobody, noSuchUser, nowTo, failed           string
+	late, notYet                                                      string
+	sent, refused                                                     string
+	noContacts, noHistory, device, thisDevice, online, blocked        string
+	states                                                            map[int32]string
+	events, ownEvents                                                 map[client.ContactEvent]string
+	kinds                                                             map[client.ErrorKind]string
+}
+
+// wordsFor chooses the language as other programs do.
+func wordsFor(env func(string) string) *words {
+	for _, key := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
+		if v := env(key); v != "" {
+			if strings.HasPrefix(strings.ToLower(v), "zh") {
+				return &chinese
+			}
+			break
+		}
+	}
+	return &english
+}
+
+var english = words{
+	password:         "Password: ",
+	needPasswordFile: "there is no terminal to ask for the password; use --password-file",
+	cannotRegister:   "cannot register: %w",
+	cannotLogIn:      "cannot log in: %w",
+	badLogin:         "the login kept in %s is not valid any more; remove the file to log in again",
+	welcome:          "You are %s. /help lists the commands.",
+	offline:          "There is no connection just now; it is being tried again.",
+	help: `/to NAME         write to NAME from now on
+/add NAME [NOTE] ask NAME to be your contact
+/accept NAME     accept NAME's request; /refuse NAME refuses it
+/block NAME      refuse whatever NAME sends; /unblock NAME ends that
+/remove NAME     end a friendship, or withdraw a request
+/contacts        list your contacts
+/history [N]     show the last N messages with whom you write to
+/devices         list your devices
+/wait N [SECS]   wait until N entries have come since the last time
+/quit            leave
+//...            write a line that begins with /
+A name can also be a user's number, like #4294967296.`,
+	unknown:    "There is no command %s; /help lists them.",
+	usage:      "Who? %s NAME",
+	nobody:     "To whom? Say /to NAME first.",
+	noSuchUser: "There is no user %s.",
+	nowTo:      "Writing to %s.",
+	failed:     "That did not work: %v",
+	late:       "No receipt yet; the message may still go out.",
+	notYet:     "%d of %d entries came in time.",
+	sent:       "%s  you -> %s: %s",
+	refused:    "%s  %s did not get your message number %d: %s",
+	noContacts: "You have no contacts yet. /add NAME asks somebody.",
+	noHistory:  "There is nothing yet.",
+	device:     "%d  %s  since %s",
+	thisDevice: "this one",
+	online:     "online",
+	blocked:    "blocked",
+	states:     map[int32]string{0: "-", 1: "asked", 2: "asks you", 3: "contact"},
+	events: map[client.ContactEvent]string{
+		client.ContactRequested: "%s asks to be your contact (/accept or /refuse)",
+		client.ContactAccepted:  "%s accepted your request",
+		client.ContactRefused:   "%s refused your request",
+		client.ContactRemoved:   "%s ended your contact",
+		client.ContactBlocked:   "%s blocked you",
+		client.ContactUnblocked: "%s unblocked you",
+	},
+	ownEvents: map[client.ContactEvent]string{
+		client.ContactRequested: "you asked %s to be your contact",
+		client.ContactAccepted:  "you accepted %s's request",
+		client.ContactRefused:   "you refused %s's request",
+		client.ContactRemoved:   "you ended your contact with %s",
+		client.ContactBlocked:   "you blocked %s",
+		client.ContactUnblocked: "you unblocked %s",
+	},
+	kinds: map[client.ErrorKind]string{
+		client.NotContact: "you are not contacts",
+		client.Blocked:    "you have blocked this user",
+		client.NotFound:   "there is no such user",
+	},
+}
+
+var chinese = words{
+	password:         "密码：",
+	needPasswordFile: "没有终端可以输入密码，请使用 --password-file",
+	cannotRegister:   "无法注册：%w",
+	cannotLogIn:      "无法登录：%w",
+	badLogin:         "%s 中保存的登录已失效，删除该文件后重新登录",
+	welcome:          "你是 %s。输入 /help 查看命令。",
+	offline:          "目前没有连接，正在重试。",
+	help: `/to 名字          此后写给这个人
+/add 名字 [附言]  请求加为联系人
+/accept 名字      接受请求；/refuse 名字 拒绝请求
+/block 名字       拉黑；/unblock 名字 取消拉黑
+/remove 名字      解除联系人，或撤回请求
+/contacts         列出联系人
+/history [N]      显示与当前联系人的最近 N 条消息
+/devices          列出你的设备
+/wait N [秒]      等到自上次以来又来了 N 条
+/quit             退出
+//...             发送以 / 开头的一行
+名字也可以写成用户编号，如 #4294967296。`,
+	unknown:    "没有命令 %s，输入 /help 查看命令。",
+	usage:      "谁？%s 名字",
+	nobody:     "写给谁？请先输入 /to 名字。",
+	noSuchUser: "没有用户 %s。",
+	nowTo:      "现在写给 %s。",
+	failed:     "没有成功：%v",
+	late:       "还没有收到回执，消息仍可能发出。",
+	notYet:     "时限内来了 %d 条，应有 %d 条。",
+	sent:       "%s  你 -> %s：%s",
+	refused:    "%s  %s 没有收到你的第 %d 条消息：%s",
+	noContacts: "还没有联系人。用 /add 名字 添加。",
+	noHistory:  "还没有消息。",
+	device:     "%d  %s  自 %s",
+	thisDevice: "本机",
+	online:     "在线",
+	blocked:    "已拉黑",
+	states:     map[int32]string{0: "-", 1: "已请求", 2: "请求加你", 3: "联系人"},
+	events: map[client.ContactEvent]string{
+		client.ContactRequested: "%s 请求加你为联系人（/accept 或 /refuse）",
+		client.ContactAccepted:  "%s 接受了你的请求",
+		client.ContactRefused:   "%s 拒绝了你的请求",
+		client.ContactRemoved:   "%s 解除了联系人",
+		client.ContactBlocked:   "%s 拉黑了你",
+		client.ContactUnblocked: "%s 取消了拉黑",
+	},
+	ownEvents: map[client.ContactEvent]string{
+		client.ContactRequested: "你请求加 %s 为联系人",
+		client.ContactAccepted:  "你接受了 %s 的请求",
+		client.ContactRefused:   "你拒绝了 %s 的请求",
+		client.ContactRemoved:   "你解除了与 %s 的联系人关系",
+		client.ContactBlocked:   "你拉黑了 %s",
+		client.ContactUnblocked: "你取消了对 %s 的拉黑",
+	},
+	kinds: map[client.ErrorKind]string{
+		client.NotContact: "你们不是联系人",
+		client.Blocked:    "你已拉黑该用户",
+		client.NotFound:   "没有该用户",
+	},
+}
