@@ -18,7 +18,7 @@ import (
 
 // fakeServer is one user's mailbox behind in-memory links, with one device.
 type fakeServer struct {
-	t     *testing.T
+	t     testing.TB
 	tasks sync.WaitGroup
 
 	mu        sync.Mutex
@@ -53,7 +53,7 @@ type dialed struct {
 	at   time.Time
 }
 
-func newFakeServer(t *testing.T) *fakeServer {
+func newFakeServer(t testing.TB) *fakeServer {
 	s := &fakeServer{t: t, answers: map[im.ClientSeq]wire.SendAck{}, window: 1024, heartbeat: time.Minute}
 	t.Cleanup(s.tasks.Wait)
 	return s
