@@ -11,6 +11,8 @@ const (
 	retransmitMax = 30_000
 	// retransmitFirst is the wait before anything is known of acks.
 	retransmitFirst = 2000
+	// durableSoon is when to look again for what is not durable yet.
+	durableSoon = 20
 	// retransmitUsual bounds the wait before the first repeat.
 	retransmitUsual = 4000
 	// resendBurst is how many log entries one resend reads.
@@ -42,6 +44,9 @@ type link struct {
 	// gap: the peer has seen messages beyond one that it lacks, and has
 	// thrown them away.
 	gap bool
+	// more: transmission stopped before what was not durable, and goes on
+	// when it is due.
+	more bool
 }
 
 // ref is twice a log sequence, plus one when the message counts as chat.
@@ -62,7 +67,7 @@ func (r ref) chat() bool  { return r&1 == 1 }
 // unacknowledged is to be transmitted again.
 func (l *link) restart(now, due im.Millis) {
 	l.next, l.since, l.due = l.acked+1, now, 0
-	l.tries, l.reading, l.gap = 0, false, false
+	l.tries, l.reading, l.gap, l.more = 0, false, false, false
 	if len(l.refs) > 0 {
 		l.due = due
 	}
@@ -142,22 +147,21 @@ func (r roundTrip) wait() im.Millis {
 }
 
 // lagging returns the log sequences to read so that transmission can go on
-// from next, among those up to durable.
-func (l *link) lagging(durable im.Seq) []im.Seq {
+// from next, among those up to durable. blocked: there would be more.
+func (l *link) lagging(durable im.Seq) (seqs []im.Seq, blocked bool) {
 	if l.reading || l.next > l.out {
-		return nil
+		return nil, false
 	}
 	flight := int(l.next - l.acked - 1)
 	n := min(resendBurst, resendWindow-flight, len(l.refs)-flight)
 	if n <= 0 {
-		return nil
+		return nil, false
 	}
-	seqs := make([]im.Seq, 0, n)
 	for _, r := range l.refs[flight : flight+n] {
 		if r.seq() > durable {
-			break
+			return seqs, true
 		}
 		seqs = append(seqs, r.seq())
 	}
-	return seqs
+	return seqs, false
 }

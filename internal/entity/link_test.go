@@ -376,3 +376,30 @@ func TestRoundTrip(t *testing.T) {
 		}
 	}
 }
+
+// A message that was sent while earlier ones were read back for another try
+// goes out as soon as it is durable, not at the next timeout.
+func TestFreshMessageFollowsResentOnes(t *testing.T) {
+	a := newUserActor(t, 1, 2)
+	a.must(send(2, 1, "one"))
+	a.take()
+	a.now = a.ent.Status().Due
+	a.call(a.ent.Timer)
+	a.reads = nil
+	a.call(func(tx *Tx) {
+		// The read of "one" is back when "two" is not durable yet.
+		tx.Durable = im.Seq(len(a.log))
+		if _, err := a.ent.Handle(tx, send(2, 2, "two")); err != nil {
+			t.Fatal(err)
+		}
+		a.ent.Resend(tx, im.User(2), []im.LogEntry{{Seq: 1, Value: a.log[0]}})
+	})
+	a.take()
+	if wait := a.ent.Status().Due - a.now; wait > durableSoon {
+		t.Fatalf("the next look is in %d ms", wait)
+	}
+	a.advance(durableSoon)
+	if out := a.take(); bodies(out) != "two" {
+		t.Fatalf("sent: %q", bodies(out))
+	}
+}

@@ -237,8 +237,7 @@ func (u *user) Timer(tx *Tx) {
 		}
 		open = append(open, p)
 		if p.due <= tx.Now {
-			p.expired(tx.Now, u.rtt.wait(), tx.Jitter)
-			u.pump(tx, p)
+			u.overdue(tx, p)
 		}
 		u.wake(p.due)
 	}
@@ -246,11 +245,27 @@ func (u *user) Timer(tx *Tx) {
 	u.open = open
 }
 
+// overdue goes on with what has become durable, or starts over with what has
+// not been acknowledged.
+func (u *user) overdue(tx *Tx, p *pair) {
+	if p.more {
+		p.more, p.due = false, tx.Now+u.rtt.wait()
+	} else {
+		p.expired(tx.Now, u.rtt.wait(), tx.Jitter)
+	}
+	u.pump(tx, p)
+}
+
 // pump asks for the log entries with which transmission to a peer goes on.
 func (u *user) pump(tx *Tx, p *pair) {
-	if seqs := p.lagging(tx.Durable); len(seqs) > 0 {
+	seqs, blocked := p.lagging(tx.Durable)
+	switch {
+	case len(seqs) > 0:
 		p.reading = true
 		tx.Reads = append(tx.Reads, Read{Peer: p.peer, Seqs: seqs})
+	case blocked:
+		p.more, p.due = true, tx.Now+durableSoon
+		u.wake(p.due)
 	}
 }
 
@@ -268,6 +283,10 @@ func (u *user) Resend(tx *Tx, peer im.Addr, entries []im.LogEntry) {
 		}
 		p.next++
 		tx.send(&Message{To: peer, Seq: ev.linkOut, Body: ev.linkBody()})
+	}
+	if len(entries) > 0 {
+		// Without any, reading has failed; the timer tries again.
+		u.pump(tx, p)
 	}
 }
 

@@ -24,8 +24,10 @@ type Config struct {
 	Shards int
 	// QueueSize bounds each shard's queue.
 	QueueSize int
-	Core      shard.Config
-	Logger    *slog.Logger
+	// Pace is the least time from one commit of a shard to the next.
+	Pace   time.Duration
+	Core   shard.Config
+	Logger *slog.Logger
 	// Now is the clock.
 	Now func() im.Millis
 }
@@ -35,6 +37,7 @@ func DefaultConfig() Config {
 	return Config{
 		Node:      "local",
 		QueueSize: 65536,
+		Pace:      time.Millisecond,
 		Core:      shard.DefaultConfig(),
 		Logger:    slog.Default(),
 		Now:       func() im.Millis { return im.Millis(time.Now().UnixMilli()) },
@@ -74,7 +77,7 @@ func New(cfg Config, st store.Store) *Mailbox {
 	for range cfg.Shards {
 		m.shards = append(m.shards, shard.New(shard.Options{
 			Config: cfg.Core, Store: st, Forward: m.forward, Lost: m.onLost,
-			QueueSize: cfg.QueueSize, Readers: 16, Now: cfg.Now,
+			QueueSize: cfg.QueueSize, Pace: cfg.Pace, Readers: 16, Now: cfg.Now,
 		}))
 	}
 	return m
