@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/skein-im/skein/internal/bench"
 )
@@ -45,7 +46,16 @@ count from there.`,
 			return runChat(ctx, cmd, cfg, jsonFile, withStore)
 		},
 	}
+	addChatFlags(cmd.Flags(), &cfg)
 	f := cmd.Flags()
+	f.StringVar(&addr, "addr", "", "link address of a running server: tcp://, tls://, ws:// or wss://")
+	f.StringVar(&tokenFile, "operator-token-file", "", "file with the running server's operator token")
+	f.BoolVar(&withStore, "with-store", false, "afterwards measure the store alone with the same messages, and compare")
+	f.StringVar(&jsonFile, "json", "", "write the result as JSON to a file; -: to standard output, instead of the summary")
+	return cmd
+}
+
+func addChatFlags(f *pflag.FlagSet, cfg *bench.ChatConfig) {
 	f.IntVar(&cfg.Users, "users", cfg.Users, "how many users")
 	f.IntVar(&cfg.Friends, "friends", cfg.Friends, "how many friends each has on average")
 	f.IntVar(&cfg.Messages, "messages", cfg.Messages, "how many messages each sends to each friend")
@@ -56,16 +66,11 @@ count from there.`,
 	f.Float64Var(&cfg.Rate, "rate", 0, "messages per second of all users together")
 	f.IntVar(&cfg.Devices, "devices", cfg.Devices, "devices per user; the first one sends, all are checked")
 	f.StringVar(&cfg.Transport, "transport", cfg.Transport, "tcp, ws or http")
-	f.StringVar(&addr, "addr", "", "link address of a running server: tcp://, tls://, ws:// or wss://")
 	f.StringVar(&cfg.HTTP, "http", "", "base URL of a running server's HTTP API")
-	f.StringVar(&tokenFile, "operator-token-file", "", "file with the running server's operator token")
 	f.IntVar(&cfg.ServerPID, "server-pid", 0, "process whose CPU time and memory to report")
 	f.StringVar(&cfg.Data, "data", "", "data directory of the own server, kept afterwards; empty: a temporary one")
 	f.StringArrayVar(&cfg.ServerArgs, "server-arg", nil, "argument for the own server, like --server-arg=--shards=2")
 	f.DurationVar(&cfg.Stall, "stall", cfg.Stall, "give up when nothing has arrived for so long")
-	f.BoolVar(&withStore, "with-store", false, "afterwards measure the store alone with the same messages, and compare")
-	f.StringVar(&jsonFile, "json", "", "write the result as JSON to a file; -: to standard output, instead of the summary")
-	return cmd
 }
 
 // completeChat fills in what is not a flag.

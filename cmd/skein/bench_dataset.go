@@ -35,18 +35,7 @@ a line "user,friend,region" for each direction of each friendship, as
 			default:
 				return fmt.Errorf("format %q: one of article, json", format)
 			}
-			if out == "" || out == "-" {
-				return write(cmd.OutOrStdout())
-			}
-			f, err := os.Create(out)
-			if err != nil {
-				return err
-			}
-			if err := write(f); err != nil {
-				f.Close()
-				return err
-			}
-			return f.Close()
+			return writeTo(out, cmd.OutOrStdout(), write)
 		},
 	}
 	f := cmd.Flags()
@@ -57,4 +46,20 @@ a line "user,friend,region" for each direction of each friendship, as
 	f.IntVar(&perRegion, "per-region", 1000, "users per region, in the article's format")
 	f.StringVar(&out, "out", "", "file to write; empty or -: standard output")
 	return cmd
+}
+
+// writeTo writes a file, or standard output when there is no name.
+func writeTo(file string, stdout io.Writer, write func(io.Writer) error) error {
+	if file == "" || file == "-" {
+		return write(stdout)
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	if err := write(f); err != nil {
+		f.Close()
+		return err
+	}
+	return f.Close()
 }

@@ -31,6 +31,8 @@ type talker struct {
 }
 
 const (
+	// dialTimeout is how long the first connection may take.
+	dialTimeout = 10 * time.Second
 	// askTimeout is how long an answer may take.
 	askTimeout = 15 * time.Second
 	// saveEvery keeps a flood of entries from rewriting the state for each.
@@ -49,7 +51,7 @@ func newTalker(s *screen, w *words, st *chatState) *talker {
 // does not want to see the device any more.
 func (t *talker) run(ctx context.Context, f chatFlags) (err error) {
 	cursor := t.st.Cursor
-	dialing, cancel := context.WithTimeout(ctx, loginTimeout)
+	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	t.me = f.user
 	t.c, err = client.Dial(dialing, client.Options{

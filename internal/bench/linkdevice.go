@@ -123,7 +123,9 @@ func (d *linkDevice) connect(ctx context.Context) (*link.ClientConn, error) {
 }
 
 func (d *linkDevice) login(conn *link.ClientConn) error {
+	d.mu.Lock()
 	frame, err := d.core.AppendHello(nil, &skeinv1.Hello{Token: d.token, Agent: "skein-bench"})
+	d.mu.Unlock()
 	if err != nil {
 		return err
 	}
