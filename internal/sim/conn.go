@@ -92,6 +92,9 @@ func (c *conn) Deliver(first, last im.Seq, entries [][]byte) {
 	w := c.w
 	c.checkDelivery(first, last, entries)
 	w.logf("session %d of %v: deliver %d..%d", c.id, c.dev, first, last)
+	if w.defect == CursorAhead {
+		w.submit(c.core, c.dev.user.addr, &im.AckDelivered{Device: c.dev.id, Session: c.id, Seq: last}, func(im.Result, error) {})
+	}
 	if w.fault(w.plan.loseDown) {
 		// The device pulls when more comes, or finds the connection dead.
 		c.torn = true

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/skein-im/skein/internal/im"
 )
 
@@ -16,8 +18,10 @@ type device struct {
 	id    im.DeviceID
 	token [32]byte
 
-	// cursor is the last timeline entry stored.
+	// cursor is the last timeline entry stored; stored holds the hash of
+	// each, 0 for one that an answer stood for.
 	cursor im.Seq
+	stored []uint64
 	// outbox are the sends without an answer, history all of them:
 	// client_seq n is history[n-1].
 	outbox  []*sending
@@ -253,6 +257,7 @@ func (d *device) saw(seq im.Seq) {
 	}
 	d.got = max(d.got, seq)
 	if seq == d.cursor+1 {
+		d.stored = append(d.stored, 0)
 		d.store(seq)
 	}
 }
@@ -268,6 +273,9 @@ func (d *device) deliver(first, last im.Seq, entries [][]byte) {
 		d.pull()
 	case last > d.cursor:
 		d.pulling = false
+		for _, e := range entries[d.cursor+1-first:] {
+			d.stored = append(d.stored, xxhash.Sum64(e))
+		}
 		d.store(last)
 	default:
 		// Acknowledged again, or the mailbox would wait for it for ever.

@@ -1,2 +1,60 @@
-// Package sim runs whole clusters on virtual time.
+// Package sim runs whole clusters on virtual time: nodes with their shards,
+// gateways, devices, the links between them and a store that crashes. It is
+// for tests only.
+//
+// One seed makes one run. A single goroutine takes events off an agenda in the
+// order of virtual time; one generator, seeded once, makes every choice; the
+// cores are those of production, driven step by step as package shard's
+// goroutine drives them. So a run that fails, fails again:
+//
+//	go test ./internal/sim                            1,000 seeds, and the defects
+//	go test ./internal/sim -run TestSeeds -seeds=N    N seeds
+//	go test ./internal/sim -run TestSeeds -seed=K     seed K, with its trace if it fails
+//
+// The trace tells everything that happened: what became durable, link
+// messages, deliveries, answers, faults. Begin with the last line and search
+// backwards for the user it names.
+//
+// # A run
+//
+// A seed draws a plan (plan.go): how large the cluster is, how tight its
+// limits are, which faults there are and how many. Users are provisioned in
+// peace; then they write, take contact steps, repeat themselves, change
+// devices and switch them off, some number their messages as the article does,
+// and meanwhile the plan's faults happen. At the end the faults stop, the
+// cluster gets a few minutes to finish everything, and is judged.
+//
+// # Faults
+//
+// Link messages are lost, repeated, delayed and overtaken, nodes partitioned
+// from each other. Nodes crash, stall, and are cut off from the store; clocks
+// differ and jump. The store crashes and loses what is not synced, or part of
+// it; commits fail though they took effect, or take effect after they failed;
+// reads fail; disks are slow. Slots move at any time, for no reason, and those
+// concerned hear of it late and in any order, so that two nodes serve one slot
+// at once. Connections break with something under way in either direction,
+// devices log in twice, gateways die, requests get lost.
+//
+// # What must hold
+//
+// At every step (ledger.go, conn.go, device.go): commits extend logs densely
+// and under the current epoch; every link is taken densely, and only what is
+// durable at its sender; a message becomes durable once, is received or
+// refused once, in order, as it was sent; a client_seq has one answer, and no
+// answer rests on what is not durable; a device is shown only what is durable,
+// densely, each entry once per connection and within its window; counters
+// never go back.
+//
+// In the end (settle.go): every message was received, or came back; every
+// device has its user's whole log; every answer holds; nothing is outstanding
+// and every counter has caught up; friendship is mutual, and a request has
+// somebody who waits for the answer; the state in memory is that in the store.
+//
+// # Defects
+//
+// TestDefectsAreFound switches deliberate defects on (defect.go, faulty.go),
+// one at a time, and fails unless the invariants above find each. An invariant
+// or fault that finds nothing is worth nothing.
+//
+// The package owns no state beyond a run and persists nothing.
 package sim

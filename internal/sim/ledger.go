@@ -93,6 +93,7 @@ func (l *ledger) append(seq im.Seq, value []byte) {
 	}
 	l.w.logf("%v: durable: %d %v", l.addr, seq, &ev)
 	l.head = seq
+	l.w.stats.Entries++
 	if e := ev.GetEntry(); e != nil && im.Seq(e.GetSeq()) != seq {
 		l.fail(seq, "says it is %d", e.GetSeq())
 	}
@@ -131,6 +132,7 @@ func (l *ledger) messages(seq im.Seq, ev *storev1.Event) {
 		l.sent(seq, e)
 	case e.GetKind() == skeinv1.EntryKind_ENTRY_KIND_MESSAGE:
 		l.recv++
+		l.w.stats.Received++
 		if m := l.handle(seq, e.GetPeer(), e.GetPairId(), received); !bytes.Equal(m.body, e.GetContent().GetBody()) {
 			l.fail(seq, "received %q, but %q was sent", e.GetContent().GetBody(), m.body)
 		}
@@ -140,6 +142,7 @@ func (l *ledger) messages(seq im.Seq, ev *storev1.Event) {
 			l.fail(seq, "message %d to %d comes back, its fate was %d", e.GetPairId(), e.GetPeer(), m.fate)
 		}
 		m.fate = returned
+		l.w.stats.Refused++
 	}
 	if b := ev.GetBody(); b.GetKind() == storev1.LinkKind_LINK_KIND_REFUSED {
 		l.handle(seq, ev.GetTo().GetId(), b.GetPairId(), refused)
@@ -160,6 +163,7 @@ func (l *ledger) sent(seq im.Seq, e *skeinv1.Entry) {
 		l.fail(seq, "%q was sent twice", body)
 	}
 	l.w.bodies[string(body)] = true
+	l.w.stats.Sent++
 	p.messages = append(p.messages, message{body: body, seq: seq})
 	if e.GetDevice() == 0 {
 		l.numbered = append(l.numbered, body)

@@ -85,8 +85,18 @@ func (n *node) drop(slot im.Slot) {
 func (n *node) crash() {
 	n.w.logf("node %d: crashes", n.id)
 	n.up = false
+	n.count()
 	for _, c := range n.cores {
 		c.dead = true
+	}
+}
+
+// count adds what the process did to the report.
+func (n *node) count() {
+	for _, c := range n.cores {
+		if !c.dead {
+			n.w.stats.count(&c.core.Stats)
+		}
 	}
 }
 

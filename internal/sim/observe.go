@@ -30,5 +30,9 @@ func (w *world) loadEntity(c *core, a im.Addr) (entity.Entity, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &observed{ent, c}, nil
+	o := &observed{ent, c}
+	if w.defect == None {
+		return o, nil
+	}
+	return newFaulty(w, a, o), nil
 }

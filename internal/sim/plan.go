@@ -83,7 +83,7 @@ func draw(rng *rand.Rand) plan {
 	p := plan{
 		nodes: pick(1, 4), cores: pick(1, 2), gateways: pick(1, 3),
 		users: pick(2, 7), devices: 3, articles: pick(0, 1) * 2,
-		work: ms(3000, 12000), actions: pick(60, 200), sendWindow: pick(1, 12), dark: sometimes(0.5),
+		work: ms(3000, 15000), actions: pick(60, 300), sendWindow: pick(1, 12), dark: sometimes(0.5),
 		drop: sometimes(0.25), repeat: sometimes(0.2), late: sometimes(0.1),
 		delay: ms(0, 4), lateness: ms(10, 3000),
 		lag: ms(0, 20), breakConn: sometimes(0.03), loseDown: sometimes(0.03), loseRequest: sometimes(0.1),
@@ -92,6 +92,7 @@ func draw(rng *rand.Rand) plan {
 	}
 	p.core = shard.Config{
 		MaxBatchBytes: 200 << pick(0, 10),
+		MaxParked:     1 << pick(0, 8),
 		MaxHot:        pick(1, 12),
 		FlushAfter:    im.Millis(pick(5, 1000)),
 		SnapshotEvery: pick(1, 40),
@@ -100,17 +101,22 @@ func draw(rng *rand.Rand) plan {
 		ReadBytes:     1 << pick(0, 12),
 		Logger:        slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
-	for range pick(0, 8) {
+	for range pick(0, 10) {
 		p.blows = append(p.blows, blow(rng.IntN(int(blowKinds))))
+	}
+	for range pick(0, 5) * pick(0, 1) {
+		p.blows = append(p.blows, moveSlots)
 	}
 	return p
 }
 
 // describe writes the plan for a trace.
 func (p *plan) describe(seed uint64) string {
+	core := p.core
+	core.Logger = nil
 	return fmt.Sprintf("seed %d: %d nodes of %d cores, %d gateways, %d users and %d of the article, %d actions in %v\n"+
 		"links: drop %.2f repeat %.2f late %.2f by %v; connections: break %.3f lose %.3f; store: unknown %.3f\n"+
 		"core: %+v\nblows: %v\n",
 		seed, p.nodes, p.cores, p.gateways, p.users, p.articles, p.actions, p.work,
-		p.drop, p.repeat, p.late, p.lateness, p.breakConn, p.loseDown, p.unknown, p.core, p.blows)
+		p.drop, p.repeat, p.late, p.lateness, p.breakConn, p.loseDown, p.unknown, core, p.blows)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/shard"
 )
 
 // Options select a run.
@@ -22,10 +23,39 @@ type Options struct {
 // Report says what a run did.
 type Report struct {
 	Steps, Commits int
-	// Entries and Messages that became durable, Deliveries that devices
-	// stored.
-	Entries, Messages, Refused int
-	Virtual                    time.Duration
+	Virtual        time.Duration
+	// Entries, and among them messages sent, received and refused.
+	Entries, Sent, Received, Refused int
+	// What went wrong: commits that failed or were fenced, loads, those that
+	// failed, entities put out of memory, messages sent again.
+	Failed, Fenced, Loads, LoadErrors, Evicted, Resent uint64
+}
+
+// Add sums reports.
+func (r *Report) Add(o Report) {
+	r.Steps += o.Steps
+	r.Commits += o.Commits
+	r.Virtual += o.Virtual
+	r.Entries += o.Entries
+	r.Sent += o.Sent
+	r.Received += o.Received
+	r.Refused += o.Refused
+	r.Failed += o.Failed
+	r.Fenced += o.Fenced
+	r.Loads += o.Loads
+	r.LoadErrors += o.LoadErrors
+	r.Evicted += o.Evicted
+	r.Resent += o.Resent
+}
+
+// count adds what a core did.
+func (r *Report) count(st *shard.Stats) {
+	r.Failed += st.CommitErrors
+	r.Fenced += st.Fenced
+	r.Loads += st.Loads
+	r.LoadErrors += st.LoadErrors
+	r.Evicted += st.Evictions
+	r.Resent += st.Retransmitted
 }
 
 // Run simulates one cluster from beginning to end. The error is an invariant
@@ -33,6 +63,9 @@ type Report struct {
 func Run(o Options) (r Report, err error) {
 	w := newWorld(o)
 	defer func() {
+		for _, n := range w.nodes {
+			n.count()
+		}
 		r = w.stats
 		r.Virtual = w.now
 		switch p := recover().(type) {
@@ -52,7 +85,7 @@ func newWorld(o Options) *world {
 	rng := rand.New(rand.NewPCG(o.Seed, 0x736b65696e))
 	w := &world{
 		seed: o.Seed, defect: o.Defect, rng: rng, plan: draw(rng), trace: o.Trace,
-		byID: map[im.UserID]*user{}, ledgers: map[im.Addr]*ledger{}, slotPos: map[im.Slot]int{}, bodies: map[string]bool{},
+		byID: map[im.UserID]*user{}, ledgers: map[im.Addr]*ledger{}, slotPos: map[im.Slot]int{}, bodies: map[string]bool{}, calls: map[im.Command]*call{},
 	}
 	w.store = newStorage(w)
 	w.net = newNetwork(w)

@@ -1,10 +1,12 @@
 package sim
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/skein-im/skein/internal/entity"
@@ -99,6 +101,10 @@ func (w *world) reckon() {
 	for _, u := range w.users {
 		u.checkMessages()
 		u.checkArticle()
+		for _, d := range u.devices {
+			d.checkStored()
+			d.checkAnswers()
+		}
 	}
 	views := map[im.UserID]*portrait{}
 	for _, u := range w.users {
@@ -135,6 +141,35 @@ func (u *user) checkMessages() {
 			if m.fate != received && m.fate != returned {
 				u.w.fail("%v: message %d to %v, entry %d, has fate %d", u, i+1, o, m.seq, m.fate)
 			}
+		}
+	}
+}
+
+// checkStored: what the device has is what the log has.
+func (d *device) checkStored() {
+	log := d.w.store.data(d.user.addr).log
+	if int(d.cursor) > len(log) || len(d.stored) != int(d.cursor) {
+		d.w.fail("%v has stored %d entries up to %d, there are %d", d, len(d.stored), d.cursor, len(log))
+	}
+	for i, hash := range d.stored {
+		visible, err := entity.Visible(im.LogEntry{Seq: im.Seq(i + 1), Value: log[i]})
+		if err != nil || hash != 0 && hash != xxhash.Sum64(visible) {
+			d.w.fail("%v has stored something else as entry %d than %x", d, i+1, visible)
+		}
+	}
+}
+
+// checkAnswers: what was answered to the device holds.
+func (d *device) checkAnswers() {
+	sends := d.w.ledger(d.user.addr).sends[d.id]
+	for i, m := range d.history {
+		switch {
+		case !m.answered:
+		case i >= len(sends):
+			d.w.fail("%v has an answer to client_seq %d, which the mailbox does not know", d, m.seq)
+		case m.sent == nil && sends[i].kind != m.kind,
+			m.sent != nil && (sends[i].seq != m.sent.Seq || !bytes.Equal(sends[i].body, m.content.Body)):
+			d.w.fail("%v was answered %+v %v to client_seq %d, but %+v holds", d, m.sent, m.kind, m.seq, sends[i])
 		}
 	}
 }

@@ -38,6 +38,8 @@ type world struct {
 	bodies map[string]bool
 
 	sessions im.SessionID
+	// calls by command, for a defect.
+	calls map[im.Command]*call
 	// requests are those without an answer.
 	requests int
 	// calm: the faults are over.
