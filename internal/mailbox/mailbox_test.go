@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -142,4 +143,50 @@ func TestTwoPeopleChat(t *testing.T) {
 	if err != nil || len(page) != 10 || from != n-10 {
 		t.Fatalf("a page of history: %d entries, then %d, %v", len(page), from, err)
 	}
+}
+
+// TestAThousandPairsStartAtOnce: everyone asks, is accepted and writes, all at
+// the same time, with entities that have never been loaded.
+func TestAThousandPairsStartAtOnce(t *testing.T) {
+	m, stop := open(t, vfs.NewMem())
+	defer stop()
+	const pairs = 1000
+	var wg sync.WaitGroup
+	for i := range im.UserID(pairs) {
+		asker, asked := 2*i+1, 2*i+2
+		provision(t, m, asker)
+		provision(t, m, asked)
+		a, b := attach(t, m, asker, im.SessionID(asker), nil), attach(t, m, asked, im.SessionID(asked), nil)
+		wg.Go(func() { startPair(t, m, asker, asked, a, b) })
+	}
+	wg.Wait()
+}
+
+func startPair(t *testing.T, m *Mailbox, asker, asked im.UserID, a, b *inbox) {
+	do := func(user im.UserID, cmd im.Command) {
+		if _, err := im.Do(testContext(t), m, im.User(user), cmd); err != nil {
+			t.Errorf("user %d: %T: %v", user, cmd, err)
+		}
+	}
+	want := func(box *inbox, ok func(e *wire.Entry) bool) {
+		select {
+		case e := <-box.entries:
+			if !ok(&e) {
+				t.Errorf("users %d and %d: unexpected entry %+v", asker, asked, e)
+			}
+		case <-testContext(t).Done():
+			t.Errorf("users %d and %d: an entry does not come", asker, asked)
+		}
+	}
+	contact := func(event wire.ContactEvent) func(*wire.Entry) bool {
+		return func(e *wire.Entry) bool { return e.Kind == wire.EntryContact && e.Contact == event }
+	}
+	do(asker, &im.Contact{Op: im.ContactRequest, Peer: asked})
+	want(a, contact(wire.ContactRequested))
+	want(b, contact(wire.ContactRequested))
+	do(asked, &im.Contact{Op: im.ContactAccept, Peer: asker})
+	want(b, contact(wire.ContactAccepted))
+	want(a, contact(wire.ContactAccepted))
+	do(asker, &im.Send{To: asked, Device: 1, Session: im.SessionID(asker), ClientSeq: 1, Content: text("first")})
+	want(b, func(e *wire.Entry) bool { return string(e.Content.Body) == "first" })
 }

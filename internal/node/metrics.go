@@ -3,6 +3,8 @@ package node
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/skein-im/skein/internal/gateway"
+	"github.com/skein-im/skein/internal/link"
 	"github.com/skein-im/skein/internal/mailbox"
 	"github.com/skein-im/skein/internal/store/pebble"
 )
@@ -11,6 +13,8 @@ import (
 type sample struct {
 	mailbox mailbox.Stats
 	store   pebble.Metrics
+	gateway gateway.Stats
+	links   link.Stats
 	healthy float64
 }
 
@@ -61,7 +65,31 @@ func (n *Node) collector() *collector {
 	count("skein_store_background_errors_total", "Errors in flushes and compactions.", func(s *sample) float64 { return float64(s.store.BackgroundErrors) })
 	gauge("skein_store_disk_bytes", "Bytes on disk.", func(s *sample) float64 { return float64(s.store.DiskBytes) })
 	gauge("skein_store_compaction_debt_bytes", "Bytes that compactions have yet to write, estimated.", func(s *sample) float64 { return float64(s.store.CompactionDebt) })
+	gauge("skein_link_open", "Links open now, logged in or not.", func(s *sample) float64 { return float64(s.links.Open) })
+	count("skein_link_accepted_total", "Links accepted.", func(s *sample) float64 { return float64(s.links.Accepted) })
+	count("skein_link_refused_total", "Links over the limit.", func(s *sample) float64 { return float64(s.links.Refused) })
+	count("skein_link_handshake_failed_total", "Links that did not get as far as frames.", func(s *sample) float64 { return float64(s.links.HandshakeFailed) })
+	count("skein_link_closed_slow_total", "Links closed because the client did not read.", func(s *sample) float64 { return float64(s.links.Slow) })
+	count("skein_link_closed_idle_total", "Links closed because nothing arrived.", func(s *sample) float64 { return float64(s.links.Idle) })
+	count("skein_link_closed_bad_total", "Links closed for malformed, unexpected or oversized frames.", func(s *sample) float64 { return float64(s.links.Bad) })
+	count("skein_link_reads_total", "Reads from links' sockets.", func(s *sample) float64 { return float64(s.links.Reads) })
+	count("skein_link_writes_total", "Writes to links' sockets.", func(s *sample) float64 { return float64(s.links.Writes) })
+	gauge("skein_gateway_sessions", "Links that have logged in.", func(s *sample) float64 { return float64(s.gateway.Sessions) })
+	count("skein_gateway_logins_total", "Logins that succeeded.", func(s *sample) float64 { return float64(s.gateway.Logins) })
+	count("skein_gateway_login_refused_total", "Logins that failed.", func(s *sample) float64 { return total(s.gateway.LoginRefused[:]) })
+	count("skein_gateway_sends_total", "Sends received.", func(s *sample) float64 { return float64(s.gateway.Sends) })
+	count("skein_gateway_send_refused_total", "Sends refused.", func(s *sample) float64 { return total(s.gateway.Refused[:]) })
+	count("skein_gateway_calls_total", "Calls received.", func(s *sample) float64 { return float64(s.gateway.Calls) })
+	count("skein_gateway_call_refused_total", "Calls answered with an error.", func(s *sample) float64 { return total(s.gateway.CallRefused[:]) })
 	return c
+}
+
+func total(byKind []uint64) float64 {
+	n := uint64(0)
+	for _, v := range byKind {
+		n += v
+	}
+	return float64(n)
 }
 
 func (c *collector) add(name, help string, typ prometheus.ValueType, read func(*sample) float64) {
@@ -77,7 +105,10 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	s := sample{mailbox: c.node.mailbox.Stats(), store: c.node.store.Metrics()}
+	s := sample{
+		mailbox: c.node.mailbox.Stats(), store: c.node.store.Metrics(),
+		gateway: c.node.gateway.Stats(), links: c.node.links.Stats(),
+	}
 	if c.node.Health() == nil {
 		s.healthy = 1
 	}

@@ -160,7 +160,7 @@ func (n *Node) serveClients(tlsConfig *tls.Config, opts Options) error {
 }
 
 func (n *Node) openLinks(tlsConfig *tls.Config) error {
-	ln, err := net.Listen("tcp", n.cfg.Link)
+	ln, err := link.Listen(context.Background(), n.cfg.Link)
 	if err != nil {
 		return fmt.Errorf("cannot listen for links: %w", err)
 	}
