@@ -47,7 +47,7 @@ in order, on every device, whatever dies in between.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newServeCommand(), newConfigCommand(), newVersionCommand())
+	root.AddCommand(newServeCommand(), newChatCommand(), newBenchCommand(), newConfigCommand(), newVersionCommand())
 	return root
 }
 

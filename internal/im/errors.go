@@ -65,8 +65,7 @@ func (e *Error) Error() string {
 	if e.Detail != "" {
 		s += ": " + e.Detail
 	}
-	// Errorf has put the cause into the detail already.
-	if e.Err != nil && !strings.Contains(e.Detail, e.Err.Error()) {
+	if e.Err != nil {
 		s += ": " + e.Err.Error()
 	}
 	return s
@@ -80,10 +79,17 @@ func (e *Error) Is(target error) bool {
 	return ok && t.Kind == e.Kind && t.Detail == ""
 }
 
-// Errorf makes an Error of a kind. A %w verb sets the cause.
+// Errorf makes an Error of a kind. A %w at the end of the format, behind a
+// colon, sets the cause, whose text stays out of Detail: it may hold paths or
+// secrets, and Detail goes to clients.
 func Errorf(kind ErrorKind, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
-	return &Error{Kind: kind, Detail: err.Error(), Err: errors.Unwrap(err)}
+	cause := errors.Unwrap(err)
+	detail := err.Error()
+	if cause != nil {
+		detail = strings.TrimSuffix(detail, ": "+cause.Error())
+	}
+	return &Error{Kind: kind, Detail: detail, Err: cause}
 }
 
 // KindOf is the kind of err: KindUnspecified for nil, Internal for an error

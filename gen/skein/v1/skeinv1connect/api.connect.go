@@ -93,6 +93,7 @@ type AccountServiceClient interface {
 	Login(context.Context, *connect.Request[v1.LoginRequest]) (*connect.Response[v1.LoginResponse], error)
 	// Logout revokes the calling device.
 	Logout(context.Context, *connect.Request[v1.LogoutRequest]) (*connect.Response[v1.LogoutResponse], error)
+	// ListDevices returns the devices that are logged in.
 	ListDevices(context.Context, *connect.Request[v1.ListDevicesRequest]) (*connect.Response[v1.ListDevicesResponse], error)
 	// RevokeDevice makes a device's token useless and closes its links.
 	RevokeDevice(context.Context, *connect.Request[v1.RevokeDeviceRequest]) (*connect.Response[v1.RevokeDeviceResponse], error)
@@ -200,6 +201,7 @@ type AccountServiceHandler interface {
 	Login(context.Context, *connect.Request[v1.LoginRequest]) (*connect.Response[v1.LoginResponse], error)
 	// Logout revokes the calling device.
 	Logout(context.Context, *connect.Request[v1.LogoutRequest]) (*connect.Response[v1.LogoutResponse], error)
+	// ListDevices returns the devices that are logged in.
 	ListDevices(context.Context, *connect.Request[v1.ListDevicesRequest]) (*connect.Response[v1.ListDevicesResponse], error)
 	// RevokeDevice makes a device's token useless and closes its links.
 	RevokeDevice(context.Context, *connect.Request[v1.RevokeDeviceRequest]) (*connect.Response[v1.RevokeDeviceResponse], error)
@@ -299,14 +301,20 @@ func (UnimplementedAccountServiceHandler) LookupUser(context.Context, *connect.R
 
 // ContactServiceClient is a client for the skein.v1.ContactService service.
 type ContactServiceClient interface {
+	// List returns everyone this user has dealings with, by user.
 	List(context.Context, *connect.Request[v1.ListContactsRequest]) (*connect.Response[v1.ListContactsResponse], error)
+	// Request asks another user to be a contact. If they have asked already,
+	// it accepts.
 	Request(context.Context, *connect.Request[v1.ContactRequest]) (*connect.Response[v1.ContactResponse], error)
+	// Accept makes contacts of both.
 	Accept(context.Context, *connect.Request[v1.ContactRequest]) (*connect.Response[v1.ContactResponse], error)
+	// Refuse declines a request; the other user is told.
 	Refuse(context.Context, *connect.Request[v1.ContactRequest]) (*connect.Response[v1.ContactResponse], error)
 	// Remove ends a friendship, or withdraws a request.
 	Remove(context.Context, *connect.Request[v1.ContactRequest]) (*connect.Response[v1.ContactResponse], error)
 	// Block removes the other user and refuses whatever they send.
 	Block(context.Context, *connect.Request[v1.ContactRequest]) (*connect.Response[v1.ContactResponse], error)
+	// Unblock lets the other user ask again; it does not make them a contact.
 	Unblock(context.Context, *connect.Request[v1.ContactRequest]) (*connect.Response[v1.ContactResponse], error)
 }
 
@@ -414,14 +422,20 @@ func (c *contactServiceClient) Unblock(ctx context.Context, req *connect.Request
 
 // ContactServiceHandler is an implementation of the skein.v1.ContactService service.
 type ContactServiceHandler interface {
+	// List returns everyone this user has dealings with, by user.
 	List(context.Context, *connect.Request[v1.ListContactsRequest]) (*connect.Response[v1.ListContactsResponse], error)
+	// Request asks another user to be a contact. If they have asked already,
+	// it accepts.
 	Request(context.Context, *connect.Request[v1.ContactRequest]) (*connect.Response[v1.ContactResponse], error)
+	// Accept makes contacts of both.
 	Accept(context.Context, *connect.Request[v1.ContactRequest]) (*connect.Response[v1.ContactResponse], error)
+	// Refuse declines a request; the other user is told.
 	Refuse(context.Context, *connect.Request[v1.ContactRequest]) (*connect.Response[v1.ContactResponse], error)
 	// Remove ends a friendship, or withdraws a request.
 	Remove(context.Context, *connect.Request[v1.ContactRequest]) (*connect.Response[v1.ContactResponse], error)
 	// Block removes the other user and refuses whatever they send.
 	Block(context.Context, *connect.Request[v1.ContactRequest]) (*connect.Response[v1.ContactResponse], error)
+	// Unblock lets the other user ask again; it does not make them a contact.
 	Unblock(context.Context, *connect.Request[v1.ContactRequest]) (*connect.Response[v1.ContactResponse], error)
 }
 
@@ -529,11 +543,14 @@ func (UnimplementedContactServiceHandler) Unblock(context.Context, *connect.Requ
 
 // MessageServiceClient is a client for the skein.v1.MessageService service.
 type MessageServiceClient interface {
+	// Send answers when the message is durable. Repeating it with the same
+	// client_seq gives the first answer.
 	Send(context.Context, *connect.Request[v1.SendRequest]) (*connect.Response[v1.SendResponse], error)
 	// Sync returns what follows a cursor, waiting for it when asked to.
 	Sync(context.Context, *connect.Request[v1.SyncRequest]) (*connect.Response[v1.SyncResponse], error)
 	// History pages backwards through one conversation.
 	History(context.Context, *connect.Request[v1.HistoryRequest]) (*connect.Response[v1.HistoryResponse], error)
+	// Counters are durable values: none ever goes back.
 	Counters(context.Context, *connect.Request[v1.CountersRequest]) (*connect.Response[v1.CountersResponse], error)
 }
 
@@ -605,11 +622,14 @@ func (c *messageServiceClient) Counters(ctx context.Context, req *connect.Reques
 
 // MessageServiceHandler is an implementation of the skein.v1.MessageService service.
 type MessageServiceHandler interface {
+	// Send answers when the message is durable. Repeating it with the same
+	// client_seq gives the first answer.
 	Send(context.Context, *connect.Request[v1.SendRequest]) (*connect.Response[v1.SendResponse], error)
 	// Sync returns what follows a cursor, waiting for it when asked to.
 	Sync(context.Context, *connect.Request[v1.SyncRequest]) (*connect.Response[v1.SyncResponse], error)
 	// History pages backwards through one conversation.
 	History(context.Context, *connect.Request[v1.HistoryRequest]) (*connect.Response[v1.HistoryResponse], error)
+	// Counters are durable values: none ever goes back.
 	Counters(context.Context, *connect.Request[v1.CountersRequest]) (*connect.Response[v1.CountersResponse], error)
 }
 
