@@ -1,0 +1,163 @@
+//go:build linux
+
+package evloop
+
+import (
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// How many connections a turn accepts from one listener.
+const acceptBatch = 64
+
+// maxBacklog is how many are accepted before a listener is closed.
+const maxBacklog = 4096
+
+// How many ticks to wait after a failure to accept, doubling.
+const (
+	minAcceptWait = 1
+	maxAcceptWait = 16
+)
+
+// listener is what Engine.Accept can take over.
+type listener interface {
+	net.Listener
+	syscall.Conn
+}
+
+// acceptor is a listening socket of a loop.
+type acceptor struct {
+	fd   int
+	opts Options
+	// index is the place in Loop.listeners.
+	index int32
+	// wait is how many ticks to wait after the next failure, retryAt when
+	// to try again after the last, 0 if there was none.
+	wait, retryAt uint32
+}
+
+// adoptListener makes the loop accept from a listener, with a descriptor of
+// its own.
+func (l *Loop) adoptListener(ln net.Listener, opts Options) error {
+	sc, ok := ln.(listener)
+	if !ok {
+		return ErrNotAdoptable
+	}
+	fd, err := duplicate(sc)
+	if err != nil {
+		return err
+	}
+	// Accepted sockets inherit it. On sockets without TCP it fails.
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	result := make(chan error, 1)
+	err = l.post(func() { result <- l.addListener(fd, opts) }, true)
+	if err != nil {
+		unix.Close(fd)
+		return err
+	}
+	return <-result
+}
+
+func (l *Loop) addListener(fd int, opts Options) error {
+	a := &acceptor{fd: fd, opts: opts, index: int32(len(l.listeners)), wait: minAcceptWait}
+	if err := l.watch(a); err != nil {
+		unix.Close(fd)
+		return err
+	}
+	l.listeners = append(l.listeners, a)
+	return nil
+}
+
+// watch asks for events as long as there is something to accept.
+func (l *Loop) watch(a *acceptor) error {
+	return l.poller.add(a.fd, unix.EPOLLIN, ^a.index, 0)
+}
+
+// accept takes connections, a batch a turn.
+func (l *Loop) accept(index int32) {
+	if int(index) >= len(l.listeners) {
+		return
+	}
+	a := l.listeners[index]
+	for range acceptBatch {
+		if !l.acceptOne(a) {
+			return
+		}
+	}
+	l.more = true
+}
+
+func (l *Loop) acceptOne(a *acceptor) (more bool) {
+	fd, _, err := unix.Accept4(a.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	switch err {
+	case nil:
+		a.wait = minAcceptWait
+		l.accepted(fd, a)
+		return true
+	case unix.EAGAIN:
+		return false
+	case unix.EINTR, unix.ECONNABORTED:
+		return true
+	}
+	l.stopAccept(a, err)
+	return false
+}
+
+func (l *Loop) accepted(fd int, a *acceptor) {
+	if l.engine.admit() != nil {
+		l.stats.refused.Add(1)
+		unix.Close(fd)
+		return
+	}
+	c, err := l.add(fd, handshaking, &a.opts)
+	if err != nil {
+		l.cfg.Logger.Warn("cannot watch a connection", "err", err)
+		return
+	}
+	l.stats.accepted.Add(1)
+	c.establish(&a.opts)
+}
+
+// stopAccept ignores a listener for a while, usually for lack of descriptors:
+// its events would keep the loop busy with failing.
+func (l *Loop) stopAccept(a *acceptor, err error) {
+	l.cfg.Logger.Warn("cannot accept connections",
+		"err", os.NewSyscallError("accept", err), "again_in", time.Duration(a.wait)*tickLength)
+	a.retryAt = l.tick + a.wait + 1
+	a.wait = min(2*a.wait, maxAcceptWait)
+	if err := l.poller.remove(a.fd); err != nil {
+		l.cfg.Logger.Error("cannot pause a listener", "err", err)
+	}
+}
+
+// retryAccept takes a listener up again when its time has come.
+func (l *Loop) retryAccept(a *acceptor) {
+	if a.retryAt == 0 || a.retryAt > l.tick {
+		return
+	}
+	a.retryAt = 0
+	if err := l.watch(a); err != nil {
+		l.stopAccept(a, err)
+	}
+}
+
+// closeListeners closes the listeners. Connections that wait to be accepted
+// would be reset with them.
+func (l *Loop) closeListeners() {
+	for _, a := range l.listeners {
+		for range maxBacklog {
+			if !l.acceptOne(a) {
+				break
+			}
+		}
+		if a.retryAt == 0 {
+			_ = l.poller.remove(a.fd)
+		}
+		unix.Close(a.fd)
+	}
+	l.listeners = nil
+}

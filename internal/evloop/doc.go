@@ -1,0 +1,58 @@
+// Package evloop runs very many connections on a few goroutines: an engine of
+// event loops on Linux's epoll. It knows nothing of the rest of the program,
+// and imports nothing but the standard library and golang.org/x/sys/unix. On
+// other systems Supported is false, and there is nothing else in it.
+//
+// # What it owns
+//
+// An Engine owns loops. A Loop is one goroutine that owns connections: their
+// table, their timers, one buffer to read them all into, and an inbox for the
+// requests of other goroutines. Loops share nothing but the count of
+// connections. A connection that is idle has 64 bytes, 24 more in the table,
+// and no buffer; buffers are lent to it while something waits, for the rest of
+// a message to arrive or for the peer to read.
+//
+// Connections are accepted (Engine.Listen, Engine.Accept), taken over from
+// elsewhere (Engine.Adopt) or dialed (Loop.Dial). On any of them the standard
+// crypto/tls may run; see tlsLayer for how it does without a goroutine.
+//
+// # What is persisted
+//
+// Nothing.
+//
+// # Turns
+//
+// A loop takes turns. In each it takes some events from the kernel, some steps
+// of handshakes, the inbox, a slice of each Each, and the timers; then it
+// writes what all that has produced, one write per connection; then it closes
+// what has ended. So a loop is fair: no connection, push or login storm keeps
+// the others waiting for longer than a turn, some milliseconds.
+//
+// # Invariants
+//
+// Calls of the Handler are made on the loop's goroutine and never overlap for
+// a connection: Open first, Closed last, each exactly once, or Failed alone.
+// None is made from within a method of Conn. Bytes leave in the order of the
+// calls of Write, and of Send for the calls of one goroutine; they share an
+// order only as far as the loop sees them in one. An event for a descriptor
+// that meanwhile is another connection's is recognized and ignored. A Conn is
+// never used again, so whoever keeps one too long gets ErrClosed and not
+// somebody else's connection.
+//
+// # Bounds
+//
+// Connections: Config.MaxConns, then they are closed at once; Stats.Refused.
+// Outgoing bytes of a connection: Config.MaxQueue, then ErrQueueFull. Bytes of
+// a message that is not whole: Config.MaxPartial, then the connection is closed
+// with ErrTooLong. Requests of other goroutines: Config.MaxInbox and
+// MaxInboxBytes, then ErrBusy; only Conn.PostLast, once for each connection, is
+// always taken. Handshakes: Config.MaxHandshakes at a time, the others wait, all
+// of them no longer than Config.HandshakeTimeout. Peers that do not read:
+// Config.StallTimeout for each 64 KiB. When descriptors run out, accepting
+// pauses for 0.1 to 1.6 seconds.
+//
+// # When it dies
+//
+// The connections break. Shutdown lets them end first, as far as its context
+// allows, and returns when the loops are gone.
+package evloop
