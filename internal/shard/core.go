@@ -325,11 +325,12 @@ func (c *Core) apply(cl *cell, in Input) {
 		in.finish(c.redeliver(cl, cmd))
 		return
 	case *im.AckDelivered:
-		c.ackSession(cl, cmd)
-		c.do(cl, func(tx *entity.Tx) {
-			_, err := cl.ent.Handle(tx, cmd)
-			in.finish(err)
-		})
+		var err error
+		c.do(cl, func(tx *entity.Tx) { _, err = cl.ent.Handle(tx, cmd) })
+		if err == nil {
+			c.ackSession(cl, cmd)
+		}
+		in.finish(err)
 		return
 	}
 	tx := c.begin(cl)

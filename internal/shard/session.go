@@ -208,8 +208,9 @@ func (c *Core) ackSession(cl *cell, cmd *im.AckDelivered) {
 	if s == nil || cmd.Seq <= s.acked {
 		return
 	}
-	// A device may have more than this session delivered, by another way.
-	s.acked = min(cmd.Seq, s.next-1)
+	// A device may have more than this session delivered, by another way: it
+	// would not acknowledge that again.
+	s.acked, s.next = cmd.Seq, max(s.next, cmd.Seq+1)
 	n := 0
 	for n < len(s.unacked) && s.unacked[n].last <= s.acked {
 		s.bytes -= s.unacked[n].bytes

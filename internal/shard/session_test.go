@@ -285,8 +285,8 @@ func TestTimelineCannotBeRead(t *testing.T) {
 	}
 }
 
-// Acks open the window: those of what was delivered, of what an answer stood
-// for, and of what came another way.
+// Acks open the window: those of what was delivered, and of what an answer
+// stood for.
 func TestAcksOpenWindow(t *testing.T) {
 	h := newHarness(t, func(c *Config) { c.WindowEntries = 2 })
 	h.befriend(1, 2)
@@ -307,11 +307,39 @@ func TestAcksOpenWindow(t *testing.T) {
 	s.ack(1)
 	h.finish()
 	h.expect("reply ack")
-	s.ack(5)
+	s.ack(3)
 	h.finish()
 	h.expect("reply ack", "deliver 1: 4..5")
 	s.ack(6)
 	h.expect("reply ack: invalid")
+}
+
+// A device that has more than its session delivered needs no more of that.
+func TestAckBeyondDelivered(t *testing.T) {
+	h := newHarness(t, func(c *Config) { c.WindowEntries = 2 })
+	h.befriend(1, 2)
+	s := h.attach(1, 1, 0)
+	for n := range im.LinkSeq(9) {
+		h.link(2, 1, n+1)
+	}
+	h.commit()
+	h.drain()
+	s.ack(4)
+	h.finish()
+	h.expect("reply ack", "deliver 1: 5..6")
+	// One who claims more than there is gets what there is.
+	s.ack(10)
+	h.finish()
+	h.expect("reply ack: invalid")
+	s.ack(6)
+	// While the store is being read for it, too.
+	s.ack(7)
+	h.finish()
+	h.expect("reply ack", "reply ack", "deliver 1: 8..9")
+	s.ack(9)
+	h.link(2, 1, 10)
+	h.finish()
+	h.expect("reply ack", "deliver 1: 10..10", "ack user/1 to user/2: 10")
 }
 
 // Who has a session when the mailbox moves is told to come back.
