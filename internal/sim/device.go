@@ -7,59 +7,70 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/skein-im/skein/internal/clientcore"
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/wire"
 )
 
-// device is a client. What it has stored and what it still has to send
-// survive everything; its connection does not.
+// device is a client: the SDK's core with an application around it. What the
+// application keeps survives everything; its connection does not.
 type device struct {
 	w     *world
 	user  *user
 	id    im.DeviceID
 	token [32]byte
+	core  *clientcore.Core[struct{}]
 
-	// cursor is the last timeline entry stored; stored holds the hash of
-	// each, 0 for one that an answer stood for.
-	cursor im.Seq
-	stored []uint64
-	// outbox are the sends without an answer, history all of them:
-	// client_seq n is history[n-1].
-	outbox  []*sending
+	// history are the messages written: client_seq n is history[n-1].
 	history []*sending
-	// sent is how many of the outbox were sent on this connection.
-	sent int
+	// stored holds the hash of each entry that the application has taken;
+	// untaken are those that it has not got to.
+	stored  map[im.Seq]uint64
+	untaken []wire.Entry
+	taking  bool
+	paused  bool
 
-	conn *conn
-	// got is the last entry received on this connection, stored or not.
-	got     im.Seq
-	pulling bool
-	ackDue  bool
+	conn   *conn
+	acking bool
 	// revoking: somebody asked for the device to be revoked; gone: it was.
 	revoking, gone bool
-	dials          int
 }
 
-// sending is a message a device was told to send.
+// sending is a message a device was told to send, and its final answer.
 type sending struct {
-	to      im.UserID
-	seq     im.ClientSeq
-	content im.Content
-	// answered for good: sent, or refused with a kind.
+	to       im.UserID
+	seq      im.ClientSeq
+	content  im.Content
 	answered bool
-	sent     *im.Sent
-	kind     im.ErrorKind
+	// sentAs is its entry; 0: it was refused with a kind.
+	sentAs im.Seq
+	kind   im.ErrorKind
+}
+
+func newDevice(u *user, id im.DeviceID, token [32]byte) *device {
+	d := &device{w: u.w, user: u, id: id, token: token, stored: map[im.Seq]uint64{}}
+	d.core = clientcore.New[struct{}](d.config(), clientcore.State{})
+	return d
+}
+
+func (d *device) config() clientcore.Config {
+	return clientcore.Config{Window: d.w.plan.sendWindow, Outbox: 1 << 20}
 }
 
 func (d *device) String() string { return fmt.Sprintf("device %d/%d", d.user.id, d.id) }
 
+// cursor is the last entry that the application has taken.
+func (d *device) cursor() im.Seq {
+	seq, _ := d.core.Cursor()
+	return seq
+}
+
 // connect opens a connection and logs in.
 func (d *device) connect() {
-	w := d.w
 	if d.gone || d.user.dark || d.conn != nil {
 		return
 	}
-	d.dials++
-	c := w.dial(d)
+	c := d.w.dial(d)
 	if c == nil {
 		d.connectLater()
 		return
@@ -67,16 +78,16 @@ func (d *device) connect() {
 	d.attach(c)
 }
 
-// attach logs in on a connection, which replaces the one there is.
+// attach logs in on a connection.
 func (d *device) attach(c *conn) {
 	w := d.w
-	d.conn, d.sent, d.pulling, d.ackDue = c, 0, false, false
+	d.conn = c
+	c.paused = d.paused
 	cmd := &im.Attach{Device: d.id, TokenHash: d.token, Session: c.id, Sink: c}
-	if w.chance(0.8) {
-		cursor := d.cursor
+	if cursor, known := d.core.Cursor(); known && w.chance(0.8) {
 		cmd.Cursor = &cursor
 	}
-	w.logf("session %d of %v: attach with cursor %d", c.id, d, d.cursor)
+	w.logf("session %d of %v: attach with cursor %d", c.id, d, d.cursor())
 	c.submit(cmd, func(res im.Result, err error) {
 		if err != nil {
 			d.refused(err)
@@ -96,18 +107,35 @@ func (d *device) connectLater() {
 }
 
 // disconnected: the connection is gone; what it carried may be lost.
-func (d *device) disconnected() {
+func (d *device) disconnected(c *conn) {
+	if d.conn == c {
+		d.hangUp()
+		d.connectLater()
+	}
+}
+
+// hangUp forgets the connection.
+func (d *device) hangUp() {
 	d.conn = nil
-	d.connectLater()
+	d.core.Disconnected()
 }
 
 // drop gives the connection up and comes back after a while.
 func (d *device) drop(wait time.Duration) {
 	if d.conn != nil {
 		d.conn.close()
-		d.conn = nil
+		d.hangUp()
 	}
 	d.w.after(wait, d.connect)
+}
+
+// restart ends the program and starts it again after a while, with what it
+// kept.
+func (d *device) restart() {
+	d.w.logf("%v: restarts", d)
+	d.drop(d.w.between(0, 3*time.Second))
+	d.untaken = nil
+	d.core = clientcore.New[struct{}](d.config(), d.core.Export())
 }
 
 // refused: the mailbox did not let the device in.
@@ -118,19 +146,18 @@ func (d *device) refused(err error) {
 	case kind == im.Unauthenticated && d.revoking:
 		d.leave()
 	default:
-		d.w.fail("%v cannot log in with cursor %d: %v", d, d.cursor, err)
+		d.w.fail("%v cannot log in with cursor %d: %v", d, d.cursor(), err)
 	}
 }
 
 // kicked: the mailbox ended the session.
-func (d *device) kicked(code im.CloseCode) {
+func (d *device) kicked(c *conn, code im.CloseCode) {
 	switch {
 	case code == im.CloseRevoked && d.revoking:
 		d.leave()
 	case code == im.CloseReplaced || code.Reconnect():
 		// Only the simulator's own second connection replaces one.
-		d.conn = nil
-		d.connectLater()
+		d.disconnected(c)
 	default:
 		d.w.fail("%v was kicked with code %d", d, code)
 	}
@@ -142,25 +169,26 @@ func (d *device) leave() {
 	d.gone = true
 	if d.conn != nil {
 		d.conn.close()
-		d.conn = nil
+		d.hangUp()
 	}
 }
 
-// welcome starts over on a connection: deliveries follow the mailbox's
-// cursor, and every send without an answer is sent again.
+// welcome starts over on a connection.
 func (d *device) welcome(c *conn, at *im.Attached) {
 	w := d.w
 	w.logf("session %d of %v: welcome: head %d cursor %d client_seq %d", c.id, d, at.Head, at.Cursor, at.ClientSeq)
+	_, known := d.core.Cursor()
 	switch {
-	case at.Cursor > d.cursor:
-		w.fail("%v has stored up to %d, the mailbox believes %d", d, d.cursor, at.Cursor)
+	case known && at.Cursor > d.cursor():
+		w.fail("%v has stored up to %d, the mailbox believes %d", d, d.cursor(), at.Cursor)
 	case at.ClientSeq > im.ClientSeq(len(d.history)):
 		w.fail("%v has sent %d messages, the mailbox took %d", d, len(d.history), at.ClientSeq)
 	case at.ClientSeq < d.lastAnswered():
 		w.fail("%v has an answer to client_seq %d, the mailbox has only %d", d, d.lastAnswered(), at.ClientSeq)
 	}
 	c.attached = true
-	d.got = at.Cursor
+	c.got = at.Cursor
+	d.core.Welcome(clientcore.Welcome{User: d.user.id, Head: at.Head, Cursor: at.Cursor, ClientSeq: at.ClientSeq})
 	d.pump()
 }
 
@@ -173,162 +201,143 @@ func (d *device) lastAnswered() im.ClientSeq {
 	return 0
 }
 
-// send puts a message in the outbox.
+// send writes a message.
 func (d *device) send(to im.UserID, body []byte) {
 	m := &sending{to: to, seq: im.ClientSeq(len(d.history) + 1), content: im.Content{Type: im.ContentText, Body: body}}
 	d.history = append(d.history, m)
-	d.outbox = append(d.outbox, m)
+	if err := d.core.Send(to, m.content, struct{}{}); err != nil {
+		d.w.fail("%v: %v", d, err)
+	}
 	d.pump()
 }
 
-// pump sends what the window has room for.
+// frame takes what the gateway sent.
+func (d *device) frame(c *conn, t wire.Type, payload []byte) {
+	if d.conn != c || !c.attached {
+		return
+	}
+	if err := d.core.Frame(t, payload); err != nil {
+		d.w.fail("%v: %v", d, err)
+	}
+	for _, a := range d.core.Answers() {
+		d.settle(a)
+	}
+	for _, e := range d.core.Entries() {
+		e.Content.Body = bytes.Clone(e.Content.Body)
+		d.untaken = append(d.untaken, e)
+	}
+	d.takeSoon()
+	d.pump()
+}
+
+// settle ends a send with its answer.
+func (d *device) settle(a clientcore.Answer[struct{}]) {
+	m := d.history[a.ClientSeq-1]
+	if a.Err != nil && a.Err.Kind == im.Unauthenticated && d.revoking {
+		return
+	}
+	if m.answered {
+		d.w.fail("%v: client_seq %d was answered twice", d, m.seq)
+	}
+	m.answered, m.sentAs = true, a.Seq
+	if a.Err != nil {
+		m.kind = a.Err.Kind
+	}
+	if m.kind != 0 && m.kind != im.NotContact && m.kind != im.Blocked {
+		d.w.fail("%v: client_seq %d: %v", d, m.seq, a.Err)
+	}
+}
+
+// takeSoon lets the application store what has come, at once or later.
+func (d *device) takeSoon() {
+	if d.taking {
+		return
+	}
+	if d.w.chance(0.8) {
+		d.take()
+		return
+	}
+	d.taking = true
+	if d.w.chance(0.3) && d.conn != nil {
+		d.core.Pause()
+		d.paused, d.conn.paused = true, true
+	}
+	d.w.after(d.w.between(0, 300*time.Millisecond), func() {
+		d.taking, d.paused = false, false
+		d.take()
+		d.core.Unpause()
+		d.pump()
+	})
+}
+
+func (d *device) take() {
+	for _, e := range d.untaken {
+		hash := xxhash.Sum64(wire.AppendEntry(nil, &e))
+		if old, ok := d.stored[e.Seq]; ok && old != hash {
+			d.w.fail("%v: entry %d has changed", d, e.Seq)
+		}
+		d.stored[e.Seq] = hash
+		d.core.Taken(e.Seq)
+	}
+	d.untaken = nil
+}
+
+// pump writes what the core has to say.
 func (d *device) pump() {
 	c := d.conn
 	if c == nil || !c.attached {
 		return
 	}
-	for d.sent < min(len(d.outbox), d.w.plan.sendWindow) {
-		m := d.outbox[d.sent]
-		d.sent++
-		cmd := &im.Send{To: m.to, Device: d.id, Session: c.id, ClientSeq: m.seq, Content: m.content}
-		c.submit(cmd, func(res im.Result, err error) { d.answer(c, m, res, err) })
+	for d.core.Ready() {
+		c.frames(d.core.AppendFrames(nil, 1))
 	}
-	if len(d.outbox) > 0 {
-		d.watch(c, d.outbox[0])
+	if d.core.Unanswered() > 0 {
+		d.watch(c, d.lastAnswered())
 	}
+	d.resumeLater()
+	d.ackSoon(c)
 }
 
-// watch gives a connection up on which the first send gets no answer.
-func (d *device) watch(c *conn, first *sending) {
+// resumeLater ends the pause that a busy server asked for.
+func (d *device) resumeLater() {
+	if _, _, held := d.core.Hold(); !held {
+		return
+	}
+	core := d.core
+	d.w.after(d.w.between(5*time.Millisecond, 300*time.Millisecond), func() {
+		if d.core == core {
+			core.Resume()
+			d.pump()
+		}
+	})
+}
+
+// watch gives a connection up on which no send is answered.
+func (d *device) watch(c *conn, answered im.ClientSeq) {
 	d.w.after(6*time.Second, func() {
-		if d.conn == c && c.open && !first.answered && len(d.outbox) > 0 && d.outbox[0] == first {
+		if d.conn == c && c.open && d.core.Unanswered() > 0 && d.lastAnswered() == answered {
 			d.w.logf("%v waits in vain", d)
 			c.tear()
 		}
 	})
 }
 
-// answer takes what the mailbox says to a send.
-func (d *device) answer(c *conn, m *sending, res im.Result, err error) {
-	d.w.logf("%v: client_seq %d: %+v, %v", d, m.seq, res, err)
-	switch kind := im.KindOf(err); {
-	case err == nil:
-		sent := *res.(*im.Sent)
-		if sent.InTimeline && d.conn == c {
-			d.saw(sent.Seq)
-		}
-		d.settle(m, &sent, 0)
-	case kind == im.NotContact || kind == im.Blocked:
-		d.settle(m, nil, kind)
-	case kind == im.Unauthenticated && d.revoking:
-		d.leave()
-	case kind == im.Unavailable && d.conn == c:
-		d.drop(d.w.between(5*time.Millisecond, 300*time.Millisecond))
-	case kind == im.Busy || kind == im.SequenceGap:
-		d.w.after(d.w.between(5*time.Millisecond, 300*time.Millisecond), func() {
-			if d.conn == c {
-				d.sent = 0
-				d.pump()
-			}
-		})
-	case !kind.Temporary():
-		d.w.fail("%v: client_seq %d: %v", d, m.seq, err)
-	}
-}
-
-// settle ends a send with its first answer.
-func (d *device) settle(m *sending, sent *im.Sent, kind im.ErrorKind) {
-	if m.answered {
-		return
-	}
-	m.answered, m.sent, m.kind = true, sent, kind
-	if len(d.outbox) == 0 || d.outbox[0] != m {
-		d.w.fail("%v: client_seq %d was answered before the one before it", d, m.seq)
-	}
-	d.outbox = d.outbox[1:]
-	d.sent = max(0, d.sent-1)
-	d.pump()
-}
-
-// saw counts an entry as received in the answer to the send that made it.
-func (d *device) saw(seq im.Seq) {
-	if seq != d.got+1 && !d.conn.torn {
-		d.w.fail("%v: the answer stands for entry %d, but the one received before is %d", d, seq, d.got)
-	}
-	d.got = max(d.got, seq)
-	if seq == d.cursor+1 {
-		d.stored = append(d.stored, 0)
-		d.store(seq)
-	}
-}
-
-// deliver takes entries: what is new is stored, a gap is asked for again.
-func (d *device) deliver(first, last im.Seq, entries [][]byte) {
-	if first != d.got+1 && !d.conn.torn {
-		d.w.fail("%v: entries %d..%d follow %d on the same connection", d, first, last, d.got)
-	}
-	d.got = last
-	switch {
-	case first > d.cursor+1:
-		d.pull()
-	case last > d.cursor:
-		d.pulling = false
-		for _, e := range entries[d.cursor+1-first:] {
-			d.stored = append(d.stored, xxhash.Sum64(e))
-		}
-		d.store(last)
-	default:
-		// Acknowledged again, or the mailbox would wait for it for ever.
-		d.ackSoon()
-	}
-}
-
-// store makes entries up to seq the device's own.
-func (d *device) store(seq im.Seq) {
-	d.cursor = seq
-	d.ackSoon()
-}
-
-// pull asks for what follows the cursor.
-func (d *device) pull() {
-	c := d.conn
-	if d.pulling || c == nil {
-		return
-	}
-	d.w.logf("%v: pulls after %d", d, d.cursor)
-	c.torn, d.pulling = true, true
-	c.submit(&im.Redeliver{Session: c.id, Seq: d.cursor}, func(_ im.Result, err error) {
-		if err != nil && !im.KindOf(err).Temporary() {
-			d.w.fail("%v: pull after %d: %v", d, d.cursor, err)
-		}
-	})
-	d.w.after(500*time.Millisecond, func() { d.pulling = false })
-}
-
 // ackSoon acknowledges what is stored: at once, or together with more.
-func (d *device) ackSoon() {
-	if d.ackDue {
+func (d *device) ackSoon(c *conn) {
+	if d.acking || !d.core.AckPending() {
 		return
 	}
 	wait := time.Duration(0)
-	if d.w.chance(0.5) {
+	if !d.core.AckDue() && d.w.chance(0.5) {
 		wait = d.w.between(0, 300*time.Millisecond)
 	}
-	d.ackDue = true
-	c := d.conn
+	d.acking = true
 	d.w.after(wait, func() {
-		if d.conn == c && c != nil {
-			d.ackDue = false
-			d.ack(c, d.cursor)
-		}
-	})
-}
-
-func (d *device) ack(c *conn, seq im.Seq) {
-	c.submit(&im.AckDelivered{Device: d.id, Session: c.id, Seq: seq}, func(_ im.Result, err error) {
-		kind := im.KindOf(err)
-		if err != nil && !kind.Temporary() && !(kind == im.Unauthenticated && d.revoking) {
-			d.w.fail("%v: ack of %d: %v", d, seq, err)
+		d.acking = false
+		if d.conn == c {
+			c.frames(d.core.AppendAck(nil))
+		} else {
+			d.pump()
 		}
 	})
 }

@@ -87,13 +87,9 @@ func (f *faulty) shown(tx *entity.Tx, logged int) {
 	}
 	first, last := tx.First+im.Seq(logged), tx.First+im.Seq(len(tx.Append))-1
 	for _, d := range f.w.byID[im.UserID(f.addr.ID)].devices {
-		if c := d.conn; c != nil && c.attached && c.core == f.core {
+		if c := d.conn; c != nil && c.attached && c.core == f.core && first == d.core.Received()+1 {
 			c.torn = true
-			c.down(func() {
-				if first == d.cursor+1 {
-					d.deliver(first, last, entries)
-				}
-			})
+			c.deliver(first, last, entries)
 		}
 	}
 }

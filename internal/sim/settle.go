@@ -12,6 +12,7 @@ import (
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/shard"
+	"github.com/skein-im/skein/internal/wire"
 )
 
 // peace is how long a cluster without faults may take to finish everything:
@@ -74,11 +75,11 @@ func (u *user) unsettled() string {
 	for _, d := range u.devices {
 		switch {
 		case d.gone || d.revoking || u.dark:
-		case len(d.outbox) > 0:
+		case d.core.Unanswered() > 0:
 			return "has a device with messages to send"
-		case d.conn == nil || !d.conn.attached || d.ackDue || d.cursor != l.head:
+		case d.conn == nil || !d.conn.attached || d.cursor() != l.head || d.core.AckPending():
 			return fmt.Sprintf("has %v, which has stored %d of %d entries (connected: %v, received: %d)",
-				d, d.cursor, l.head, d.conn != nil && d.conn.attached, d.got)
+				d, d.cursor(), l.head, d.conn != nil && d.conn.attached, d.core.Received())
 		}
 	}
 	return ""
@@ -145,16 +146,26 @@ func (u *user) checkMessages() {
 	}
 }
 
-// checkStored: what the device has is what the log has.
+// checkStored: what the device has is what the log has, but for what it made
+// itself and was answered, and what shows nothing.
 func (d *device) checkStored() {
-	log := d.w.store.data(d.user.addr).log
-	if int(d.cursor) > len(log) || len(d.stored) != int(d.cursor) {
-		d.w.fail("%v has stored %d entries up to %d, there are %d", d, len(d.stored), d.cursor, len(log))
-	}
-	for i, hash := range d.stored {
-		visible, err := entity.Visible(im.LogEntry{Seq: im.Seq(i + 1), Value: log[i]})
-		if err != nil || hash != 0 && hash != xxhash.Sum64(visible) {
-			d.w.fail("%v has stored something else as entry %d than %x", d, i+1, visible)
+	for i, value := range d.w.store.data(d.user.addr).log {
+		seq := im.Seq(i + 1)
+		if seq > d.cursor() {
+			return
+		}
+		visible, err := entity.Visible(im.LogEntry{Seq: seq, Value: value})
+		if err != nil {
+			d.w.fail("%v", err)
+		}
+		var e wire.Entry
+		if err := e.Unmarshal(visible); err != nil {
+			d.w.fail("%v", err)
+		}
+		hash, ok := d.stored[seq]
+		own := e.Device == d.id && e.Outgoing
+		if ok && hash != xxhash.Sum64(visible) || !ok && !own && e.Kind != wire.EntryFiller {
+			d.w.fail("%v has not stored entry %d as it is: %+v", d, seq, e)
 		}
 	}
 }
@@ -167,9 +178,8 @@ func (d *device) checkAnswers() {
 		case !m.answered:
 		case i >= len(sends):
 			d.w.fail("%v has an answer to client_seq %d, which the mailbox does not know", d, m.seq)
-		case m.sent == nil && sends[i].kind != m.kind,
-			m.sent != nil && (sends[i].seq != m.sent.Seq || !bytes.Equal(sends[i].body, m.content.Body)):
-			d.w.fail("%v was answered %+v %v to client_seq %d, but %+v holds", d, m.sent, m.kind, m.seq, sends[i])
+		case sends[i].kind != m.kind, m.kind == 0 && (sends[i].seq != m.sentAs || !bytes.Equal(sends[i].body, m.content.Body)):
+			d.w.fail("%v was answered %d %v to client_seq %d, but %+v holds", d, m.sentAs, m.kind, m.seq, sends[i])
 		}
 	}
 }

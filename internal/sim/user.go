@@ -41,7 +41,7 @@ func (u *user) device(id im.DeviceID) *device {
 }
 
 func (u *user) addDevice(id im.DeviceID, token [32]byte) *device {
-	d := &device{w: u.w, user: u, id: id, token: token}
+	d := newDevice(u, id, token)
 	u.devices = append(u.devices, d)
 	return d
 }
@@ -79,8 +79,7 @@ func (u *user) act() {
 	case n < 82:
 		d.again(true)
 	case n < 88 && !d.gone:
-		w.logf("%v: restarts", d)
-		d.drop(w.between(0, 3*time.Second))
+		d.restart()
 	case n < 92 && !d.gone:
 		d.replace()
 	case n < 93:
@@ -108,6 +107,7 @@ func (d *device) replace() {
 	if c := d.w.dial(d); c != nil {
 		d.w.logf("%v: connects again", d)
 		d.conn.open = false
+		d.hangUp()
 		d.attach(c)
 	}
 }
