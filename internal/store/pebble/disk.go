@@ -59,7 +59,20 @@ func (d *disk) opened(op, name string, f func() (vfs.File, error)) (vfs.File, er
 }
 
 func (d *disk) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	d.settleMarker(name)
 	return d.opened("create", name, func() (vfs.File, error) { return d.FS.Create(name, c) })
+}
+
+// settleMarker syncs the directory before a marker in it changes. Pebble names
+// its current manifest by a file marker.*, which it makes, and removes the one
+// before, without a sync in between; should a file system keep those changes
+// but not the manifest's own entry, or the removal only, the database would be
+// lost.
+func (d *disk) settleMarker(name string) {
+	if strings.HasPrefix(d.FS.PathBase(name), "marker.") {
+		dir := d.FS.PathDir(name)
+		_ = d.change("sync", dir, func() error { return syncDir(d.FS, dir) })
+	}
 }
 
 func (d *disk) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
@@ -85,6 +98,7 @@ func (d *disk) MkdirAll(dir string, perm os.FileMode) error {
 // Remove fails as the disk does: Pebble tries again, and a file too many
 // does no harm.
 func (d *disk) Remove(name string) error {
+	d.settleMarker(name)
 	if d.failure.get() != nil {
 		return nil
 	}
@@ -150,6 +164,11 @@ func (f *readFile) Read(p []byte) (int, error) {
 func (f *readFile) ReadAt(p []byte, off int64) (int, error) {
 	n, err := f.File.ReadAt(p, off)
 	return n, f.disk.readFailed(err)
+}
+
+func (f *readFile) Stat() (vfs.FileInfo, error) {
+	info, err := f.File.Stat()
+	return info, f.disk.readFailed(err)
 }
 
 // diskFile is a file open for writing, or a directory.

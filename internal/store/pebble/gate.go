@@ -16,6 +16,7 @@ const stopSublevels = 24
 type gate struct {
 	depth func() int // layers waiting; takes Pebble's mutex
 	stale atomic.Bool
+	shut  atomic.Bool
 
 	mu   sync.Mutex
 	wake chan struct{}
@@ -45,6 +46,9 @@ func (g *gate) changed() <-chan struct{} {
 	return g.wake
 }
 
+// closed reports whether commits wait.
+func (g *gate) closed() bool { return g.shut.Load() }
+
 // pass waits until commits may go on, and reports whether it had to. It costs
 // one load when nothing was flushed since the last call.
 func (g *gate) pass(ctx context.Context, failed <-chan struct{}) (waited bool, err error) {
@@ -54,7 +58,9 @@ func (g *gate) pass(ctx context.Context, failed <-chan struct{}) (waited bool, e
 	for {
 		changed := g.changed()
 		g.stale.Store(false)
-		if g.depth() < stopSublevels {
+		full := g.depth() >= stopSublevels
+		g.shut.Store(full)
+		if !full {
 			return waited, nil
 		}
 		g.stale.Store(true) // for everyone else

@@ -34,14 +34,9 @@ func (l logger) Fatalf(format string, args ...any) {
 func (s *Store) listener() *pebbledb.EventListener {
 	log := s.log
 	return &pebbledb.EventListener{
-		FlushEnd:      func(pebbledb.FlushInfo) { s.gate.grew() },
-		CompactionEnd: func(pebbledb.CompactionInfo) { s.gate.shrank() },
-		BackgroundError: func(err error) {
-			if s.failure.get() == nil {
-				s.counts.backgroundErrors.Add(1)
-				log.Error("background work in the store failed and will be tried again", "err", err)
-			}
-		},
+		FlushEnd:        func(pebbledb.FlushInfo) { s.gate.grew() },
+		CompactionEnd:   func(pebbledb.CompactionInfo) { s.gate.shrank() },
+		BackgroundError: s.backgroundError,
 		DataCorruption: func(info pebbledb.DataCorruptionInfo) {
 			if s.failure.get() == nil {
 				s.counts.corruptions.Add(1)
@@ -56,6 +51,20 @@ func (s *Store) listener() *pebbledb.EventListener {
 		LowDiskSpace: func(info pebbledb.LowDiskSpaceInfo) {
 			log.Warn("the disk is getting full", "available", info.AvailBytes, "total", info.TotalBytes)
 		},
+	}
+}
+
+// backgroundError hears of flushes and compactions that failed. They will be
+// tried again, but when commits wait for them already, waiting on is no help.
+func (s *Store) backgroundError(err error) {
+	if s.failure.get() != nil {
+		return
+	}
+	s.counts.backgroundErrors.Add(1)
+	s.scheduler.pause()
+	s.log.Error("background work in the store failed and will be tried again", "err", err)
+	if s.gate.closed() {
+		s.failure.set("compact", "tables", err)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"runtime"
+	"syscall"
 	"time"
 
 	pebbledb "github.com/cockroachdb/pebble/v2"
@@ -49,13 +51,26 @@ func lockDir(fsys vfs.FS, dir string) (*pebbledb.Lock, error) {
 	if err == nil {
 		return lock, nil
 	}
-	// An error with a path comes from making the lock file, not from locking.
-	var noFile *fs.PathError
-	if errors.As(err, &noFile) {
+	if !isLocked(err) {
 		return nil, fmt.Errorf("lock the data directory %s: %w; %s", dir, err, remedy(err))
 	}
 	return nil, fmt.Errorf("%w: %s (%w); stop the other process, or give this one another directory",
 		store.ErrLocked, dir, err)
+}
+
+// isLocked tells a lock that another process has from one that cannot be
+// taken. An error with a path comes from making the lock file, and one without
+// a number from Pebble, which has locked it in this process.
+func isLocked(err error) bool {
+	var noFile *fs.PathError
+	var number syscall.Errno
+	switch {
+	case errors.As(err, &noFile):
+		return false
+	case errors.As(err, &number):
+		return number == syscall.EAGAIN || number == syscall.EACCES || runtime.GOOS == "windows"
+	}
+	return true
 }
 
 // makeDir makes a directory and its parents, durably.
@@ -99,6 +114,7 @@ func openLocked(dir string, opts Options, lock *pebbledb.Lock) (*Store, error) {
 	s := &Store{log: opts.Logger, clock: opts.Clock, lock: lock, failure: newFailure(opts.Logger)}
 	s.disk = newDisk(opts.FS, s.failure)
 	s.gate = newGate(s.depth)
+	s.scheduler = newScheduler(s.failure, time.Now)
 	s.sync = pebbledb.Sync
 	if opts.unsafeNoSync {
 		s.sync = pebbledb.NoSync
@@ -118,9 +134,13 @@ func openLocked(dir string, opts Options, lock *pebbledb.Lock) (*Store, error) {
 func (s *Store) openDB(dir string, opts Options, mustExist bool) (err error) {
 	popts := s.pebbleOptions(opts)
 	popts.ErrorIfNotExists = mustExist
+	if err := checkManifest(s.disk, dir); err != nil {
+		return s.openError(dir, err)
+	}
 	if s.db, err = openPebble(dir, popts); err != nil {
 		return s.openError(dir, err)
 	}
+	s.scheduler.begin()
 	if err = s.loadEpochs(); err == nil {
 		err = s.Err()
 	}
@@ -149,6 +169,9 @@ func (s *Store) openError(dir string, err error) error {
 	}
 	if readErr := s.disk.readErr.Load(); readErr != nil {
 		return fmt.Errorf("open the store in %s: %w (%v); %s", dir, *readErr, err, remedy(*readErr))
+	}
+	if errors.Is(err, store.ErrCorrupt) {
+		return fmt.Errorf("open the store in %s: %w", dir, err)
 	}
 	return fmt.Errorf("%w: %s: %v; keep a copy of the directory, check the disk, and restore a backup",
 		store.ErrCorrupt, dir, err)

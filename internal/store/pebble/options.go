@@ -28,7 +28,8 @@ func (s *Store) pebbleOptions(opts Options) *pebbledb.Options {
 
 		// Tables are open at most so many times; a process here may hold
 		// 20,000 files, and connections need them.
-		MaxOpenFiles: 1000,
+		MaxOpenFiles:        1000,
+		MaxManifestFileSize: maxManifest,
 
 		MemTableSize:                memTableBytes,
 		MemTableStopWritesThreshold: 3, // one filling, one being flushed, one for a burst
@@ -38,8 +39,12 @@ func (s *Store) pebbleOptions(opts Options) *pebbledb.Options {
 		// See gate.
 		L0StopWritesThreshold:      math.MaxInt32,
 		BytesPerSync:               1 << 20,
-		CompactionConcurrencyRange: s.compactions,
+		CompactionConcurrencyRange: compactions,
 	}
+	// Statistics help to drop large deleted ranges, which there are none of.
+	// And the goroutine that collects them outlives an Open that fails.
+	p.DisableTableStats = true
+	p.Experimental.CompactionScheduler = s.scheduler
 	// Nearly all reads are of the newest entries, so reading must not cause
 	// compactions.
 	p.Experimental.ReadSamplingMultiplier = -1
@@ -73,11 +78,6 @@ func levelOptions(p *pebbledb.Options) {
 	p.Levels[last].FilterPolicy = pebbledb.NoFilterPolicy
 }
 
-// compactions is how many run at a time: one, and more when they fall behind;
-// none on a dead disk, where they could only fail.
-func (s *Store) compactions() (lower, upper int) {
-	if s.failure.get() != nil {
-		return 0, 0
-	}
-	return 1, max(2, runtime.GOMAXPROCS(0)/2)
-}
+// compactions is how many may run at a time: one, and more when they fall
+// behind.
+func compactions() (lower, upper int) { return 1, max(2, runtime.GOMAXPROCS(0)/2) }

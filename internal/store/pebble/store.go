@@ -46,9 +46,11 @@ type Store struct {
 	db      *pebbledb.DB
 	sync    *pebbledb.WriteOptions
 	failure *failure
-	gate    *gate
 	counts  counts
 	members members
+
+	gate      *gate
+	scheduler *scheduler
 
 	// life is held for reading by every running call and taken by Close.
 	life   sync.RWMutex
