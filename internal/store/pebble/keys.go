@@ -29,6 +29,7 @@ func comparer() *pebbledb.Comparer {
 	c := *pebbledb.DefaultComparer
 	c.Name = "skein.entity.1"
 	c.Split = splitKey
+	c.ImmediateSuccessor = nil // of range keys, which there are none of
 	return &c
 }
 
