@@ -226,8 +226,8 @@ func (c *Core) redeliver(cl *cell, cmd *im.Redeliver) error {
 	if s == nil {
 		return nil
 	}
-	if cmd.Seq >= s.next {
-		return im.Errorf(im.Invalid, "entry %d was not delivered yet", cmd.Seq+1)
+	if cmd.Seq > cl.durable {
+		return im.Errorf(im.Invalid, "entry %d does not exist yet", cmd.Seq)
 	}
 	s.next, s.acked, s.unacked, s.bytes = cmd.Seq+1, cmd.Seq, nil, 0
 	c.pump(cl, s)

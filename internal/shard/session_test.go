@@ -252,6 +252,25 @@ func TestRedeliver(t *testing.T) {
 	h.expect("deliver 1: 5..5", "ack user/1 to user/2: 5")
 }
 
+// A device whose earlier request has deliveries begin at old entries once more
+// may be ahead of its session.
+func TestRedeliverAhead(t *testing.T) {
+	h := newHarness(t, func(c *Config) { c.ReadBytes = 1 })
+	h.befriend(1, 2)
+	h.attach(1, 1, 0)
+	for n := range im.LinkSeq(4) {
+		h.link(2, 1, n+1)
+	}
+	h.commit()
+	h.do("pull", im.User(1), &im.Redeliver{Session: 1, Seq: 0})
+	h.drain()
+	h.readTimelines()
+	h.expect("deliver 1: 1..1")
+	h.do("pull", im.User(1), &im.Redeliver{Session: 1, Seq: 3})
+	h.finish()
+	h.expect("reply pull", "deliver 1: 4..4")
+}
+
 // A timeline that cannot be read ends the session: the device comes back.
 func TestTimelineCannotBeRead(t *testing.T) {
 	for name, read := range map[string]func(h *harness, r timelineRead){

@@ -158,12 +158,15 @@ func (c *Core) Evict(now im.Millis) {
 }
 
 func (c *Core) tryEvict(cl *cell) {
-	if !cl.ready || cl.fill != nil || cl.flight != nil {
+	if cl.fill != nil || cl.flight != nil {
 		return
 	}
-	st := cl.ent.Status()
+	var st entity.Status
+	if cl.ready {
+		st = cl.ent.Status()
+	}
 	switch {
-	case len(cl.sessions) > 0 || st.Outstanding > 0:
+	case !cl.ready || len(cl.sessions) > 0 || st.Outstanding > 0:
 		// Out of the way of those that can go.
 		c.lru.touch(cl)
 		c.stayed++

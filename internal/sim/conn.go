@@ -148,7 +148,8 @@ func (c *conn) ack(payload []byte) {
 // came checks that entries come densely and once, unless something was lost;
 // what the device has already may be left out.
 func (c *conn) came(first, last im.Seq) {
-	if first != c.got+1 && first != max(c.got, c.acked)+1 && !c.torn {
+	left := first > c.got && first <= c.acked+1
+	if first != c.got+1 && !left && !c.torn {
 		c.w.fail("%v: entries %d..%d follow %d on the same connection", c.dev, first, last, c.got)
 	}
 	c.got = last

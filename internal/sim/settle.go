@@ -77,6 +77,8 @@ func (u *user) unsettled() string {
 		case d.gone || d.revoking || u.dark:
 		case d.core.Unanswered() > 0:
 			return "has a device with messages to send"
+		case d.conn != nil && max(d.conn.upAt, d.conn.downAt) > w.now:
+			return "has something under way to or from a device"
 		case d.conn == nil || !d.conn.attached || d.cursor() != l.head || d.core.AckPending():
 			return fmt.Sprintf("has %v, which has stored %d of %d entries (connected: %v, received: %d)",
 				d, d.cursor(), l.head, d.conn != nil && d.conn.attached, d.core.Received())

@@ -86,6 +86,8 @@ func (u *user) act() {
 		u.createDevice()
 	case n < 94:
 		u.revoke(d)
+	default:
+		d.poll()
 	}
 }
 
