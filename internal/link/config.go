@@ -26,6 +26,9 @@ const (
 // Config is what a Server needs. Zero values mean the defaults.
 type Config struct {
 	Handler Handler
+	// Engine is EngineAuto, EngineGoroutine or EngineEpoll; "" is
+	// EngineAuto. Where it is not supported, Serve and ServeHTTP fail.
+	Engine string
 	// TLS, when set, is spoken on the listeners given to Serve.
 	TLS *tls.Config
 	// MaxConns is how many connections may be open.

@@ -303,13 +303,12 @@ func TestFirstFrameMustCome(t *testing.T) {
 }
 
 func TestHandshakeMustEnd(t *testing.T) {
-	for kind, begin := range map[string]string{
-		"tcp": "", "tls": "\x16\x03", "ws": "GET /link HTTP/1.1\r\nHost: a\r\n", "wss": "",
-	} {
+	begins := map[string]string{"tls": "\x16\x03", "ws": "GET /link HTTP/1.1\r\nHost: a\r\n"}
+	for _, kind := range both("tcp", "tls", "ws", "wss") {
 		t.Run(kind, func(t *testing.T) {
 			r := newRig(t, kind, Config{HandshakeTimeout: 50 * time.Millisecond}, nil)
 			nc := r.rawDial(t)
-			if _, err := io.WriteString(nc, begin); err != nil {
+			if _, err := io.WriteString(nc, begins[r.kind]); err != nil {
 				t.Fatal(err)
 			}
 			if n, err := io.Copy(io.Discard, nc); err != nil || n != 0 {
@@ -374,7 +373,7 @@ func TestShutdownCutsWhoDoesNotLeave(t *testing.T) {
 }
 
 func TestTooManyConnections(t *testing.T) {
-	for _, kind := range []string{"pipe", "tcp", "tls", "ws", "wss"} {
+	for _, kind := range both("pipe", "tcp", "tls", "ws", "wss") {
 		t.Run(kind, func(t *testing.T) {
 			r := newRig(t, kind, Config{MaxConns: 1, Rand: func(n int64) int64 { return n - 1 }}, nil)
 			first := r.dial(t)

@@ -9,9 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
 	"github.com/skein-im/skein/internal/im"
-	"github.com/skein-im/skein/internal/wire"
 )
 
 // conn is a connection of a Server. read.go has the goroutine that reads,
@@ -96,12 +94,7 @@ func (c *conn) closeLocked(e *CloseError) {
 		// it will fetch again anyway.
 		c.dropLocked()
 	}
-	frame, err := wire.AppendMessage(nil, wire.TypeClose, &skeinv1.Close{
-		Code:         skeinv1.CloseCode(e.Code),
-		Reason:       validReason(e.Reason),
-		RetryAfterMs: uint32(e.RetryAfter.Milliseconds()),
-	})
-	if err == nil {
+	if frame, err := goodbyeFrame(e); err == nil {
 		c.queueLocked(frame)
 	}
 	c.wsStatus, c.wsReason = 4000+uint16(e.Code), validReason(e.Reason)
@@ -140,7 +133,7 @@ func (c *conn) abort(err error) {
 	defer c.mu.Unlock()
 	if !c.closing {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			err = &CloseError{Code: im.CloseSlow, Reason: "a write made no progress"}
+			err = &CloseError{Code: im.CloseSlow, Reason: reasonStalled}
 			c.srv.stats.closed(im.CloseSlow)
 		}
 		c.cause = err
@@ -198,9 +191,9 @@ func (c *conn) overdue() (over bool) {
 	if c.closing {
 		return true
 	}
-	reason := "no frame within the idle time"
+	reason := reasonIdle
 	if c.first {
-		reason = "no frame in time after connecting"
+		reason = reasonNoFirst
 	}
 	c.closeLocked(&CloseError{Code: im.CloseIdle, Reason: reason})
 	return false

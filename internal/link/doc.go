@@ -3,12 +3,19 @@
 //
 // # What it owns
 //
-// A Server owns listeners, connections and two kinds of goroutines: one that
-// reads for each connection, and one that writes while the connection has
-// something to write, so that an idle connection costs one goroutine and a
-// buffer of half a kilobyte. What a handler sends is copied into the connection's
-// queue; everything that has gathered there leaves in one write. A ClientConn
-// is the other end; it has no goroutine.
+// A Server owns listeners and connections, on one of two engines, which keep
+// the same promises (the tests run on both). With EngineGoroutine, a connection
+// has a goroutine that reads, and one that writes while there is something to
+// write, so that an idle one costs a goroutine and a buffer of half a kilobyte.
+// With EngineEpoll, the loops of package evloop run all connections, and an
+// idle one has neither goroutine nor buffer. Either way, what a handler sends
+// is copied into the connection's queue, and everything that has gathered there
+// leaves in one write. A ClientConn is the other end; it has no goroutine.
+//
+// Two kinds of connections have goroutines on either engine: pipes, which are
+// no sockets, and WebSockets out of an HTTPS server, because the state of their
+// TLS cannot be taken out of it. WebSockets over TLS on the link port are not
+// among them.
 //
 // # What is persisted
 //
@@ -28,7 +35,8 @@
 // the rest are hung up on. From connecting to the first frame, TLS and
 // WebSocket handshakes included: Config.HandshakeTimeout. Between frames: the
 // idle time. A write that makes no progress: Config.StallTimeout. A goodbye:
-// Config.CloseTimeout.
+// Config.CloseTimeout. On EngineEpoll, times are rounded up by 0.1 to 0.2
+// seconds, and a TLS handshake has a HandshakeTimeout of its own.
 //
 // # When it dies
 //

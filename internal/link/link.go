@@ -6,12 +6,13 @@ import (
 	"net"
 	"time"
 
+	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
 )
 
 // Handler is what a Server calls. It must not block: it holds up the
-// connection, and in other engines those beside it.
+// connection, and on EngineEpoll all those of the same loop.
 type Handler interface {
 	// Open is the first call for a connection.
 	Open(c Conn)
@@ -70,6 +71,23 @@ func refusal(err error) *CloseError {
 		return &CloseError{Code: im.CloseTooLarge, Reason: e.Detail}
 	}
 	return &CloseError{Code: im.CloseProtocol, Reason: err.Error()}
+}
+
+// What connections are told that are closed for their silence or slowness.
+const (
+	reasonNoFirst   = "no frame in time after connecting"
+	reasonIdle      = "no frame within the idle time"
+	reasonQueueFull = "too much waits to be read"
+	reasonStalled   = "a write made no progress"
+)
+
+// goodbyeFrame is the Close frame that says so.
+func goodbyeFrame(e *CloseError) ([]byte, error) {
+	return wire.AppendMessage(nil, wire.TypeClose, &skeinv1.Close{
+		Code:         skeinv1.CloseCode(e.Code),
+		Reason:       validReason(e.Reason),
+		RetryAfterMs: uint32(e.RetryAfter.Milliseconds()),
+	})
 }
 
 func protocolError(format string, args ...any) error {

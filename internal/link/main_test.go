@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -11,6 +12,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
+	"github.com/skein-im/skein/internal/evloop"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
 )
@@ -138,10 +142,24 @@ type rig struct {
 
 var transports = []string{"pipe", "tcp", "tls", "ws", "wss", "http", "https"}
 
+// both are the kinds on each engine that the system has: "ws" is on goroutines,
+// "ws-epoll" is not. A pipe is no socket, and always has a goroutine.
+func both(kinds ...string) []string {
+	all := slices.Clone(kinds)
+	for _, kind := range kinds {
+		if evloop.Supported() && kind != "pipe" {
+			all = append(all, kind+"-"+EngineEpoll)
+		}
+	}
+	return all
+}
+
 // newRig starts a server. It is shut down, and must come to rest, at the end
 // of the test.
 func newRig(t testing.TB, kind string, cfg Config, tune func(r *recorder)) *rig {
 	t.Helper()
+	kind, engine, _ := strings.Cut(kind, "-")
+	cfg.Engine = cmp.Or(engine, EngineGoroutine)
 	r := &rig{recorder: newRecorder(t), kind: kind, serving: make(chan error, 1)}
 	if tune != nil {
 		tune(r.recorder)
@@ -251,7 +269,7 @@ func (r *rig) rawDial(t testing.TB) net.Conn {
 
 // onAll runs a test on every transport.
 func onAll(t *testing.T, test func(t *testing.T, kind string)) {
-	for _, kind := range transports {
+	for _, kind := range both(transports...) {
 		t.Run(kind, func(t *testing.T) { test(t, kind) })
 	}
 }

@@ -23,12 +23,17 @@ func TestAnswersLeaveInOneWrite(t *testing.T) {
 			}
 		})
 		c := r.dial(t)
-		mustWrite(t, c, hello(20))
-		for range 100 {
-			mustRead(t, c)
+		round := func() {
+			mustWrite(t, c, hello(20))
+			for range 100 {
+				mustRead(t, c)
+			}
 		}
-		if n := r.srv.Stats().Writes; n != 1 {
-			t.Errorf("%d writes", n)
+		// The handshakes are over after the first round.
+		round()
+		before := r.srv.Stats().Writes
+		if round(); r.srv.Stats().Writes != before+1 {
+			t.Errorf("%d writes", r.srv.Stats().Writes-before)
 		}
 	})
 }
@@ -102,7 +107,7 @@ func TestQueueHasRoomAgainAfterWriting(t *testing.T) {
 }
 
 func TestGoodbyeReachesWhoHasFinishedSending(t *testing.T) {
-	for _, kind := range []string{"tcp", "tls"} {
+	for _, kind := range both("tcp", "tls") {
 		t.Run(kind, func(t *testing.T) {
 			const size = 3 << 20
 			r := newRig(t, kind, Config{}, func(r *recorder) {
@@ -161,7 +166,7 @@ func TestSendsGatherBehindAWrite(t *testing.T) {
 }
 
 func TestLargeQueueIsCutIntoMessages(t *testing.T) {
-	for _, kind := range webTransports {
+	for _, kind := range both(webTransports...) {
 		t.Run(kind, func(t *testing.T) {
 			sizes := []int{0, 100, 70000, 5, 65000, 600, 200000, 1}
 			r := newRig(t, kind, Config{}, func(r *recorder) {

@@ -21,12 +21,18 @@ import (
 type Server struct {
 	cfg Config
 
-	mu        sync.Mutex
+	mu sync.Mutex
+	// conns have goroutines; looped counts those of the epoll engine.
 	conns     map[*conn]struct{}
+	looped    int
 	listeners map[net.Listener]struct{}
 	stopped   bool
 	stop      chan struct{}
-	// tasks are the goroutines of connections.
+	// loops is the epoll engine, once it was needed.
+	loops loopEngine
+	// accepting is held while the epoll engine takes over a listener.
+	accepting sync.Mutex
+	// tasks are the connections.
 	tasks sync.WaitGroup
 
 	buffers, chunks sync.Pool
@@ -58,6 +64,9 @@ func (s *Server) Serve(ln net.Listener) error {
 		return nil
 	}
 	defer s.untrack(ln)
+	if served, err := s.serveLoops(ln); served || err != nil {
+		return err
+	}
 	wait := minAcceptWait
 	for {
 		nc, err := ln.Accept()
@@ -137,12 +146,13 @@ func (s *Server) start(nc net.Conn, web *decoder) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped || len(s.conns) >= s.cfg.MaxConns+refusable {
+	open := len(s.conns) + s.looped
+	if s.stopped || open >= s.cfg.MaxConns+refusable {
 		s.stats.refused.Add(1)
 		nc.Close()
 		return
 	}
-	if len(s.conns) >= s.cfg.MaxConns {
+	if open >= s.cfg.MaxConns {
 		s.stats.refused.Add(1)
 		c.handler = refuser{s}
 	}
@@ -179,6 +189,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "too many connections", http.StatusServiceUnavailable)
 		return
 	}
+	loops, err := s.engine()
+	if err != nil {
+		s.stats.refused.Add(1)
+		http.Error(w, "links are not served", http.StatusInternalServerError)
+		s.cfg.Logger.Error("cannot serve a link", "err", err)
+		return
+	}
 	nc, rw, _, err := ws.HTTPUpgrader{Timeout: s.cfg.HandshakeTimeout}.Upgrade(r, w)
 	if err != nil {
 		s.stats.handshakeFailed.Add(1)
@@ -187,24 +204,49 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	d := &decoder{buf: newBuffer(&s.buffers), ws: &wsDecoder{side: ws.StateServerSide}}
-	// What the client sent behind its request has been read by now.
-	if early, err := rw.Reader.Peek(rw.Reader.Buffered()); err == nil {
-		d.buf.put(early)
+	// What the client sent behind its request has been read by now; there
+	// is no error for bytes that are there.
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	s.takeOver(loops, nc, early)
+}
+
+// takeOver runs a WebSocket out of an HTTP server: on the epoll engine, or on
+// a goroutine if there is TLS below it, whose state cannot be taken out.
+func (s *Server) takeOver(loops loopEngine, nc net.Conn, early []byte) {
+	if loops != nil {
+		err := loops.adopt(nc, early)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, errNotAdoptable) {
+			s.stats.refused.Add(1)
+			nc.Close()
+			return
+		}
 	}
+	d := &decoder{buf: newBuffer(&s.buffers), ws: &wsDecoder{side: ws.StateServerSide}}
+	d.buf.put(early)
 	s.start(nc, d)
 }
 
 func (s *Server) full() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.stopped || len(s.conns) >= s.cfg.MaxConns
+	return s.stopped || len(s.conns)+s.looped >= s.cfg.MaxConns
 }
 
 // Shutdown stops accepting, says GOING_AWAY on every connection, and waits
 // for all goroutines. When ctx ends first, the connections are cut.
 func (s *Server) Shutdown(ctx context.Context) error {
-	conns := s.stopAccepting()
+	conns, loops := s.stopAccepting()
+	if loops != nil {
+		s.accepting.Lock()
+		loops.stopAccepting()
+		s.accepting.Unlock()
+		loops.goodbye()
+		// Connections whose TLS handshake goes on are not waited for.
+		defer loops.end()
+	}
 	for _, c := range conns {
 		c.CloseRetry(im.CloseGoingAway, "the server is stopping", s.spread())
 	}
@@ -221,12 +263,15 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for _, c := range conns {
 		c.abort(ErrClosed)
 	}
+	if loops != nil {
+		loops.end()
+	}
 	<-done
 	return im.Errorf(im.Unavailable, "links were cut: %w", context.Cause(ctx))
 }
 
 // stopAccepting returns the connections there are.
-func (s *Server) stopAccepting() []*conn {
+func (s *Server) stopAccepting() ([]*conn, loopEngine) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.stopped {
@@ -240,7 +285,7 @@ func (s *Server) stopAccepting() []*conn {
 	for c := range s.conns {
 		conns = append(conns, c)
 	}
-	return conns
+	return conns, s.loops
 }
 
 func (s *Server) getChunk() *chunk {

@@ -41,10 +41,10 @@ type Stats struct {
 // Stats returns the counters now.
 func (s *Server) Stats() Stats {
 	s.mu.Lock()
-	open := len(s.conns)
+	open, loops := len(s.conns), s.loops
 	s.mu.Unlock()
 	c := &s.stats
-	return Stats{
+	st := Stats{
 		Open:            open,
 		Accepted:        c.accepted.Load(),
 		Refused:         c.refused.Load(),
@@ -55,4 +55,8 @@ func (s *Server) Stats() Stats {
 		Reads:           c.reads.Load(),
 		Writes:          c.writes.Load(),
 	}
+	if loops != nil {
+		loops.addStats(&st)
+	}
+	return st
 }

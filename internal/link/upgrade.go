@@ -23,7 +23,7 @@ func (c *conn) upgrade() error {
 		io.Reader
 		io.Writer
 	}{bytes.NewReader(c.in.buf.unread()[:n]), c.nc}
-	u := ws.Upgrader{OnRequest: c.checkPath}
+	u := ws.Upgrader{OnRequest: c.srv.checkPath}
 	if _, err := u.Upgrade(request); err != nil {
 		return err
 	}
@@ -38,16 +38,9 @@ func (c *conn) upgrade() error {
 func (c *conn) readRequest() (int, error) {
 	b := &c.in.buf
 	for {
-		n := bytes.Index(b.unread(), []byte("\r\n\r\n")) + 4
-		found := n >= 4
-		if !found {
-			n = b.w - b.r
-		}
-		if n > maxRequest {
-			return 0, protocolError("an HTTP request of over %d bytes", maxRequest)
-		}
-		if found {
-			return n, nil
+		n, whole, err := requestSize(b.unread())
+		if err != nil || whole {
+			return n, err
 		}
 		if err := b.read(c.nc, n+1); err != nil {
 			return 0, err
@@ -55,11 +48,23 @@ func (c *conn) readRequest() (int, error) {
 	}
 }
 
+// requestSize is how many bytes of b are the request.
+func requestSize(b []byte) (n int, whole bool, err error) {
+	n = bytes.Index(b, []byte("\r\n\r\n")) + 4
+	if whole = n >= 4; !whole {
+		n = len(b)
+	}
+	if n > maxRequest {
+		return 0, false, protocolError("an HTTP request of over %d bytes", maxRequest)
+	}
+	return n, whole, nil
+}
+
 // checkPath takes Config.Path, and the root: there is nothing else here.
-func (c *conn) checkPath(uri []byte) error {
+func (s *Server) checkPath(uri []byte) error {
 	path, _, _ := bytes.Cut(uri, []byte("?"))
-	if p := string(path); p == c.srv.cfg.Path || p == "/" {
+	if p := string(path); p == s.cfg.Path || p == "/" {
 		return nil
 	}
-	return ws.RejectConnectionError(ws.RejectionStatus(404), ws.RejectionReason("links are at "+c.srv.cfg.Path))
+	return ws.RejectConnectionError(ws.RejectionStatus(404), ws.RejectionReason("links are at "+s.cfg.Path))
 }

@@ -37,7 +37,7 @@ func (r *rig) coderDial(t *testing.T) *websocket.Conn {
 }
 
 func TestIndependentClient(t *testing.T) {
-	for _, kind := range webTransports {
+	for _, kind := range both(webTransports...) {
 		t.Run(kind, func(t *testing.T) {
 			r := newRig(t, kind, Config{FirstFrame: im.MaxClientFrame}, func(r *recorder) { r.onFrame = echo })
 			c := r.coderDial(t)
@@ -83,7 +83,7 @@ func TestIndependentClient(t *testing.T) {
 }
 
 func TestCloseStatusSeenByIndependentClient(t *testing.T) {
-	for _, kind := range webTransports {
+	for _, kind := range both(webTransports...) {
 		t.Run(kind, func(t *testing.T) {
 			r := newRig(t, kind, Config{}, nil)
 			c := r.coderDial(t)
@@ -129,6 +129,13 @@ const (
 )
 
 func join(packets ...[]byte) []byte { return bytes.Join(packets, nil) }
+
+// onEach runs a test of WebSockets on each engine.
+func onEach(t *testing.T, name string, test func(t *testing.T, kind string)) {
+	for _, kind := range both("ws") {
+		t.Run(name+"/"+kind, func(t *testing.T) { test(t, kind) })
+	}
+}
 
 // TestPackets sends raw packets and looks at the raw answer: frames handed
 // over, then pongs, then the status of the close.
@@ -190,8 +197,8 @@ func TestPackets(t *testing.T) {
 		"a frame over the limit":             {packet(binaryFinal, "\x03\x81\x20"), 0, nil, tooLarge},
 		"many empty fragments, then the end": {join(packet(binaryPart, ""), bytes.Repeat(packet(part, ""), 500), packet(partFinal, helloMessage), bye), 1, nil, 1000},
 	} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t, "ws", Config{}, nil)
+		onEach(t, name, func(t *testing.T, kind string) {
+			r := newRig(t, kind, Config{}, nil)
 			c := r.dial(t)
 			if _, err := c.nc.Write(tc.send); err != nil {
 				t.Fatal(err)
@@ -246,7 +253,7 @@ const request = "GET /link HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnecti
 	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 
 func TestFramesBehindTheRequest(t *testing.T) {
-	for _, kind := range []string{"ws", "http"} {
+	for _, kind := range both("ws", "http") {
 		t.Run(kind, func(t *testing.T) {
 			r := newRig(t, kind, Config{}, nil)
 			nc := r.rawDial(t)
@@ -265,11 +272,15 @@ func TestFramesBehindTheRequest(t *testing.T) {
 }
 
 func TestPathsOfTheLinkPort(t *testing.T) {
-	r := newRig(t, "ws", Config{}, nil)
-	for _, path := range []string{"/link", "/link?from=test", "/"} {
-		r.url = "ws://" + r.address(t) + path
-		mustWrite(t, r.dial(t), hello(0))
-		wait(t, r.frames, "frame")
+	for _, kind := range both("ws") {
+		t.Run(kind, func(t *testing.T) {
+			r := newRig(t, kind, Config{}, nil)
+			for _, path := range []string{"/link", "/link?from=test", "/"} {
+				r.url = "ws://" + r.address(t) + path
+				mustWrite(t, r.dial(t), hello(0))
+				wait(t, r.frames, "frame")
+			}
+		})
 	}
 }
 
@@ -285,8 +296,8 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		"not HTTP":       {"HELLO\r\n\r\n", 0},
 		"endless header": {strings.Replace(request, "Host", strings.Repeat("x", maxRequest), 1), 0},
 	} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t, "ws", Config{}, nil)
+		onEach(t, name, func(t *testing.T, kind string) {
+			r := newRig(t, kind, Config{}, nil)
 			nc := r.rawDial(t)
 			// The server may hang up before it has read all of it.
 			_, _ = io.WriteString(nc, tc.request)
@@ -308,40 +319,48 @@ func TestRequestsThatAreRefused(t *testing.T) {
 }
 
 func TestServeHTTPRefuses(t *testing.T) {
-	r := newRig(t, "http", Config{MaxConns: 1}, nil)
-	url := "http" + strings.TrimPrefix(r.url, "ws")
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	expect := func(status int) *http.Response {
-		t.Helper()
-		resp, err := client.Get(url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-		if resp.StatusCode != status {
-			t.Errorf("status %d, want %d", resp.StatusCode, status)
-		}
-		return resp
-	}
-	expect(http.StatusBadRequest)
-	c := r.dial(t)
-	mustWrite(t, c, hello(0))
-	wait(t, r.opened, "connection")
-	if resp := expect(http.StatusServiceUnavailable); resp.Header.Get("Retry-After") == "" {
-		t.Error("no word on when to come back")
+	for _, kind := range both("http") {
+		t.Run(kind, func(t *testing.T) {
+			r := newRig(t, kind, Config{MaxConns: 1}, nil)
+			url := "http" + strings.TrimPrefix(r.url, "ws")
+			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+			expect := func(status int) *http.Response {
+				t.Helper()
+				resp, err := client.Get(url)
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp.Body.Close()
+				if resp.StatusCode != status {
+					t.Errorf("status %d, want %d", resp.StatusCode, status)
+				}
+				return resp
+			}
+			expect(http.StatusBadRequest)
+			c := r.dial(t)
+			mustWrite(t, c, hello(0))
+			wait(t, r.opened, "connection")
+			if resp := expect(http.StatusServiceUnavailable); resp.Header.Get("Retry-After") == "" {
+				t.Error("no word on when to come back")
+			}
+		})
 	}
 }
 
 func TestPingsGetTheLatestPong(t *testing.T) {
-	r := newRig(t, "ws", Config{}, nil)
-	c := r.dial(t)
-	// All in one read, so that the pongs leave together: only the latest
-	// needs to be answered.
-	if _, err := c.nc.Write(join(packet(pingFinal, "1"), packet(pingFinal, "2"), packet(closeFinal, ""))); err != nil {
-		t.Fatal(err)
-	}
-	pongs, status := readPackets(t, c.nc)
-	if len(pongs) == 0 || pongs[len(pongs)-1] != "2" || status != 1000 {
-		t.Errorf("pongs %q, status %d", pongs, status)
+	for _, kind := range both("ws") {
+		t.Run(kind, func(t *testing.T) {
+			r := newRig(t, kind, Config{}, nil)
+			c := r.dial(t)
+			// All in one read, so that the pongs leave together: only the latest
+			// needs to be answered.
+			if _, err := c.nc.Write(join(packet(pingFinal, "1"), packet(pingFinal, "2"), packet(closeFinal, ""))); err != nil {
+				t.Fatal(err)
+			}
+			pongs, status := readPackets(t, c.nc)
+			if len(pongs) == 0 || pongs[len(pongs)-1] != "2" || status != 1000 {
+				t.Errorf("pongs %q, status %d", pongs, status)
+			}
+		})
 	}
 }

@@ -55,7 +55,7 @@ func (c *conn) Send(frames []byte) error {
 		return ErrClosed
 	}
 	if c.queued+len(frames) > c.srv.cfg.MaxQueue {
-		c.closeLocked(&CloseError{Code: im.CloseSlow, Reason: "too much waits to be read"})
+		c.closeLocked(&CloseError{Code: im.CloseSlow, Reason: reasonQueueFull})
 		return errSlow
 	}
 	c.queueLocked(frames)
@@ -164,15 +164,15 @@ func (c *conn) writeOut(out *chunk, ctl []byte) error {
 	}
 	defer c.srv.putChunk(out)
 	if c.in.ws != nil {
-		return c.writeMessages(out.b)
+		return eachMessage(out.b, c.writeBytes)
 	}
 	return c.writeBytes(out.frames())
 }
 
-// writeMessages writes the frames behind b's headroom as WebSocket messages.
+// eachMessage writes the frames behind b's headroom as WebSocket messages.
 // The header of the second and later ones goes where the end of the one before
 // was, which has been written by then.
-func (c *conn) writeMessages(b []byte) error {
+func eachMessage(b []byte, write func([]byte) error) error {
 	for at := headroom; at < len(b); {
 		n, err := prefix(b[at:], maxMessage)
 		if err != nil {
@@ -183,7 +183,7 @@ func (c *conn) writeMessages(b []byte) error {
 		from := at - len(header)
 		copy(b[from:at], header)
 		at += n
-		if err := c.writeBytes(b[from:at]); err != nil {
+		if err := write(b[from:at]); err != nil {
 			return err
 		}
 	}
@@ -220,13 +220,17 @@ func (c *conn) armWrite() {
 // the same. Errors mean that the peer does not listen any more.
 func (c *conn) lastWords() {
 	if c.in.ws != nil {
-		body := ws.NewCloseFrameBody(ws.StatusCode(c.wsStatus), cut(c.wsReason, 123))
-		_ = c.writeBytes(appendPacket(nil, ws.OpClose, body))
+		_ = c.writeBytes(appendPacket(nil, ws.OpClose, closeBody(c.wsStatus, c.wsReason)))
 	}
 	half, ok := c.nc.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		c.sock.Close()
 	}
+}
+
+// closeBody is the body of a WebSocket close.
+func closeBody(status uint16, reason string) []byte {
+	return ws.NewCloseFrameBody(ws.StatusCode(status), cut(reason, 123))
 }
 
 // appendPacket appends a WebSocket packet from the server.

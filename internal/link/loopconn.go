@@ -1,0 +1,207 @@
+//go:build linux
+
+package link
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/skein-im/skein/internal/evloop"
+	"github.com/skein-im/skein/internal/im"
+)
+
+// loopConn is a connection of the epoll engine. loopread.go has what happens
+// when bytes arrive, loopwrite.go how they leave. It is kept small: 128 bytes,
+// beside those of evloop.Conn.
+type loopConn struct {
+	desk  *desk
+	ec    *evloop.Conn
+	value any
+	// parts is there while fragments of a message have arrived; the loop's.
+	parts *wsDecoder
+
+	mu sync.Mutex
+	// out is what waits to be handed to the loop.
+	out   *chunk
+	cause error
+	// idle is the idle time, lastFrame when it began.
+	idle, lastFrame time.Duration
+	ip              [16]byte
+	maxFrame        atomic.Int32
+	port            uint16
+	// wsStatus is the status of the WebSocket close, 0 for that of the
+	// goodbye.
+	wsStatus uint16
+	// stopped: frames are not handed over any more.
+	stopped atomic.Bool
+	// web: WebSocket is spoken; refused: it is beyond the limit. They are
+	// the loop's.
+	web, refused bool
+	// waits: it is at the desk; corked: the loop is busy with it and will
+	// look at what waits when it is done.
+	waits, corked bool
+	// ready and closing are as in conn; parted: the loop has been told that
+	// it closes, or it has closed.
+	ready, closing, parted bool
+	// first: the first frame has not come. rearm: the timer is to be set.
+	first, rearm bool
+}
+
+func newLoopConn(d *desk, ec *evloop.Conn) *loopConn {
+	c := &loopConn{desk: d, ec: ec, first: true}
+	c.idle = d.loops.srv.cfg.Idle
+	c.maxFrame.Store(int32(d.loops.srv.cfg.FirstFrame))
+	from := ec.RemoteAddr()
+	c.ip, c.port = from.Addr().As16(), from.Port()
+	return c
+}
+
+func (c *loopConn) srv() *Server { return c.desk.loops.srv }
+
+func (c *loopConn) handler() Handler {
+	if c.refused {
+		return refuser{c.srv()}
+	}
+	return c.srv().cfg.Handler
+}
+
+func (c *loopConn) RemoteAddr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom16(c.ip).Unmap(), c.port))
+}
+
+func (c *loopConn) Value() any { return c.value }
+
+func (c *loopConn) SetValue(v any) { c.value = v }
+
+func (c *loopConn) SetMaxFrame(n int) { c.maxFrame.Store(int32(min(n, 1<<30))) }
+
+func (c *loopConn) SetIdle(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle, c.lastFrame = d, c.desk.loops.since(time.Now())
+	if !c.closing && !c.first {
+		c.rearm = true
+		c.callLoop()
+	}
+}
+
+func (c *loopConn) Close(code im.CloseCode, reason string) { c.CloseRetry(code, reason, 0) }
+
+func (c *loopConn) CloseRetry(code im.CloseCode, reason string, after time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closeLocked(&CloseError{code, reason, after})
+}
+
+// closeLocked begins the goodbye.
+func (c *loopConn) closeLocked(e *CloseError) {
+	if c.closing {
+		return
+	}
+	c.srv().stats.closed(e.Code)
+	c.closing, c.cause = true, e
+	c.stopped.Store(true)
+	if e.Code == im.CloseSlow {
+		// As in conn.
+		c.dropLocked()
+	}
+	if c.ready {
+		if frame, err := goodbyeFrame(e); err == nil {
+			c.queueLocked(frame)
+		}
+	}
+	c.callLoop()
+}
+
+// peerClosed answers a WebSocket close; the loop is about to look.
+func (c *loopConn) peerClosed(status uint16) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closing {
+		c.closing, c.cause, c.wsStatus = true, io.EOF, status
+		c.stopped.Store(true)
+	}
+}
+
+// hangUp closes the connection at once; it is for the loop.
+func (c *loopConn) hangUp(err error) {
+	c.mu.Lock()
+	if !c.closing {
+		c.closing, c.cause = true, err
+	}
+	c.parted = true
+	c.stopped.Store(true)
+	c.mu.Unlock()
+	c.ec.Close(err)
+}
+
+// closed is the last that is heard of the connection.
+func (c *loopConn) closed(err error) {
+	c.mu.Lock()
+	if !c.closing {
+		c.cause = c.explain(err)
+	}
+	c.closing, c.parted = true, true
+	c.stopped.Store(true)
+	c.dropLocked()
+	cause := c.cause
+	c.mu.Unlock()
+	c.parts = nil
+	if !c.ready {
+		c.srv().stats.handshakeFailed.Add(1)
+		return
+	}
+	c.handler().Closed(c, cause)
+}
+
+// explain puts an error of the loop into the terms of this package.
+func (c *loopConn) explain(err error) error {
+	switch {
+	case errors.Is(err, evloop.ErrStalled), errors.Is(err, evloop.ErrQueueFull):
+		c.srv().stats.closed(im.CloseSlow)
+		return &CloseError{Code: im.CloseSlow, Reason: reasonStalled}
+	case errors.Is(err, evloop.ErrShutdown), errors.Is(err, evloop.ErrClosed):
+		return ErrClosed
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return io.EOF
+	}
+	return err
+}
+
+// timeout sees what is overdue. Timers are not set anew with every frame:
+// usually there is a later moment by now.
+func (c *loopConn) timeout() {
+	c.mu.Lock()
+	if c.closing {
+		c.mu.Unlock()
+		return
+	}
+	if !c.ready {
+		c.mu.Unlock()
+		c.hangUp(errHandshake)
+		return
+	}
+	defer c.mu.Unlock()
+	if c.first {
+		c.closeLocked(&CloseError{Code: im.CloseIdle, Reason: reasonNoFirst})
+	} else if !c.armLocked() {
+		c.closeLocked(&CloseError{Code: im.CloseIdle, Reason: reasonIdle})
+	}
+}
+
+// armLocked sets the timer to the end of the idle time, unless that is over.
+func (c *loopConn) armLocked() bool {
+	left := c.lastFrame + c.idle - c.desk.loops.since(c.desk.loop.Now())
+	if left > 0 {
+		c.ec.SetTimer(left)
+	}
+	return left > 0
+}
+
+// errHandshake ends connections that do not get as far as frames in time.
+var errHandshake = errors.New("no handshake in time")

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package link
+
+func newLoops(*Server) (loopEngine, error) { return nil, CheckEngine(EngineEpoll) }

@@ -1,0 +1,157 @@
+//go:build linux
+
+package link
+
+import (
+	"errors"
+
+	"github.com/gobwas/ws"
+
+	"github.com/skein-im/skein/internal/evloop"
+	"github.com/skein-im/skein/internal/im"
+)
+
+// Send goes through a queue here, even on the loop itself: so frames leave in
+// the order of the calls, whoever makes them.
+func (c *loopConn) Send(frames []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing {
+		return ErrClosed
+	}
+	queued := c.ec.Queued()
+	if c.out != nil {
+		queued += len(c.out.frames())
+	}
+	if queued+len(frames) > c.srv().cfg.MaxQueue {
+		c.closeLocked(&CloseError{Code: im.CloseSlow, Reason: reasonQueueFull})
+		return errSlow
+	}
+	c.queueLocked(frames)
+	c.callLoop()
+	return nil
+}
+
+func (c *loopConn) queueLocked(frames []byte) {
+	if c.out == nil {
+		c.out = c.srv().getChunk()
+	}
+	c.out.b = append(c.out.b, frames...)
+}
+
+func (c *loopConn) dropLocked() {
+	if c.out != nil {
+		c.srv().putChunk(c.out)
+		c.out = nil
+	}
+}
+
+// callLoop makes the loop look at what waits here, unless it will anyway.
+func (c *loopConn) callLoop() {
+	if !c.waits && !c.corked && !c.parted {
+		c.waits = true
+		c.desk.add(c)
+	}
+}
+
+// left is for connections that were left at the desk.
+func (c *loopConn) left() {
+	c.mu.Lock()
+	c.waits = false
+	c.flushLocked()
+}
+
+// flush is for connections that can be written to again.
+func (c *loopConn) flush() {
+	c.mu.Lock()
+	c.flushLocked()
+}
+
+// uncork lets writing go on, and notes that frames arrived.
+func (c *loopConn) uncork(alive bool) {
+	c.mu.Lock()
+	c.corked = false
+	if alive && !c.closing {
+		c.lastFrame = c.desk.loops.since(c.desk.loop.Now())
+		if c.first {
+			c.first, c.rearm = false, true
+		}
+	}
+	c.flushLocked()
+}
+
+// flushLocked hands what waits to the loop, and unlocks. Not much is handed
+// over before the loop is rid of what it has: what waits here can still be
+// dropped.
+func (c *loopConn) flushLocked() {
+	if c.parted || c.corked {
+		c.mu.Unlock()
+		return
+	}
+	if c.rearm {
+		c.rearm = false
+		if !c.closing && !c.armLocked() {
+			// It is over at once.
+			c.ec.SetTimer(1)
+		}
+	}
+	out, closing := c.out, c.closing
+	if out != nil && !closing && c.ec.Queued() >= writeStep {
+		c.mu.Unlock()
+		c.ec.NotifyDrained()
+		return
+	}
+	c.out, c.parted = nil, closing
+	c.mu.Unlock()
+	if out != nil {
+		c.writeChunk(out)
+	}
+	if closing {
+		c.part()
+	}
+}
+
+func (c *loopConn) writeChunk(k *chunk) {
+	defer c.srv().putChunk(k)
+	if !c.web {
+		_ = c.write(k.frames())
+		return
+	}
+	if err := eachMessage(k.b, c.write); err != nil {
+		c.hangUp(err)
+	}
+}
+
+// write hands bytes to the loop. An error is none of the caller's: when the
+// connection has ended, what there is to do about it happens in closed.
+func (c *loopConn) write(b []byte) error {
+	err := c.ec.Write(b)
+	if errors.Is(err, evloop.ErrQueueFull) {
+		// Only pongs can fill it.
+		c.hangUp(err)
+	}
+	return nil
+}
+
+// part ends the connection when everything has left: after the last words, if
+// there is somebody to hear them.
+func (c *loopConn) part() {
+	if !c.ready {
+		c.ec.Close(c.cause)
+		return
+	}
+	if c.web {
+		_ = c.write(appendPacket(nil, ws.OpClose, c.closeBody()))
+	}
+	c.ec.CloseGently(c.cause, c.srv().cfg.CloseTimeout)
+}
+
+// closeBody is the body of the WebSocket close. Once closing, what it is made
+// of does not change.
+func (c *loopConn) closeBody() []byte {
+	var e *CloseError
+	if errors.As(c.cause, &e) {
+		return closeBody(4000+uint16(e.Code), validReason(e.Reason))
+	}
+	return closeBody(c.wsStatus, "")
+}
