@@ -256,6 +256,9 @@ func TestRetransmission(t *testing.T) {
 	if out := a.take(); bodies(out) != "two" {
 		t.Fatalf("sent again after a partial ack: %q", bodies(out))
 	}
+	if wait := a.ent.Status().Due - a.now; wait > retransmitUsual {
+		t.Fatalf("after a partial ack and a repeat waits for %d", wait)
+	}
 	a.receive(&Message{From: im.User(2), To: a.addr, Ack: 2})
 	a.advance(60_000)
 	if out := a.take(); len(out) != 0 || a.ent.Status().Due != 0 {

@@ -144,6 +144,28 @@ func TestUnknownFateDropsAll(t *testing.T) {
 	h.expect("reply send 1: seq 1 shown false")
 }
 
+// What was dropped while its commit was under way stays silent, whatever
+// becomes of the commit.
+func TestDropDuringCommit(t *testing.T) {
+	h := newHarness(t)
+	h.befriend(1, 2)
+	h.attach(1, 1, 0)
+	h.send(1, 2, 1, 0)
+	h.send(2, 1, 1, 0)
+	h.drain()
+	b := h.cut()
+	slot := im.User(1).Slot()
+	h.core.Drop([]im.Slot{slot}, errNotOwner())
+	h.expect("reply send 1: unavailable", "kick 1: 101")
+	h.core.Own(slot, 2)
+	h.send(1, 2, 1, 0)
+	h.apply(b)
+	h.core.Done(h.now, b, nil)
+	h.expect("reply send 1: seq 1 shown false", "link user/2 to user/1: 1")
+	h.finish()
+	h.expect("reply send 1: seq 1 shown false")
+}
+
 // The answer to a load that was asked for under an earlier epoch is ignored.
 func TestStaleLoad(t *testing.T) {
 	h := newHarness(t)

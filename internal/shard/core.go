@@ -266,7 +266,6 @@ func (c *Core) Loaded(now im.Millis, a im.Addr, ticket uint64, ent entity.Entity
 		c.loadFailed(cl, err)
 		return
 	}
-	c.timers.set(cl, 0)
 	cl.ent = ent
 	cl.ready = true
 	cl.durable = ent.Status().Head

@@ -87,7 +87,7 @@ func draw(rng *rand.Rand) plan {
 		drop: sometimes(0.25), repeat: sometimes(0.2), late: sometimes(0.1),
 		delay: ms(0, 4), lateness: ms(10, 3000),
 		lag: ms(0, 20), breakConn: sometimes(0.03), loseDown: sometimes(0.03), loseRequest: sometimes(0.1),
-		commitDelay: ms(0, 3), syncDelay: ms(0, 20), unknown: sometimes(0.03), readFails: sometimes(0.1), readDelay: ms(0, 10),
+		commitDelay: ms(0, 3), syncDelay: ms(0, 20), unknown: sometimes(0.03), readFails: sometimes(0.2), readDelay: ms(0, 10),
 		turnDelay: ms(0, 4), skew: time.Duration(sometimes(4000)) * time.Millisecond, staleness: ms(1, 2500),
 	}
 	p.core = shard.Config{
