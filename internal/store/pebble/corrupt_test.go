@@ -97,14 +97,10 @@ func TestDamage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rounds := 10
-	if testing.Short() {
-		rounds = 2
-	}
 	outcomes := map[string]int{}
 	for _, name := range names {
 		for damage, f := range damages {
-			for round := range rounds {
+			for round := range 3 * *rounds {
 				disk := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(1, 1))})
 				path := "data/" + name
 				data := readAll(t, disk, path)

@@ -2,6 +2,7 @@ package pebble
 
 import (
 	"context"
+	"flag"
 	"log/slog"
 	"sync"
 	"testing"
@@ -15,6 +16,9 @@ import (
 	"github.com/skein-im/skein/internal/store"
 	"github.com/skein-im/skein/internal/store/storetest"
 )
+
+// rounds makes the tests that try things at random try more of them.
+var rounds = flag.Int("rounds", 1, "how thorough the crash, fault and damage tests are")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

@@ -122,7 +122,7 @@ func records(it *pebbledb.Iterator, a im.Addr) ([]store.Record, error) {
 		copy(value, v)
 		recs = append(recs, store.Record{Key: string(it.Key()[entityKeyLen:]), Value: value})
 	}
-	return recs, nil
+	return recs, it.Error() // the next seek forgets it
 }
 
 // logReader reads consecutive entries of a log.
@@ -168,7 +168,7 @@ func (l *logReader) read(from im.Seq) ([]store.Entry, error) {
 		l.take(next, &c)
 		next = last + 1
 	}
-	return l.entries, nil
+	return l.entries, l.it.Error()
 }
 
 // chunk decodes the chunk at the iterator.
