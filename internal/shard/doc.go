@@ -18,15 +18,25 @@
 //
 // Nothing leaves an entity before what it rests on is durable. Effects of one
 // entity are released in the order they happened. A session gets a timeline's
-// entries densely, each once. If part of a batch is refused, the entities
-// concerned are forgotten, with whatever was built on the refused part, and
-// their callers are told to retry.
+// entries densely, each once, and never more than its window, unless its
+// device asks for some again or says that it has more already. If part of a
+// batch is refused, the entities concerned are forgotten, with whatever was
+// built on the refused part, and their callers are told to retry.
+//
+// # Duties of the caller
+//
+// A slot is owned under the epoch of its last acquisition only, and given up
+// when another node is to have it. Where several nodes share a store, Confirm
+// is on, and a node asks now and then whether its slots are still its own: one
+// that has nothing to commit does not learn that another node had a slot for a
+// moment, and left messages in it that nobody sends.
 //
 // # Queues
 //
 // The queue is bounded. Commands are refused with Busy when it is half full;
 // link messages are dropped, and counted, when it is full: their senders
-// retransmit.
+// retransmit. How many inputs may wait for their entities to be loaded is
+// bounded too; further ones wait in the queue.
 //
 // # When it dies
 //
