@@ -104,6 +104,9 @@ func (w *world) reckon() {
 	for _, u := range w.users {
 		u.checkMessages()
 		u.checkArticle()
+		if w.store.data(u.addr).pending {
+			w.fail("%v is marked pending, and owes nothing", u)
+		}
 		for _, d := range u.devices {
 			d.checkStored()
 			d.checkAnswers()
@@ -124,9 +127,38 @@ func (w *world) reckon() {
 				w.fail("%v: the mailbox believes that device %d has %d of %d entries", u, d.Device, d.Cursor, live.Counters.Head)
 			}
 		}
+		for _, c := range live.Contacts {
+			u.checkConversation(c)
+		}
 		views[u.id] = live
 	}
 	w.checkContacts(views)
+}
+
+// checkConversation: from the last entry back, each names the one before it.
+func (u *user) checkConversation(c im.ContactInfo) {
+	log := u.w.store.data(u.addr).log
+	due := c.LastSeq
+	for seq := im.Seq(len(log)); seq > 0; seq-- {
+		visible, prev, err := entity.VisibleInConversation(im.LogEntry{Seq: seq, Value: log[seq-1]})
+		if err != nil {
+			u.w.fail("%v", err)
+		}
+		var e wire.Entry
+		if err := e.Unmarshal(visible); err != nil {
+			u.w.fail("%v", err)
+		}
+		switch {
+		case e.Peer != c.Peer:
+		case seq != due:
+			u.w.fail("%v: entry %d belongs to the conversation with %d, which goes on at %d", u, seq, c.Peer, due)
+		default:
+			due = prev
+		}
+	}
+	if due != 0 {
+		u.w.fail("%v: the conversation with %d goes on at %d", u, c.Peer, due)
+	}
 }
 
 // lost reports whether nobody uses a device: it is being revoked, or its user
