@@ -19,12 +19,11 @@ const articleAhead = 6
 
 // write starts sending n messages to friends.
 func (u *user) write(n int) {
-	for i := range n {
+	for range n {
 		peer := u.w.users[u.w.rng.IntN(len(u.w.users))]
 		if peer == u {
 			continue
 		}
-		_ = i
 		u.out.messages = append(u.out.messages, im.SendNumbered{To: peer.id, SendID: uint64(len(u.out.messages) + 1),
 			Content: im.Content{Type: im.ContentText, Body: u.body()}})
 	}

@@ -7,7 +7,7 @@
 // cores are those of production, driven step by step as package shard's
 // goroutine drives them. So a run that fails, fails again:
 //
-//	go test ./internal/sim                            1,000 seeds, and the defects
+//	go test ./internal/sim                            1,000 seeds (-short: 100), and the defects
 //	go test ./internal/sim -run TestSeeds -seeds=N    N seeds
 //	go test ./internal/sim -run TestSeeds -seed=K     seed K, with its trace if it fails
 //

@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -20,7 +19,6 @@ type world struct {
 	now    time.Duration
 	agenda agenda
 	trace  io.Writer
-	log    *slog.Logger
 
 	store     *storage
 	placement *placement
