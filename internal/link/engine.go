@@ -98,7 +98,12 @@ func (s *Server) acceptLoops(loops loopEngine, ln net.Listener) error {
 	if s.isStopped() {
 		return nil
 	}
-	return loops.accept(ln)
+	err := loops.accept(ln)
+	if s.isStopped() {
+		// The listener was closed meanwhile, here or by Shutdown.
+		return nil
+	}
+	return err
 }
 
 // admitLoop counts a connection of the epoll engine in. refused: it is beyond

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -26,7 +27,13 @@ import (
 	"github.com/skein-im/skein/internal/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if url := os.Getenv(peerEnv); url != "" {
+		runPeer(url)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // testTimeout is for what must not happen; nothing waits for it otherwise.
 const testTimeout = 30 * time.Second
