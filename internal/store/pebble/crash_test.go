@@ -169,6 +169,57 @@ func TestCrashWhileOpening(t *testing.T) {
 	}
 }
 
+// trace records the operations that change a disk.
+type trace struct {
+	mu  sync.Mutex
+	ops []errorfs.Op
+}
+
+func (tr *trace) String() string { return "trace" }
+
+func (tr *trace) MaybeError(op errorfs.Op) error {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	if op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
+		tr.ops = append(tr.ops, op)
+	}
+	return nil
+}
+
+// TestMarkersSettle: the directory is synced between any other change to it
+// and one to a marker file in it.
+func TestMarkersSettle(t *testing.T) {
+	tr := &trace{}
+	s := mustOpen(t, "data", Options{FS: errorfs.Wrap(vfs.NewMem(), tr), tune: small})
+	p := newProgress(crashOwners)
+	if err := errors.Join(write(s, acquireAll(t, s), 1, make([]int, crashOwners), 60, p)...); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	markers, dirty := 0, errorfs.Op{}
+	for _, op := range tr.ops {
+		switch op.Kind {
+		case errorfs.OpFileSync:
+			if op.Path == "data" {
+				dirty = errorfs.Op{}
+			}
+		case errorfs.OpCreate, errorfs.OpRemove, errorfs.OpRename, errorfs.OpReuseForWrite:
+			if strings.Contains(op.Path, "/marker.") {
+				markers++
+				if dirty.Path != "" && !strings.HasSuffix(dirty.Path, ".sst") {
+					t.Fatalf("%v of %s was not synced before %v of %s", dirty.Kind, dirty.Path, op.Kind, op.Path)
+				}
+			}
+			dirty = op
+		}
+	}
+	if markers < 10 {
+		t.Fatalf("markers changed %d times", markers)
+	}
+}
+
 // TestCrashNoticesDefects: the crash test would fail if the store did not
 // sync, and if the disk lied about it.
 func TestCrashNoticesDefects(t *testing.T) {

@@ -23,8 +23,12 @@ import (
 type slowDisk struct {
 	on     atomic.Bool
 	asked  chan struct{} // one value per sync that waits
-	answer chan error    // one value lets one go; closed: all
+	answer chan error    // one value lets one go
+	once   sync.Once
 }
+
+// release lets all syncs go, for good.
+func (d *slowDisk) release() { d.once.Do(func() { close(d.answer) }) }
 
 func newSlowDisk() *slowDisk {
 	return &slowDisk{asked: make(chan struct{}, 100), answer: make(chan error)}
@@ -46,6 +50,7 @@ func slowStore(t *testing.T) (*Store, *slowDisk, []im.Epoch) {
 	d := newSlowDisk()
 	s := mustOpen(t, "data", Options{FS: errorfs.Wrap(vfs.NewMem(), d)})
 	epochs := acquireAll(t, s)
+	t.Cleanup(d.release) // before the store is closed
 	d.on.Store(true)
 	return s, d, epochs
 }
@@ -202,7 +207,7 @@ func TestGroupCommit(t *testing.T) {
 			runtime.Gosched()
 		}
 	}
-	close(d.answer)
+	d.release()
 	for _, call := range append(rest, first) {
 		if err := <-call; err != nil {
 			t.Fatal(err)
@@ -230,7 +235,7 @@ func TestCloseWaits(t *testing.T) {
 		t.Fatal("Close did not wait for a commit")
 	default:
 	}
-	close(d.answer)
+	d.release()
 	if err := errors.Join(<-commit, <-closing, s.Close()); err != nil {
 		t.Fatal(err)
 	}
