@@ -12,7 +12,7 @@ import (
 // BenchmarkEcho sends frames of 256 bytes and gets each back, a window at a
 // time; the figures are per frame and cover both ends.
 func BenchmarkEcho(b *testing.B) {
-	for _, kind := range []string{"tcp", "ws", "tls", "pipe"} {
+	for _, kind := range both("tcp", "ws", "tls", "pipe") {
 		for _, window := range []int{1, 64} {
 			b.Run(fmt.Sprintf("%s/window=%d", kind, window), func(b *testing.B) { benchEcho(b, kind, window) })
 		}

@@ -130,3 +130,13 @@ func TestReaderCatchesUp(t *testing.T) {
 		})
 	}
 }
+
+func TestAutoIsEpoll(t *testing.T) {
+	for engine, want := range map[string]bool{"": true, EngineAuto: true, EngineEpoll: true, EngineGoroutine: false} {
+		r := newRig(t, "tcp-"+engine, Config{}, nil)
+		mustWrite(t, r.dial(t), hello(0))
+		if _, loop := wait(t, r.opened, "connection").(*loopConn); loop != want {
+			t.Errorf("%q: on a loop: %v", engine, loop)
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package link
 
 import (
-	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -165,8 +164,10 @@ func both(kinds ...string) []string {
 // of the test.
 func newRig(t testing.TB, kind string, cfg Config, tune func(r *recorder)) *rig {
 	t.Helper()
-	kind, engine, _ := strings.Cut(kind, "-")
-	cfg.Engine = cmp.Or(engine, EngineGoroutine)
+	kind, engine, explicit := strings.Cut(kind, "-")
+	if cfg.Engine = engine; !explicit {
+		cfg.Engine = EngineGoroutine
+	}
 	r := &rig{recorder: newRecorder(t), kind: kind, serving: make(chan error, 1)}
 	if tune != nil {
 		tune(r.recorder)
