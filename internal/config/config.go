@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,6 +38,8 @@ type Config struct {
 	ArticleData string `toml:"article_data" help:"file with lines user,friend,region to load at start"`
 	// MaxConns bounds the open links.
 	MaxConns int `toml:"max_conns" help:"how many links may be open"`
+	// LinkEngine is what runs the links: see link.Config.
+	LinkEngine string `toml:"link_engine" help:"what runs the links: epoll, goroutine, or auto for epoll where the system has it"`
 	// Shards is how many goroutines share the mailboxes; 0: one per core.
 	Shards int `toml:"shards" help:"goroutines that share the mailboxes; 0: one per core"`
 	// CacheMB is the store's block cache.
@@ -49,13 +52,14 @@ type Config struct {
 // current directory.
 func Default() Config {
 	return Config{
-		Data:     "skein-data",
-		HTTP:     "127.0.0.1:7080",
-		Link:     "127.0.0.1:7001",
-		Ops:      "127.0.0.1:7070",
-		MaxConns: 18000,
-		CacheMB:  64,
-		LogLevel: "info",
+		Data:       "skein-data",
+		HTTP:       "127.0.0.1:7080",
+		Link:       "127.0.0.1:7001",
+		Ops:        "127.0.0.1:7070",
+		MaxConns:   18000,
+		LinkEngine: "auto",
+		CacheMB:    64,
+		LogLevel:   "info",
 	}
 }
 
@@ -165,6 +169,9 @@ func (c *Config) Validate() error {
 	}
 	if c.MaxConns < 1 || c.MaxConns > 1<<24 {
 		bad("max_conns: between 1 and %d", 1<<24)
+	}
+	if !slices.Contains([]string{"auto", "goroutine", "epoll"}, c.LinkEngine) {
+		bad("link_engine: one of auto, goroutine, epoll")
 	}
 	if c.Shards < 0 || c.Shards > 256 {
 		bad("shards: between 0 and 256")

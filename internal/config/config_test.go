@@ -52,6 +52,7 @@ func TestUnknownAndMalformedAreErrors(t *testing.T) {
 		"log level":        func() error { _, err := Load("", map[string]string{"log_level": "loud"}); return err },
 		"no data":          func() error { _, err := Load("", map[string]string{"data": ""}); return err },
 		"article address":  func() error { _, err := Load("", map[string]string{"article_api": "x"}); return err },
+		"link engine":      func() error { _, err := Load("", map[string]string{"link_engine": "steam"}); return err },
 		"connection limit": func() error { _, err := Load("", map[string]string{"max_conns": "0"}); return err },
 	} {
 		if load() == nil {

@@ -165,7 +165,7 @@ func (n *Node) openLinks(tlsConfig *tls.Config) error {
 		return fmt.Errorf("cannot listen for links: %w", err)
 	}
 	n.addrs.Link = ln.Addr().String()
-	n.links = link.NewServer(link.Config{Handler: n.gateway, TLS: tlsConfig, MaxConns: n.cfg.MaxConns, Logger: n.log})
+	n.links = link.NewServer(link.Config{Handler: n.gateway, TLS: tlsConfig, MaxConns: n.cfg.MaxConns, Engine: n.cfg.LinkEngine, Logger: n.log})
 	n.run("links", func() error { return n.links.Serve(ln) })
 	return nil
 }
