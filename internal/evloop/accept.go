@@ -63,6 +63,10 @@ func (l *Loop) adoptListener(ln net.Listener, opts Options) error {
 }
 
 func (l *Loop) addListener(fd int, opts Options) error {
+	if l.stopping {
+		unix.Close(fd)
+		return ErrShutdown
+	}
 	a := &acceptor{fd: fd, opts: opts, index: int32(len(l.listeners)), wait: minAcceptWait}
 	if err := l.watch(a); err != nil {
 		unix.Close(fd)
@@ -92,11 +96,12 @@ func (l *Loop) accept(index int32) {
 }
 
 func (l *Loop) acceptOne(a *acceptor) (more bool) {
-	fd, _, err := unix.Accept4(a.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	// unix.Accept4 would leave 200 bytes of garbage with the peer's address.
+	fd, _, err := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(a.fd), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 	switch err {
-	case nil:
+	case 0:
 		a.wait = minAcceptWait
-		l.accepted(fd, a)
+		l.accepted(int(fd), a)
 		return true
 	case unix.EAGAIN:
 		return false
@@ -149,6 +154,7 @@ func (l *Loop) retryAccept(a *acceptor) {
 // would be reset with them.
 func (l *Loop) closeListeners() {
 	for _, a := range l.listeners {
+		// Not all that come: they could come for ever.
 		for range maxBacklog {
 			if !l.acceptOne(a) {
 				break

@@ -101,6 +101,7 @@ func (c *Conn) close(err error) {
 	c.writeOut()
 	l.wheel.clear(c.slot)
 	l.table.release(c.slot)
+	l.engine.open.Add(-1)
 	if c.flags&wasOpened != 0 {
 		l.handler.Closed(c, err)
 	} else {
@@ -115,5 +116,4 @@ func (c *Conn) close(err error) {
 		c.busy = nil
 	}
 	c.tls = nil
-	l.engine.open.Add(-1)
 }

@@ -282,6 +282,64 @@ func TestCloseGently(t *testing.T) {
 	})
 }
 
+func TestCloseGentlyReadsWhatWasHeldBack(t *testing.T) {
+	onAll(t, func(t *testing.T, kind string) {
+		why := errors.New("enough")
+		r := newRig(t, kind, Config{}, func(h *hooks) {
+			h.open = func(c *Conn) {
+				c.Pause()
+				for c.Write(make([]byte, 60000)) == nil {
+				}
+			}
+			h.data = func(_ *Conn, b []byte) int {
+				h.t.Error("data of a paused connection")
+				return len(b)
+			}
+		})
+		nc := r.dial(t)
+		c := wait(t, r.opened, "connection")
+		sent := make(chan error, 1)
+		go func() { _, err := nc.Write(make([]byte, 20<<20)); sent <- err }()
+		for read := false; !read; {
+			// Its arrival has been told, and is told no more.
+			on(t, c, func() { read = c.flags&readable != 0 })
+		}
+		on(t, c, func() { c.CloseGently(why, time.Minute) })
+		if err := wait(t, sent, "end of writing"); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := io.Copy(io.Discard, nc); n < DefaultMaxQueue-60000 || err != nil {
+			t.Errorf("read %d bytes: %v", n, err)
+		}
+		nc.Close()
+		if err := wait(t, r.closed, "end"); err != why {
+			t.Errorf("closed with %v", err)
+		}
+	})
+}
+
+func TestCloseGentlySendsWhatIsOnItsWay(t *testing.T) {
+	onAll(t, func(t *testing.T, kind string) {
+		r := newRig(t, kind, Config{}, func(h *hooks) {
+			h.data = func(c *Conn, b []byte) int {
+				if err := errors.Join(c.Send([]byte("first")), c.Send([]byte("second"))); err != nil {
+					h.t.Error(err)
+				}
+				c.CloseGently(nil, time.Minute)
+				return len(b)
+			}
+		})
+		nc := r.dial(t)
+		mustWrite(t, nc, []byte("x"))
+		expect(t, nc, []byte("firstsecond"))
+		expectEnd(t, nc)
+		nc.Close()
+		if err := wait(t, r.closed, "end"); err != ErrClosed {
+			t.Errorf("closed with %v", err)
+		}
+	})
+}
+
 func TestCloseGentlyOfAPeerThatStays(t *testing.T) {
 	onAll(t, func(t *testing.T, kind string) {
 		why := errors.New("enough")

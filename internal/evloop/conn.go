@@ -131,8 +131,8 @@ func (c *Conn) SetTimer(d time.Duration) {
 	}
 }
 
-// SetIdle makes Timeout be called once d passes in which Data consumes
-// nothing. It takes the place of SetTimer.
+// SetIdle makes Timeout be called, once, when Data has consumed nothing for d.
+// It takes the place of SetTimer.
 func (c *Conn) SetIdle(d time.Duration) {
 	c.SetTimer(d)
 	if d > 0 {

@@ -80,6 +80,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("evloop: no handler")
 	case c.MaxQueue > maxQueue:
 		return c, fmt.Errorf("evloop: MaxQueue is over %d", maxQueue)
+	case min(c.HandshakeTimeout, c.StallTimeout) < 0:
+		return c, errors.New("evloop: a negative time")
 	case min(c.Loops, c.MaxConns, c.MaxQueue, c.MaxPartial, c.MaxInbox, c.MaxInboxBytes, c.MaxHandshakes) < 0:
 		return c, errors.New("evloop: a negative limit")
 	}
@@ -141,7 +143,7 @@ func (e *Engine) admit() error {
 // Listen accepts TCP connections at an address. Each loop has a listener of
 // its own (SO_REUSEPORT), among which the system deals out the connections;
 // other processes of the same user may listen there too. To be alone, give a
-// net.Listener to Accept.
+// net.Listener to Accept. Neither may be called on a loop.
 func (e *Engine) Listen(ctx context.Context, addr string, opts Options) (netip.AddrPort, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		var err error
@@ -221,7 +223,8 @@ func duplicate(sc syscall.Conn) (fd int, err error) {
 }
 
 // Each calls fn for every connection, as Loop.Each does on each loop. done,
-// unless nil, is called once by the last loop.
+// unless nil, is called once by the last loop. After an error, some of the
+// loops may go through their connections, and done is not called.
 func (e *Engine) Each(fn func(*Conn), slice int, done func()) error {
 	left := atomic.Int64{}
 	left.Store(int64(len(e.loops)))
@@ -239,11 +242,16 @@ func (e *Engine) Each(fn func(*Conn), slice int, done func()) error {
 }
 
 // StopAccepting closes the listeners, once the connections that had come by
-// then are accepted. It waits for the loops.
+// then are accepted. It waits for the loops and must not be called on one.
 func (e *Engine) StopAccepting() {
+	e.onEach((*Loop).closeListeners)
+}
+
+// onEach runs fn on each loop that is not gone, and waits for that.
+func (e *Engine) onEach(fn func(l *Loop)) {
 	for _, l := range e.loops {
 		done := make(chan struct{})
-		if l.post(func() { l.closeListeners(); close(done) }, true) == nil {
+		if l.post(func() { fn(l); close(done) }, true) == nil {
 			<-done
 		}
 	}
@@ -254,11 +262,11 @@ func (e *Engine) StopAccepting() {
 // connections that are left are closed with ErrShutdown. It must not be called
 // on a loop.
 func (e *Engine) Shutdown(ctx context.Context) error {
-	e.StopAccepting()
+	e.onEach(func(l *Loop) {
+		l.closeListeners()
+		l.stopping = true
+	})
 	e.stopping.Store(true)
-	for _, l := range e.loops {
-		_ = l.post(func() { l.stopping = true }, true)
-	}
 	cut := false
 	for _, l := range e.loops {
 		select {

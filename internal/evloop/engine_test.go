@@ -32,6 +32,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"a large queue":  {Handler: h, MaxQueue: 1 << 30},
 		"negative limit": {Handler: h, MaxConns: -1},
 		"negative loops": {Handler: h, Loops: -1},
+		"negative time":  {Handler: h, StallTimeout: -1},
 	} {
 		if _, err := New(cfg); err == nil {
 			t.Errorf("%s was accepted", what)
@@ -66,14 +67,6 @@ func TestConnectionsOverTheLimit(t *testing.T) {
 	}
 	ncs[1].Close()
 	wait(t, r.closed, "end")
-	for _, l := range r.e.Loops() {
-		// The turn that closes it comes to its end.
-		done := make(chan struct{})
-		if err := l.Post(func() { close(done) }); err != nil {
-			t.Fatal(err)
-		}
-		wait(t, done, "posted function")
-	}
 	r.dial(t)
 	wait(t, r.opened, "connection in the place that became free")
 }
@@ -113,16 +106,43 @@ func TestNoDescriptorsLeft(t *testing.T) {
 	defer restore()
 	release()
 	wait(t, logged.messages, "warning")
+	// It does not try in every turn.
+	for range 200 {
+		turned := make(chan struct{})
+		if err := r.e.Loops()[0].Post(func() { close(turned) }); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, turned, "posted function")
+	}
+	if n := len(logged.messages); n > 50 {
+		t.Errorf("%d warnings in 200 turns", n)
+	}
+	for len(logged.messages) > 0 {
+		<-logged.messages
+	}
 	before := r.e.Stats().Turns
-	wait(t, logged.messages, "second warning")
-	wait(t, logged.messages, "third warning")
-	// Failing over and over, it would take as many as it can.
+	wait(t, logged.messages, "another warning")
+	wait(t, logged.messages, "a third warning")
+	// Nor does it take turns for nothing.
 	if n := r.e.Stats().Turns - before; n > 50 {
 		t.Errorf("%d turns between the warnings", n)
 	}
 	restore()
 	for range 3 {
 		wait(t, r.opened, "connection that had to wait")
+	}
+}
+
+func TestMoreConnectionsThanATurnAccepts(t *testing.T) {
+	r := newRig(t, "tcp", Config{Loops: 1}, nil)
+	release := hold(t, r.e.Loops()[0])
+	defer release()
+	for range 2*acceptBatch + 5 {
+		r.dial(t)
+	}
+	release()
+	for range 2*acceptBatch + 5 {
+		wait(t, r.opened, "connection")
 	}
 }
 
@@ -154,7 +174,7 @@ func TestConnectionsWaitingWhenAcceptingStops(t *testing.T) {
 	release := hold(t, r.e.Loops()[0])
 	defer release()
 	var ncs []net.Conn
-	for range 5 {
+	for range 2*acceptBatch + 5 {
 		ncs = append(ncs, r.dial(t))
 	}
 	stopped := make(chan struct{})
@@ -284,6 +304,36 @@ func TestDial(t *testing.T) {
 	}
 }
 
+func TestDialedServerSpeaksFirst(t *testing.T) {
+	greeted := make(chan struct{}, 1)
+	server := newRig(t, "tcp", Config{}, func(h *hooks) {
+		h.open = func(c *Conn) {
+			_ = c.Write([]byte("hello"))
+			c.NotifyDrained()
+		}
+		h.drained = func(*Conn) { greeted <- struct{}{} }
+	})
+	got := make(chan string, 1)
+	r := newRig(t, "tcp", Config{Loops: 1}, func(h *hooks) {
+		h.data = func(_ *Conn, b []byte) int {
+			got <- string(b)
+			return len(b)
+		}
+	})
+	l := r.e.Loops()[0]
+	if err := l.Dial(server.addr, DialOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	// One event tells of the connection and the greeting.
+	release := hold(t, l)
+	defer release()
+	wait(t, greeted, "greeting")
+	release()
+	if s := wait(t, got, "data"); s != "hello" {
+		t.Errorf("got %q", s)
+	}
+}
+
 func TestDialTimesOut(t *testing.T) {
 	// A listener that accepts nothing, with a full queue.
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -310,7 +360,7 @@ func TestDialTimesOut(t *testing.T) {
 }
 
 func TestShutdownWaitsForConnections(t *testing.T) {
-	r := newRig(t, "tcp", Config{}, nil)
+	r := newRig(t, "tcp", Config{Loops: 1}, nil)
 	nc := r.dial(t)
 	c := wait(t, r.opened, "connection")
 	done := make(chan error, 1)
@@ -320,6 +370,9 @@ func TestShutdownWaitsForConnections(t *testing.T) {
 	}
 	if err := r.e.Loops()[0].Dial(r.addr, DialOptions{}); err != ErrShutdown {
 		t.Errorf("dialing while shutting down: %v", err)
+	}
+	if _, err := r.e.Listen(t.Context(), "127.0.0.1:0", Options{}); err != ErrShutdown {
+		t.Errorf("listening while shutting down: %v", err)
 	}
 	// What goes on, goes on.
 	on(t, c, func() { _ = c.Write([]byte("still here")) })

@@ -60,9 +60,11 @@ func TestSendsKeepTheirOrder(t *testing.T) {
 			next[b[0]]++
 		}
 		wg.Wait()
-		if q := c.Queued(); q != 0 {
-			t.Errorf("%d bytes are counted as queued", q)
-		}
+		on(t, c, func() {
+			if q := c.Queued(); q != 0 {
+				t.Errorf("%d bytes are counted as queued", q)
+			}
+		})
 	})
 }
 
@@ -125,8 +127,64 @@ func TestBoundsOfWhatOthersSend(t *testing.T) {
 			t.Errorf("connection %d: %v", i, err)
 		}
 	}
-	if err := conns[0].Send(big); err != nil {
-		t.Errorf("after everything has left: %v", err)
+	on(t, conns[0], func() {
+		if err := conns[0].Send(big); err != nil {
+			t.Errorf("after everything has left: %v", err)
+		}
+	})
+}
+
+func TestInboxIsWorkedOffInSlices(t *testing.T) {
+	l := newHandLoop(t, Config{MaxInbox: 5 * inboxSlice / 2, MaxInboxBytes: inboxSlice}, nil)
+	c, fd := l.pair(t)
+	ran := 0
+	for i := range 5 * inboxSlice / 2 {
+		var err error
+		if i%5 == 4 {
+			err = c.Send([]byte{byte(i)})
+		} else {
+			err = l.Post(func() { ran++ })
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for turn := 1; turn <= 2; turn++ {
+		l.turn()
+		if ran != turn*inboxSlice*4/5 || !l.unread {
+			t.Errorf("%d functions ran in %d turns", ran, turn)
+		}
+		if n := l.waiting(); n != 5*inboxSlice/2-turn*inboxSlice {
+			t.Errorf("%d requests wait", n)
+		}
+		if got := take(t, fd); len(got) != inboxSlice/5 || got[0] != byte(4+(turn-1)*inboxSlice) {
+			t.Errorf("got %d bytes", len(got))
+		}
+	}
+	// What is left counts.
+	for range 2 * inboxSlice {
+		if err := l.Post(func() {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Post(func() {}); err != ErrBusy {
+		t.Errorf("beyond the bound: %v", err)
+	}
+	if c.Send(make([]byte, inboxSlice*9/10)) != ErrBusy {
+		t.Error("beyond the bound of functions, bytes are taken")
+	}
+	l.turn()
+	if l.unread || ran != 5*inboxSlice/2*4/5 {
+		t.Errorf("%d functions ran", ran)
+	}
+	for range 2 {
+		l.turn()
+	}
+	if n := l.waiting(); n != 0 || l.unread {
+		t.Errorf("%d requests wait", n)
+	}
+	if b := &l.inbox; cap(b.batch) > keepInboxOps && cap(b.ops) > keepInboxOps {
+		t.Error("the inbox keeps what it does not need")
 	}
 }
 
@@ -159,9 +217,11 @@ func TestEveryPostedFunctionRuns(t *testing.T) {
 	r := newRig(t, "tcp", Config{}, nil)
 	var mu sync.Mutex
 	ran, taken := 0, 0
+	begun := make(chan struct{}, 100)
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
+			defer func() { begun <- struct{}{} }()
 			for {
 				err := r.e.Loops()[0].Post(func() { mu.Lock(); ran++; mu.Unlock() })
 				if err == ErrClosed {
@@ -169,12 +229,15 @@ func TestEveryPostedFunctionRuns(t *testing.T) {
 				}
 				if err == nil {
 					mu.Lock()
-					taken++
+					if taken++; taken == 100 {
+						begun <- struct{}{}
+					}
 					mu.Unlock()
 				}
 			}
 		})
 	}
+	wait(t, begun, "function posted")
 	r.stop()
 	wg.Wait()
 	if ran != taken || ran == 0 {

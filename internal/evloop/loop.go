@@ -51,8 +51,9 @@ type Loop struct {
 	walks     []*walk
 	listeners []*acceptor
 	tls       handshakes
-	// more: the kernel has more events than the turn took.
-	more bool
+	// more: the kernel has more events than the turn took. unread: so has
+	// the inbox.
+	more, unread bool
 	// walking counts walks, and those in the inbox.
 	walking  atomic.Int32
 	stopping bool
@@ -95,7 +96,9 @@ func (l *Loop) run() {
 		}
 	}
 	l.closeInbox()
-	l.takeInbox()
+	for l.waiting() > 0 {
+		l.takeInbox()
+	}
 	for len(l.walks) > 0 {
 		l.walk()
 	}
@@ -113,7 +116,7 @@ func (l *Loop) work() (end bool) {
 		if l.finished() {
 			return true
 		}
-		if l.more || len(l.again)+len(l.dirty)+len(l.walks)+len(l.tls.ready) > 0 {
+		if l.more || l.unread || len(l.again)+len(l.dirty)+len(l.walks)+len(l.tls.ready) > 0 {
 			continue
 		}
 		// Whoever wakes the loop does so after it has fallen asleep, and
@@ -134,7 +137,7 @@ func (l *Loop) turn() {
 	l.events()
 	l.readAgain()
 	l.stepHandshakes()
-	l.takeInbox()
+	l.unread = l.takeInbox()
 	l.walk()
 	l.timers()
 	l.flushAll()

@@ -5,6 +5,7 @@ package evloop
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,6 +13,8 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,6 +31,8 @@ type peerSpec struct {
 	// as long as its request.
 	Conns, Rate int
 	Seconds     float64
+	// TLS is spoken by an engine; each connection sends one request then.
+	TLS bool
 }
 
 // peerReport is what the peer prints in the end.
@@ -41,10 +46,9 @@ const peerEnv = "EVLOOP_PEER"
 
 const requestSize = 20
 
-// startPeer starts the peer and waits until its connections are open. go tells
-// it to send and returns its report; the peer closes everything when the test
-// is over.
-func startPeer(t testing.TB, spec peerSpec) (run func() (peerReport, func())) {
+// startPeer starts the peer and waits until its connections are open. run makes
+// it send and returns its report, stop makes it reset everything and go.
+func startPeer(t testing.TB, spec peerSpec) (run func() peerReport, stop func()) {
 	t.Helper()
 	arg, err := json.Marshal(spec)
 	if err != nil {
@@ -64,15 +68,16 @@ func startPeer(t testing.TB, spec peerSpec) (run func() (peerReport, func())) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		in.Close()
 		_ = cmd.Wait()
 	})
+	t.Cleanup(stop)
 	lines := bufio.NewReader(out)
 	if line, err := lines.ReadString('\n'); line != "open\n" {
 		t.Fatalf("the peer said %q: %v", line, err)
 	}
-	return func() (peerReport, func()) {
+	run = func() peerReport {
 		if _, err := io.WriteString(in, "go\n"); err != nil {
 			t.Fatal(err)
 		}
@@ -84,16 +89,24 @@ func startPeer(t testing.TB, spec peerSpec) (run func() (peerReport, func())) {
 		if err != nil {
 			t.Fatalf("the peer said %q: %v", line, err)
 		}
-		return r, func() { in.Close(); cmd.Wait() }
+		return r
 	}
+	return run, stop
 }
 
 func runPeer(arg string) {
 	var spec peerSpec
 	err := json.Unmarshal([]byte(arg), &spec)
-	var p *peer
-	if err == nil {
-		p, err = openPeer(spec)
+	load := func() peerReport { return peerReport{} }
+	switch {
+	case err != nil:
+	case spec.TLS:
+		load, err = openTLSPeer(spec)
+	default:
+		var p *peer
+		if p, err = openPeer(spec); err == nil {
+			load = p.load
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "peer:", err)
@@ -105,7 +118,7 @@ func runPeer(arg string) {
 		if line, _ := stdin.ReadString('\n'); line != "go\n" {
 			return
 		}
-		report, err := json.Marshal(p.load())
+		report, err := json.Marshal(load())
 		if err != nil {
 			panic(err)
 		}
@@ -122,6 +135,7 @@ type peer struct {
 	// sent has the moment of the request under way, by connection.
 	sent    []time.Time
 	latency []time.Duration
+	replies int
 	buf     []byte
 }
 
@@ -172,10 +186,10 @@ func openPeer(spec peerSpec) (*peer, error) {
 
 // load sends requests when they are due and collects the replies.
 func (p *peer) load() peerReport {
-	p.latency = p.latency[:0]
+	p.latency, p.replies = p.latency[:0], 0
 	total := int(float64(p.spec.Rate) * p.spec.Seconds)
 	start := time.Now()
-	for sent, got := 0, 0; got < total; {
+	for sent := 0; p.replies < total && time.Since(start) < time.Minute; {
 		due := min(total, 1+int(time.Since(start).Seconds()*float64(p.spec.Rate)))
 		for ; sent < due; sent++ {
 			p.send(sent % len(p.fds))
@@ -185,15 +199,12 @@ func (p *peer) load() peerReport {
 			panic(err)
 		}
 		for _, ev := range p.events[:max(n, 0)] {
-			got += p.receive(int(ev.Fd))
-		}
-		if time.Since(start) > time.Minute {
-			break
+			p.receive(int(ev.Fd))
 		}
 	}
 	slices.Sort(p.latency)
 	n := len(p.latency)
-	return peerReport{Replies: n, P50: p.latency[n/2], P99: p.latency[n*99/100]}
+	return peerReport{Replies: p.replies, P50: p.latency[n/2], P99: p.latency[n*99/100]}
 }
 
 var request = bytes.Repeat([]byte("r"), requestSize)
@@ -205,21 +216,56 @@ func (p *peer) send(i int) {
 	p.sent[i] = time.Now()
 }
 
-func (p *peer) receive(i int) int {
+func (p *peer) receive(i int) {
 	n, err := unix.Read(p.fds[i], p.buf)
 	if err != nil || n == 0 || n%requestSize != 0 {
 		panic(fmt.Sprintf("a reply of %d bytes: %v", n, err))
 	}
 	p.latency = append(p.latency, time.Since(p.sent[i]))
-	return n / requestSize
+	p.replies += n / requestSize
 }
 
-// cpuTime is what this process has used.
-func cpuTime(t testing.TB) time.Duration {
-	t.Helper()
-	var u unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
-		t.Fatal(err)
+// tlsPeer counts on behalf of the peer that speaks TLS.
+type tlsPeer struct {
+	hooks
+	received atomic.Int64
+	replied  chan struct{}
+}
+
+func openTLSPeer(spec peerSpec) (load func() peerReport, err error) {
+	addr, err := netip.ParseAddrPort(spec.Addr)
+	if err != nil {
+		return nil, err
 	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	p := &tlsPeer{hooks: *newHooks(nil), replied: make(chan struct{}, 1)}
+	p.data = func(_ *Conn, b []byte) int {
+		if p.received.Add(int64(len(b)))%int64(spec.Conns*requestSize) == 0 {
+			p.replied <- struct{}{}
+		}
+		return len(b)
+	}
+	e, err := New(Config{Handler: p, Loops: 1})
+	if err != nil {
+		return nil, err
+	}
+	opts := DialOptions{Options: Options{TLS: &tls.Config{InsecureSkipVerify: true}}, Timeout: time.Minute}
+	for range spec.Conns {
+		if err := e.Loops()[0].Dial(addr, opts); err != nil {
+			return nil, err
+		}
+	}
+	for range spec.Conns {
+		select {
+		case <-p.opened:
+		case err := <-p.failed:
+			return nil, err
+		}
+	}
+	return func() peerReport {
+		if err := e.Each(func(c *Conn) { _ = c.Write(request) }, 0, nil); err != nil {
+			panic(err)
+		}
+		<-p.replied
+		return peerReport{Replies: spec.Conns}
+	}, nil
 }

@@ -199,6 +199,26 @@ func TestStallIsAPaceNotASign(t *testing.T) {
 	}
 }
 
+func TestStallIsOverWhenTheQueueIsEmpty(t *testing.T) {
+	l := newHandLoop(t, Config{StallTimeout: 10 * time.Second}, nil)
+	c, peer := l.pair(t)
+	if err := c.Write(make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	// Something waits all the while for the rest of a message.
+	l.h.data = func(*Conn, []byte) int { return 0 }
+	put(t, peer, []byte("x"))
+	for l.turn(); c.Queued() > 0; l.turn() {
+		take(t, peer)
+	}
+	c.SetTimer(time.Second)
+	l.h.timeout = func(*Conn) {}
+	l.pass(time.Minute)
+	if c.state != open || c.busy == nil {
+		t.Errorf("state %d, waiting %+v", c.state, c.busy)
+	}
+}
+
 func TestDeadlineWithinWhatIsPastTheWheel(t *testing.T) {
 	// A turn that comes very late sees all that has come up.
 	fired := 0

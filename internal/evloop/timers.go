@@ -61,7 +61,7 @@ func (c *Conn) expire() {
 		return
 	}
 	if c.deadline != 0 && c.deadline <= tick {
-		c.deadline = 0
+		c.deadline, c.idle = 0, 0
 		switch c.state {
 		case connecting, handshaking:
 			c.end(ErrTimeout)

@@ -202,6 +202,75 @@ func TestTLSGoodbyes(t *testing.T) {
 	}
 }
 
+// recorder keeps what it reads.
+type recorder struct {
+	net.Conn
+	read []byte
+}
+
+func (c *recorder) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.read = append(c.read, b[:n]...)
+	return n, err
+}
+
+func TestTLSGoodbyeIsSaid(t *testing.T) {
+	// crypto/tls takes the end of the connection for a goodbye too.
+	for what, close := range map[string]func(c *Conn){
+		"Close":       func(c *Conn) { c.Close(nil) },
+		"CloseGently": func(c *Conn) { c.CloseGently(nil, time.Minute) },
+	} {
+		r := newRig(t, "tls", Config{}, nil)
+		nc, err := net.Dial("tcp", r.addr.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw := &recorder{Conn: nc}
+		client := r.client.Clone()
+		client.MaxVersion = tls.VersionTLS12
+		tc := tls.Client(raw, client)
+		if err := tc.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		c := wait(t, r.opened, "connection")
+		raw.read = nil
+		on(t, c, func() { close(c) })
+		expectEnd(t, tc)
+		// A record of type 21, an alert.
+		if len(raw.read) == 0 || raw.read[0] != 21 {
+			t.Errorf("%s: the last record is %v", what, raw.read)
+		}
+		tc.Close()
+	}
+}
+
+func TestTLSHandshakesThatWaitMayBeGone(t *testing.T) {
+	l := newHandLoop(t, Config{MaxHandshakes: 1}, nil)
+	server, client := testTLS(t)
+	var conns []*Conn
+	var fd int
+	for range 4 {
+		var c *Conn
+		c, fd = l.pairWith(t, Options{TLS: server})
+		conns = append(conns, c)
+		put(t, fd, helloOf(t, client)[:300])
+		l.turn()
+	}
+	if l.tls.running != 1 || len(l.tls.waiting) != 3 {
+		t.Errorf("%d handshakes run, %d wait", l.tls.running, len(l.tls.waiting))
+	}
+	// Those who wait for longer are gone when it is their turn.
+	conns[1].Close(nil)
+	conns[2].Close(nil)
+	l.turn()
+	conns[0].Close(nil)
+	l.turn()
+	l.turn()
+	if l.tls.running != 1 || conns[3].tls.shaking.resume == nil {
+		t.Error("the last one has not begun")
+	}
+}
+
 func TestTLSHandshakesThatFail(t *testing.T) {
 	r := newRig(t, "tls", Config{HandshakeTimeout: 300 * time.Millisecond}, nil)
 	for _, c := range []struct {
