@@ -89,8 +89,9 @@ func TestLoopStalledWrite(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			r := newRig(t, kind, Config{StallTimeout: 200 * time.Millisecond, MaxQueue: 64 << 20}, nil)
 			_, conn, _ := blocked(t, r, 10000)
-			// That fits nowhere.
-			if err := conn.Send(wire.AppendFrame(nil, wire.TypeDeliver, make([]byte, 32<<20))); err != nil {
+			// That fits nowhere. On a slow machine the stall may have been
+			// noticed before; then there is nothing to take it.
+			if err := conn.Send(wire.AppendFrame(nil, wire.TypeDeliver, make([]byte, 32<<20))); err != nil && !errors.Is(err, ErrClosed) {
 				t.Fatal(err)
 			}
 			var e *CloseError
