@@ -146,7 +146,7 @@ func BenchmarkRequests(b *testing.B) {
 func BenchmarkEach(b *testing.B) {
 	const conns = 5000
 	e, addr := serveLoops(b, 0, Options{})
-	_, stop := startPeer(b, peerSpec{Addr: addr, Conns: conns})
+	_, stop := startPeer(b, peerSpec{Addr: addr, Conns: conns, Drain: true})
 	defer stop()
 	done := make(chan struct{})
 	for b.Loop() {

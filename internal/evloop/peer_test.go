@@ -33,6 +33,8 @@ type peerSpec struct {
 	Seconds     float64
 	// TLS is spoken by an engine; each connection sends one request then.
 	TLS bool
+	// Drain reads whatever comes instead of sending.
+	Drain bool
 }
 
 // peerReport is what the peer prints in the end.
@@ -106,6 +108,9 @@ func runPeer(arg string) {
 		var p *peer
 		if p, err = openPeer(spec); err == nil {
 			load = p.load
+		}
+		if err == nil && spec.Drain {
+			go p.drain()
 		}
 	}
 	if err != nil {
@@ -205,6 +210,16 @@ func (p *peer) load() peerReport {
 	slices.Sort(p.latency)
 	n := len(p.latency)
 	return peerReport{Replies: p.replies, P50: p.latency[n/2], P99: p.latency[n*99/100]}
+}
+
+// drain reads until the process ends.
+func (p *peer) drain() {
+	for {
+		n, _ := unix.EpollWait(p.epfd, p.events, -1)
+		for _, ev := range p.events[:max(n, 0)] {
+			_, _ = unix.Read(p.fds[ev.Fd], p.buf)
+		}
+	}
 }
 
 var request = bytes.Repeat([]byte("r"), requestSize)

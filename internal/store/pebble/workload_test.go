@@ -138,6 +138,28 @@ func readContents(s store.Store, a im.Addr) (*contents, error) {
 	return e, err
 }
 
+// acquireScripts makes the test the owner of the slots that scripts write to,
+// and returns the epochs by slot.
+func acquireScripts(s store.Store, owners int) ([]im.Epoch, error) {
+	var slots []im.Slot
+	for owner := range owners {
+		for _, a := range newScript(0, owner, owners).addrs {
+			if !slices.Contains(slots, a.Slot()) {
+				slots = append(slots, a.Slot())
+			}
+		}
+	}
+	got, err := s.Acquire(context.Background(), "test", slots)
+	if err != nil {
+		return nil, err
+	}
+	epochs := make([]im.Epoch, im.Slots)
+	for i, slot := range slots {
+		epochs[slot] = got[i]
+	}
+	return epochs, nil
+}
+
 // progress is how far owners have come.
 type progress struct {
 	acked, begun []atomic.Int64
