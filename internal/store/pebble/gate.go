@@ -14,8 +14,9 @@ const stopSublevels = 24
 // its own, which it waits in with its mutexes held and which a dead disk would
 // never open; so that one is off, and this one lets go when the store fails.
 type gate struct {
-	depth func() int // layers waiting; takes Pebble's mutex
-	stale atomic.Bool
+	depth func() int    // layers waiting; takes Pebble's mutex
+	grown atomic.Uint64 // counts flushes
+	fine  atomic.Uint64 // the value of grown that was found to be fine
 	shut  atomic.Bool
 
 	mu   sync.Mutex
@@ -28,7 +29,7 @@ func newGate(depth func() int) *gate {
 
 // grew says that a flush may have added a layer.
 func (g *gate) grew() {
-	g.stale.Store(true)
+	g.grown.Add(1)
 	g.shrank()
 }
 
@@ -50,20 +51,20 @@ func (g *gate) changed() <-chan struct{} {
 func (g *gate) closed() bool { return g.shut.Load() }
 
 // pass waits until commits may go on, and reports whether it had to. It costs
-// one load when nothing was flushed since the last call.
+// two loads when nothing was flushed since the last call.
 func (g *gate) pass(ctx context.Context, failed <-chan struct{}) (waited bool, err error) {
-	if !g.stale.Load() {
-		return false, nil
-	}
 	for {
+		grown := g.grown.Load()
+		if grown == g.fine.Load() {
+			return waited, nil
+		}
 		changed := g.changed()
-		g.stale.Store(false)
 		full := g.depth() >= stopSublevels
 		g.shut.Store(full)
 		if !full {
+			g.fine.Store(grown)
 			return waited, nil
 		}
-		g.stale.Store(true) // for everyone else
 		waited = true
 		select {
 		case <-changed:
