@@ -23,10 +23,10 @@
 // # Turns
 //
 // A loop takes turns. In each it takes some events from the kernel, some steps
-// of handshakes, the inbox, a slice of each Each, and the timers; then it
-// writes what all that has produced, one write per connection; then it closes
-// what has ended. So a loop is fair: no connection, push or login storm keeps
-// the others waiting for longer than a turn, some milliseconds.
+// of handshakes, a slice of the inbox and one of an Each, and the timers; then
+// it writes what all that has produced, one write per connection; then it
+// closes what has ended. So a loop is fair: no connection, push or login storm
+// keeps the others waiting for longer than a turn, some milliseconds.
 //
 // # Invariants
 //
@@ -53,6 +53,13 @@
 //
 // # When it dies
 //
-// The connections break. Shutdown lets them end first, as far as its context
+// The connections break, with the whole process. Shutdown lets them end first, as far as its context
 // allows, and returns when the loops are gone.
+//
+// # What it costs
+//
+// 100 to 150 bytes of process memory per idle connection, 9.7 KiB with TLS
+// (TestMemoryPerConnection); 0.89 to 0.94 of the CPU per small request that a
+// goroutine per connection takes, nine tenths of both being the kernel's
+// (BenchmarkRequests). A system call for each, read and write, is the floor.
 package evloop
