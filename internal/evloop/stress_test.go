@@ -237,11 +237,6 @@ func FuzzDelivery(f *testing.F) {
 		calls, consumed := 0, 0
 		l := newHandLoop(t, Config{}, func(h *hooks) {
 			h.data = func(c *Conn, b []byte) int {
-				for i := range b {
-					if b[i] != byte(consumed+i) {
-						t.Fatalf("byte %d is %d", consumed+i, b[i])
-					}
-				}
 				n := len(b)
 				if calls < len(plan) {
 					switch step := int(plan[calls] >> 4); step {
@@ -257,6 +252,11 @@ func FuzzDelivery(f *testing.F) {
 						n = min(n, step*step)
 					}
 				}
+				for i, got := range b[:n] {
+					if got != byte(consumed+i) {
+						t.Fatalf("byte %d is %d", consumed+i, got)
+					}
+				}
 				clear(b[:n])
 				calls++
 				consumed += n
@@ -266,7 +266,7 @@ func FuzzDelivery(f *testing.F) {
 		c, fd := l.pair(t)
 		sent := 0
 		for _, step := range plan {
-			piece := make([]byte, 1<<(step&15%13))
+			piece := make([]byte, 1<<(step&15%12))
 			for i := range piece {
 				piece[i] = byte(sent + i)
 			}
