@@ -5,9 +5,7 @@ package pebble
 import (
 	"context"
 	"encoding/binary"
-	"log/slog"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -35,29 +33,8 @@ func BenchmarkCommit(b *testing.B) {
 }
 
 func benchmarkCommit(b *testing.B, shards int, heads bool) {
-	dir := os.Getenv("SKEIN_BENCH_DIR")
-	if dir == "" {
-		dir = b.TempDir()
-	} else {
-		var err error
-		if dir, err = os.MkdirTemp(dir, "bench"); err != nil {
-			b.Fatal(err)
-		}
-		defer os.RemoveAll(dir)
-	}
-	s, err := Open(dir, Options{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer s.Close()
-	slots := make([]im.Slot, im.Slots)
-	for i := range slots {
-		slots[i] = im.Slot(i)
-	}
-	epochs, err := s.Acquire(context.Background(), "bench", slots)
-	if err != nil {
-		b.Fatal(err)
-	}
+	s := mustOpen(b, b.TempDir(), Options{})
+	epochs := acquireAll(b, s)
 	workers := make([]*worker, shards)
 	for i := range workers {
 		workers[i] = newWorker(s, epochs, i, shards, heads)
@@ -79,6 +56,44 @@ func benchmarkCommit(b *testing.B, shards int, heads bool) {
 	b.ReportMetric(float64(m.BytesFlushed+m.BytesCompacted)/float64(m.CommitBytes), "table-bytes/byte")
 	b.ReportMetric(float64(m.Layers), "layers")
 	b.ReportMetric(float64(m.DiskBytes)/float64(m.CommitBytes), "disk/byte")
+}
+
+// BenchmarkRead reads what a device that was away for a while asks for: the
+// last 50 entries of a random one of 10,000 users with 40 entries or more.
+func BenchmarkRead(b *testing.B) {
+	s := mustOpen(b, b.TempDir(), Options{})
+	w := newWorker(s, acquireAll(b, s), 0, 1, true)
+	w.run(b, 300000)
+	ctx := context.Background()
+	b.Run("ReadLog", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			u := w.rng.IntN(len(w.users))
+			from := max(1, int(w.seqs[u])-49)
+			if es, err := s.ReadLog(ctx, w.users[u], im.Seq(from), 50, 1<<20); err != nil || len(es) != int(w.seqs[u])-from+1 {
+				b.Fatalf("%d entries, %v", len(es), err)
+			}
+		}
+	})
+	b.Run("Load", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			u := w.rng.IntN(len(w.users))
+			e, err := s.Load(ctx, w.users[u], func([]store.Record) im.Seq { return w.seqs[u] })
+			if err != nil || len(e.Records) != 1 {
+				b.Fatalf("%d records, %v", len(e.Records), err)
+			}
+		}
+	})
+	b.Run("LoadNobody", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			e, err := s.Load(ctx, im.User(im.UserID(benchUsers+1+w.rng.IntN(1e6))), func([]store.Record) im.Seq { return 0 })
+			if err != nil || len(e.Records) != 0 {
+				b.Fatalf("%d records, %v", len(e.Records), err)
+			}
+		}
+	})
 }
 
 // cpuTime is what the process has used.

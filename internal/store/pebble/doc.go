@@ -44,7 +44,15 @@
 // is not durable. The state is final: close the store, repair the disk, open
 // it again.
 //
-// A panic inside Pebble that has another cause is a bug, and ends the process
+// # When data is damaged
+//
+// Every block, log record and manifest record carries a checksum. Damage that
+// is found when opening or reading gives store.ErrCorrupt; a manifest damaged
+// in the middle, which Pebble would take for its end, and a log with a hole
+// are found as well. What cannot be told from a crash is a write-ahead log or
+// manifest that ends early: then the newest batches may be missing.
+//
+// A panic inside Pebble while the store is open is a bug, and ends the process
 // as any panic does; the directory survives it.
 //
 // When the process dies, opening the directory again finds everything that

@@ -54,7 +54,7 @@ func (s *Store) pebbleOptions(opts Options) *pebbledb.Options {
 	p.Experimental.SpanPolicyFunc = func([]byte) (pebbledb.SpanPolicy, []byte, error) {
 		return pebbledb.SpanPolicy{DisableValueSeparationBySuffix: true}, nil, nil
 	}
-	levelOptions(p)
+	levelOptions(p, opts.Compress)
 	if opts.tune != nil {
 		opts.tune(p)
 	}
@@ -62,7 +62,7 @@ func (s *Store) pebbleOptions(opts Options) *pebbledb.Options {
 }
 
 // levelOptions set how tables are written.
-func levelOptions(p *pebbledb.Options) {
+func levelOptions(p *pebbledb.Options, compress bool) {
 	last := len(p.Levels) - 1
 	for i := range p.Levels {
 		l := &p.Levels[i]
@@ -73,10 +73,12 @@ func levelOptions(p *pebbledb.Options) {
 		l.Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
 		l.FilterPolicy = bloom.FilterPolicy(10)
 	}
-	// Nine tenths of the data end up here and stay, so compress it. A filter
-	// would be as large as all others together, and hardly ever say no.
-	p.Levels[last].Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
+	// Nine tenths of the data end up here. A filter would be as large as all
+	// others together, and hardly ever say no.
 	p.Levels[last].FilterPolicy = pebbledb.NoFilterPolicy
+	if compress {
+		p.Levels[last].Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
+	}
 }
 
 // compactions is how many may run at a time: one, and more when they fall

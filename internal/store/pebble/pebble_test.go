@@ -98,7 +98,9 @@ func TestConformance(t *testing.T) {
 		opts func(t *testing.T) (dir string, opts Options)
 	}{
 		{"Disk", func(t *testing.T) (string, Options) { return t.TempDir(), Options{} }},
-		{"SmallTables", func(*testing.T) (string, Options) { return "data", Options{FS: vfs.NewMem(), tune: small} }},
+		{"SmallTables", func(*testing.T) (string, Options) {
+			return "data", Options{FS: vfs.NewMem(), Compress: true, tune: small}
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			storetest.Run(t, func(t *testing.T) store.Store {

@@ -26,6 +26,10 @@ type Options struct {
 	// CacheBytes is the memory for blocks read from the disk; 0:
 	// DefaultCacheBytes. Write buffers take up to 192 MiB besides.
 	CacheBytes int64
+	// Compress makes what has come to rest take a quarter to a half less
+	// disk, for a tenth more CPU per message and twice as much per read of
+	// what no cache holds. It applies to what is written from now on.
+	Compress bool
 
 	// unsafeNoSync acknowledges commits that are not durable. Tests set it
 	// to prove that they would notice.
