@@ -92,12 +92,17 @@ func (u *user) handleAuthenticate(c *im.Authenticate) (im.Result, error) {
 }
 
 // handleAttach lets a device in. One without a cursor of its own continues
-// from the mailbox's.
+// from the mailbox's. A session that is resumed continues where its connection
+// is, which acknowledges nothing.
 func (u *user) handleAttach(c *im.Attach) (im.Result, error) {
 	d, err := u.login(c.Device, c.TokenHash)
 	switch {
 	case err != nil:
 		return nil, err
+	case c.Resume != nil && c.Resume.After > u.head:
+		return nil, im.Errorf(im.Invalid, "entry %d does not exist yet", c.Resume.After)
+	case c.Resume != nil:
+		return u.attached(d, c.Resume.After), nil
 	case c.Cursor == nil:
 		return u.attached(d, d.cursor), nil
 	case *c.Cursor > u.head:

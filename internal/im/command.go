@@ -60,8 +60,25 @@ type Attach struct {
 	// Poll marks a long poll: it is not the device's link, so it neither
 	// replaces one nor is replaced.
 	Poll bool
+	// Login is when the device logged in, by the gateway's clock; it stays
+	// the same through resumptions.
+	Login Millis
+	// Resume, when set, makes the session continue an earlier one that its
+	// mailbox has lost; Cursor is not heeded. A device that has logged in
+	// elsewhere since keeps its newer session: Conflict.
+	Resume *Resume
 	// Sink receives the deliveries. It must not block.
 	Sink Sink
+}
+
+// Resume says where the new session of a connection continues.
+type Resume struct {
+	// Session is the one it continues, which ends without a Kick if the
+	// mailbox still has it.
+	Session SessionID
+	// After is the last entry handed to the connection. The device need
+	// not have acknowledged it.
+	After Seq
 }
 
 // Attached answers Attach.
@@ -79,7 +96,8 @@ type Sink interface {
 	// Deliver hands over log-dense entries first..last, each an encoded
 	// skein.v1.Entry. The slices must not be changed, and may be kept.
 	Deliver(first, last Seq, entries [][]byte)
-	// Kick ends the session.
+	// Kick ends the session. With CloseUnavailable the mailbox has lost it,
+	// and an Attach with Resume continues it.
 	Kick(code CloseCode, reason string)
 }
 
@@ -235,6 +253,19 @@ type Allocated struct {
 
 // AllocatorAddr is the entity that gives out user identifiers.
 var AllocatorAddr = Addr{Kind: KindAllocator, ID: 0}
+
+// Repeatable reports whether a command may be submitted again when its fate is
+// unknown. A Send is when it has a ClientSeq; those about a session are the
+// business of who owns the session.
+func Repeatable(cmd Command) bool {
+	switch cmd := cmd.(type) {
+	case *Send:
+		return cmd.ClientSeq != 0
+	case *Attach, *Detach, *AckDelivered, *Redeliver:
+		return false
+	}
+	return true
+}
 
 func (*Send) command()          {}
 func (*SendNumbered) command()  {}

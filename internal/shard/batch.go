@@ -191,7 +191,7 @@ func (c *Core) forget(cl *cell, err error) {
 	}
 	for _, s := range cl.sessions {
 		c.Stats.Sessions--
-		s.sink.Kick(im.CloseGoingAway, "the mailbox is moving")
+		s.sink.Kick(im.CloseUnavailable, "the mailbox is moving")
 	}
 	cl.sessions = nil
 }

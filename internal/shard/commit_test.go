@@ -100,7 +100,7 @@ func TestFencedSlotDropsItsOwn(t *testing.T) {
 		t.Fatalf("lost %v", lost)
 	}
 	h.expect("reply send 1: unavailable", "reply send 1: seq 1 shown false", "deliver 2: 1..1", "link user/2 to user/3: 1",
-		"reply send 2: unavailable", "reply parked: unavailable", "kick 1: 101")
+		"reply send 2: unavailable", "reply parked: unavailable", "kick 1: 106")
 	h.commit()
 	h.expect("reply send 2: seq 2 shown false", "deliver 2: 2..2", "link user/2 to user/3: 2")
 	h.send(1, 3, 1, 0)
@@ -128,7 +128,7 @@ func TestUnknownFateDropsAll(t *testing.T) {
 		t.Fatalf("lost %d slots, %d hot", len(lost), h.core.Stats.Hot)
 	}
 	got := strings.Join(h.drain(), ", ")
-	for _, want := range []string{"reply send 1: unavailable", "reply load: unavailable", "kick 1: 101"} {
+	for _, want := range []string{"reply send 1: unavailable", "reply load: unavailable", "kick 1: 106"} {
 		if !strings.Contains(got, want) {
 			t.Fatalf("left the core: %s, without %s", got, want)
 		}
@@ -156,7 +156,7 @@ func TestDropDuringCommit(t *testing.T) {
 	b := h.cut()
 	slot := im.User(1).Slot()
 	h.core.Drop([]im.Slot{slot}, errNotOwner())
-	h.expect("reply send 1: unavailable", "kick 1: 101")
+	h.expect("reply send 1: unavailable", "kick 1: 106")
 	h.core.Own(slot, 2)
 	h.send(1, 2, 1, 0)
 	h.apply(b)
@@ -245,7 +245,7 @@ func TestConfirm(t *testing.T) {
 	h.attach(1, 1, 0)
 	h.expect()
 	h.core.Done(h.now, h.cut(), &store.SlotError{Slots: []im.Slot{im.User(1).Slot()}})
-	h.expect("reply attach 1: unavailable", "kick 1: 101")
+	h.expect("reply attach 1: unavailable", "kick 1: 106")
 }
 
 func TestFull(t *testing.T) {

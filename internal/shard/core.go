@@ -249,6 +249,10 @@ func (c *Core) apply(cl *cell, in Input) {
 		in.finish(err)
 		return
 	}
+	if err := cl.outdated(in.Cmd); err != nil {
+		in.finish(err)
+		return
+	}
 	tx := c.begin(cl)
 	res, err := cl.ent.Handle(tx, in.Cmd)
 	c.end(cl, tx, &reply{in: in, res: res, err: err})

@@ -289,6 +289,15 @@ func (h *harness) attach(u im.UserID, device im.DeviceID, cursor im.Seq) *sink {
 	return s
 }
 
+// resume attaches a session that continues another.
+func (h *harness) resume(u im.UserID, device im.DeviceID, from im.Resume, login im.Millis) *sink {
+	h.sessions++
+	s := &sink{h: h, id: h.sessions, user: u, device: device}
+	h.do(fmt.Sprintf("attach %d", s.id), im.User(u), &im.Attach{Device: device, TokenHash: [32]byte{byte(device)},
+		Resume: &from, Login: login, Session: s.id, Sink: s})
+	return s
+}
+
 // sink is a session's end.
 type sink struct {
 	h      *harness

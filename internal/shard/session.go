@@ -13,6 +13,8 @@ type session struct {
 	device im.DeviceID
 	sink   im.Sink
 	poll   bool
+	// login is when the device logged in.
+	login im.Millis
 	// live: the Attach has been answered.
 	live bool
 	// next is the next entry to deliver; acked the last the device has.
@@ -36,18 +38,45 @@ func (c *Core) attachSession(cl *cell, r *reply) {
 		return
 	}
 	at := r.res.(*im.Attached)
-	if !cmd.Poll {
-		for _, s := range slices.Clone(cl.sessions) {
-			if s.device == cmd.Device && !s.poll {
-				c.detach(cl, s.id)
-				s.sink.Kick(im.CloseReplaced, "the device connected again")
-			}
+	if old := cl.linkOf(cmd); old != nil {
+		c.detach(cl, old.id)
+		if cmd.Resume == nil || cmd.Resume.Session != old.id {
+			old.sink.Kick(im.CloseReplaced, "the device connected again")
 		}
 	}
-	s := &session{id: cmd.Session, device: cmd.Device, sink: cmd.Sink, poll: cmd.Poll, next: at.Cursor + 1, acked: at.Cursor}
+	s := &session{
+		id: cmd.Session, device: cmd.Device, sink: cmd.Sink, poll: cmd.Poll, login: cmd.Login,
+		next: at.Cursor + 1, acked: at.Cursor,
+	}
 	cl.sessions = append(cl.sessions, s)
 	c.Stats.Sessions++
 	r.session = s
+}
+
+// linkOf is the session that an Attach would replace. A device has one link.
+func (cl *cell) linkOf(cmd *im.Attach) *session {
+	if cmd.Poll {
+		return nil
+	}
+	for _, s := range cl.sessions {
+		if s.device == cmd.Device && !s.poll {
+			return s
+		}
+	}
+	return nil
+}
+
+// outdated refuses to resume a session whose device has logged in elsewhere
+// since: gateways that were cut off hear of that only now.
+func (cl *cell) outdated(cmd im.Command) error {
+	at, ok := cmd.(*im.Attach)
+	if !ok || at.Resume == nil {
+		return nil
+	}
+	if old := cl.linkOf(at); old != nil && old.id != at.Resume.Session && old.login > at.Login {
+		return im.Errorf(im.Conflict, "the device connected again")
+	}
+	return nil
 }
 
 // begun starts deliveries to a session whose Attach has been answered.

@@ -370,8 +370,49 @@ func TestDropKicks(t *testing.T) {
 	h.attach(1, 2, 0)
 	h.drain()
 	h.core.DropAll(&im.Error{Kind: im.Unavailable})
-	h.expect("reply attach 2: unavailable", "kick 1: 101", "kick 2: 101")
+	h.expect("reply attach 2: unavailable", "kick 1: 106", "kick 2: 106")
 	if h.core.Stats.Sessions != 0 || h.core.Stats.Hot != 0 {
 		t.Fatalf("%d sessions, %d hot", h.core.Stats.Sessions, h.core.Stats.Hot)
 	}
+}
+
+// A connection whose mailbox has lost its session continues where it was:
+// nothing twice, nothing acknowledged that the device has not.
+func TestResume(t *testing.T) {
+	h := newHarness(t)
+	h.befriend(1, 2)
+	h.attach(1, 1, 0)
+	h.finish()
+	for n := range im.LinkSeq(3) {
+		h.link(2, 1, n+1)
+	}
+	h.commit()
+	h.drain()
+	h.resume(1, 1, im.Resume{Session: 1, After: 2}, 5)
+	h.finish()
+	h.expect("reply attach 2: head 3 cursor 2", "deliver 2: 3..3")
+	h.do("authenticate", im.User(1), &im.Authenticate{Device: 1, TokenHash: [32]byte{1}})
+	h.expect("reply authenticate: head 3 cursor 0")
+	h.resume(1, 1, im.Resume{Session: 2, After: 4}, 5)
+	h.finish()
+	h.expect("reply attach 3: invalid")
+}
+
+// A device that logged in elsewhere meanwhile keeps its newer session, and an
+// older one gives way.
+func TestResumeOfOutdatedSession(t *testing.T) {
+	h := newHarness(t)
+	h.befriend(1, 2)
+	h.resume(1, 1, im.Resume{Session: 90}, 5)
+	h.finish()
+	h.drain()
+	h.resume(1, 1, im.Resume{Session: 91}, 4)
+	h.finish()
+	h.expect("reply attach 2: conflict")
+	h.resume(1, 1, im.Resume{Session: 92}, 6)
+	h.finish()
+	h.expect("kick 1: 202", "reply attach 3: head 0 cursor 0")
+	h.attach(1, 1, 0)
+	h.finish()
+	h.expect("kick 3: 202", "reply attach 4: head 0 cursor 0")
 }
