@@ -24,15 +24,16 @@ const (
 	TypeCall    Type = 10
 	TypeAnswer  Type = 11
 	TypeClose   Type = 12
+	TypeNotice  Type = 13
 )
 
 // Types is one more than the highest known type; it sizes tables by type.
-const Types = 13
+const Types = 14
 
 var typeNames = [Types]string{
 	TypePing: "ping", TypePong: "pong", TypeHello: "hello", TypeWelcome: "welcome",
 	TypeSend: "send", TypeSendAck: "send_ack", TypeDeliver: "deliver", TypeAck: "ack",
-	TypePull: "pull", TypeCall: "call", TypeAnswer: "answer", TypeClose: "close",
+	TypePull: "pull", TypeCall: "call", TypeAnswer: "answer", TypeClose: "close", TypeNotice: "notice",
 }
 
 // Known reports whether t is one of the types above.
@@ -68,6 +69,9 @@ func AppendPing(dst []byte) []byte { return append(dst, byte(TypePing), 0) }
 
 // AppendPong appends the answer to a heartbeat.
 func AppendPong(dst []byte) []byte { return append(dst, byte(TypePong), 0) }
+
+// MaxPing is the most bytes a heartbeat may carry; its answer brings them back.
+const MaxPing = 125
 
 // ParseHeader reads the header at the start of buf: header is its length, size
 // that of the payload. header is 0 while bytes are missing. A payload of more

@@ -1248,6 +1248,69 @@ func (x *Answer) GetError() *Error {
 	return nil
 }
 
+// Notice is a word of the operator to everyone who is connected. It is not kept
+// and not repeated, so it is no place for anything that must arrive.
+type Notice struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chosen by whoever sends it; tells repetitions apart.
+	Id            uint64   `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	TimeMs        int64    `protobuf:"varint,2,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
+	Content       *Content `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Notice) Reset() {
+	*x = Notice{}
+	mi := &file_skein_v1_link_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Notice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Notice) ProtoMessage() {}
+
+func (x *Notice) ProtoReflect() protoreflect.Message {
+	mi := &file_skein_v1_link_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Notice.ProtoReflect.Descriptor instead.
+func (*Notice) Descriptor() ([]byte, []int) {
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Notice) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Notice) GetTimeMs() int64 {
+	if x != nil {
+		return x.TimeMs
+	}
+	return 0
+}
+
+func (x *Notice) GetContent() *Content {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
 // Close is the last frame of a link, from either side.
 type Close struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -1263,7 +1326,7 @@ type Close struct {
 
 func (x *Close) Reset() {
 	*x = Close{}
-	mi := &file_skein_v1_link_proto_msgTypes[12]
+	mi := &file_skein_v1_link_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1275,7 +1338,7 @@ func (x *Close) String() string {
 func (*Close) ProtoMessage() {}
 
 func (x *Close) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_v1_link_proto_msgTypes[12]
+	mi := &file_skein_v1_link_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1288,7 +1351,7 @@ func (x *Close) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Close.ProtoReflect.Descriptor instead.
 func (*Close) Descriptor() ([]byte, []int) {
-	return file_skein_v1_link_proto_rawDescGZIP(), []int{12}
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Close) GetCode() CloseCode {
@@ -1392,7 +1455,11 @@ const file_skein_v1_link_proto_rawDesc = "" +
 	"\x06Answer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04body\x18\x02 \x01(\fR\x04body\x12%\n" +
-	"\x05error\x18\x03 \x01(\v2\x0f.skein.v1.ErrorR\x05error\"\x8c\x01\n" +
+	"\x05error\x18\x03 \x01(\v2\x0f.skein.v1.ErrorR\x05error\"^\n" +
+	"\x06Notice\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x17\n" +
+	"\atime_ms\x18\x02 \x01(\x03R\x06timeMs\x12+\n" +
+	"\acontent\x18\x03 \x01(\v2\x11.skein.v1.ContentR\acontent\"\x8c\x01\n" +
 	"\x05Close\x12'\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x13.skein.v1.CloseCodeR\x04code\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12$\n" +
@@ -1462,7 +1529,7 @@ func file_skein_v1_link_proto_rawDescGZIP() []byte {
 }
 
 var file_skein_v1_link_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_skein_v1_link_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_skein_v1_link_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_skein_v1_link_proto_goTypes = []any{
 	(ContentType)(0),  // 0: skein.v1.ContentType
 	(EntryKind)(0),    // 1: skein.v1.EntryKind
@@ -1481,7 +1548,8 @@ var file_skein_v1_link_proto_goTypes = []any{
 	(*Pull)(nil),      // 14: skein.v1.Pull
 	(*Call)(nil),      // 15: skein.v1.Call
 	(*Answer)(nil),    // 16: skein.v1.Answer
-	(*Close)(nil),     // 17: skein.v1.Close
+	(*Notice)(nil),    // 17: skein.v1.Notice
+	(*Close)(nil),     // 18: skein.v1.Close
 }
 var file_skein_v1_link_proto_depIdxs = []int32{
 	0,  // 0: skein.v1.Content.type:type_name -> skein.v1.ContentType
@@ -1494,12 +1562,13 @@ var file_skein_v1_link_proto_depIdxs = []int32{
 	7,  // 7: skein.v1.SendAck.error:type_name -> skein.v1.Error
 	6,  // 8: skein.v1.Deliver.entries:type_name -> skein.v1.Entry
 	7,  // 9: skein.v1.Answer.error:type_name -> skein.v1.Error
-	4,  // 10: skein.v1.Close.code:type_name -> skein.v1.CloseCode
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	5,  // 10: skein.v1.Notice.content:type_name -> skein.v1.Content
+	4,  // 11: skein.v1.Close.code:type_name -> skein.v1.CloseCode
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_skein_v1_link_proto_init() }
@@ -1514,7 +1583,7 @@ func file_skein_v1_link_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skein_v1_link_proto_rawDesc), len(file_skein_v1_link_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
