@@ -46,6 +46,12 @@ const (
 	Unavailable = im.Unavailable
 	// Unimplemented: the server does not know the method.
 	Unimplemented = im.Unimplemented
+	// Insufficient: there is not enough money in the wallet.
+	Insufficient = im.Insufficient
+	// Expired: the envelope can no longer be opened.
+	Expired = im.Expired
+	// AllGone: others have opened all shares of the envelope.
+	AllGone = im.AllGone
 )
 
 // KindOf is the kind of an error: Internal for one that is not of this

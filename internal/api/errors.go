@@ -23,7 +23,7 @@ func codeOf(k im.ErrorKind) connect.Code {
 		return connect.CodeNotFound
 	case im.AlreadyExists, im.Conflict:
 		return connect.CodeAlreadyExists
-	case im.SequenceGap:
+	case im.SequenceGap, im.Insufficient, im.Expired, im.AllGone:
 		return connect.CodeFailedPrecondition
 	case im.Stale:
 		return connect.CodeOutOfRange

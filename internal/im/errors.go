@@ -28,6 +28,9 @@ const (
 	Busy
 	Unavailable
 	Unimplemented
+	Insufficient
+	Expired
+	AllGone
 	errorKinds
 )
 
@@ -35,6 +38,7 @@ var kindNames = [errorKinds]string{
 	"unspecified", "internal", "invalid", "unauthenticated", "permission_denied",
 	"not_found", "already_exists", "conflict", "sequence_gap", "stale", "too_large",
 	"not_contact", "blocked", "busy", "unavailable", "unimplemented",
+	"insufficient", "expired", "all_gone",
 }
 
 func (k ErrorKind) String() string {

@@ -36,6 +36,13 @@ const (
 	KindName Kind = 2
 	// KindAllocator gives out user identifiers.
 	KindAllocator Kind = 3
+	// KindEnvelope holds what a user sent to friends until they open it.
+	KindEnvelope Kind = 4
+	// KindCampaign holds what a sponsor gives away.
+	KindCampaign Kind = 5
+	// KindPayment is one payment from outside to a wallet, or from a wallet
+	// to outside.
+	KindPayment Kind = 6
 )
 
 func (k Kind) String() string {
@@ -46,6 +53,12 @@ func (k Kind) String() string {
 		return "name"
 	case KindAllocator:
 		return "allocator"
+	case KindEnvelope:
+		return "envelope"
+	case KindCampaign:
+		return "campaign"
+	case KindPayment:
+		return "payment"
 	}
 	return fmt.Sprintf("kind%d", uint8(k))
 }

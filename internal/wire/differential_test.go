@@ -40,6 +40,7 @@ var codecs = []codec{
 			e := m.(*skeinv1.Entry)
 			e.Content = normalContent(e.Content)
 			return fits(int32(e.Kind)) && fits(int32(e.Contact)) && fits(int32(e.Refusal)) &&
+				fits(int32(e.GetMoney().GetEvent())) && fits(int32(e.GetMoney().GetRule())) &&
 				fits(int32(e.GetContent().GetType()))
 		},
 	},
@@ -110,7 +111,18 @@ func protoEntry(m *Entry) *skeinv1.Entry {
 		Outgoing: m.Outgoing, TimeMs: int64(m.Time), PairId: m.PairID,
 		Device: uint32(m.Device), ClientSeq: uint64(m.ClientSeq),
 		Content: protoContent(m.Content), Contact: skeinv1.ContactEvent(m.Contact),
-		Refusal: skeinv1.ErrorKind(m.Refusal),
+		Refusal: skeinv1.ErrorKind(m.Refusal), Money: protoMoney(m.Money),
+	}
+}
+
+func protoMoney(m *Money) *skeinv1.Money {
+	if m == nil {
+		return nil
+	}
+	return &skeinv1.Money{
+		Event: skeinv1.MoneyEvent(m.Event), Cents: int64(m.Cents), Balance: int64(m.Balance), Prev: uint64(m.Prev),
+		Ref: m.Ref, Total: int64(m.Total), Shares: m.Shares, Rule: skeinv1.SplitRule(m.Rule),
+		ExpiresMs: int64(m.Expires), Receivers: m.Receivers,
 	}
 }
 
@@ -133,6 +145,8 @@ func seeds() [][]byte {
 			Seq: 1 << 40, Kind: skeinv1.EntryKind_ENTRY_KIND_MESSAGE, Peer: 1<<53 - 1, Outgoing: true,
 			TimeMs: 1790000000000, PairId: 300, Device: math.MaxUint32, ClientSeq: 77, Content: text,
 			Contact: skeinv1.ContactEvent_CONTACT_EVENT_BLOCKED, Refusal: skeinv1.ErrorKind_ERROR_KIND_NOT_CONTACT,
+			Money: &skeinv1.Money{Event: skeinv1.MoneyEvent_MONEY_EVENT_CAMPAIGN_WON, Cents: -700, Balance: 1 << 50, Prev: 77,
+				Ref: 1 << 63, Total: 9999, Shares: 3, Rule: skeinv1.SplitRule_SPLIT_RULE_RANDOM, ExpiresMs: 1 << 41, Receivers: 2},
 		},
 		&skeinv1.Entry{Seq: 1, TimeMs: -1, Content: &skeinv1.Content{}},
 		&skeinv1.Entry{Kind: 256}, &skeinv1.Entry{Kind: -1},
@@ -255,6 +269,10 @@ func FuzzEntryValues(f *testing.F) {
 			PairID: pair, Device: im.DeviceID(dev), ClientSeq: im.ClientSeq(cseq),
 			Content: im.Content{Type: im.ContentType(typ), Body: body},
 			Contact: contact, Refusal: im.ErrorKind(refusal),
+		}
+		if out {
+			m.Money = &Money{Event: im.MoneyEvent(kind), Cents: im.Cents(ms), Balance: im.Cents(seq), Prev: im.Seq(cseq), Ref: peer,
+				Total: im.Cents(pair), Shares: dev, Rule: im.SplitRule(typ), Expires: im.Millis(ms), Receivers: dev}
 		}
 		want, err := proto.Marshal(protoEntry(&m))
 		if err != nil {

@@ -11,6 +11,7 @@ const (
 	EntryMessage EntryKind = 1
 	EntryContact EntryKind = 2
 	EntryRefused EntryKind = 3
+	EntryMoney   EntryKind = 4
 )
 
 // ContactEvent says what happened between two users; values equal
@@ -40,6 +41,8 @@ type Entry struct {
 	Content   im.Content
 	Contact   ContactEvent
 	Refusal   im.ErrorKind
+	// Money is nil unless the entry is about it.
+	Money *Money
 }
 
 // SizeEntry is how many bytes AppendEntry appends.
@@ -54,7 +57,8 @@ func SizeEntry(m *Entry) int {
 		sizeUint(uint64(m.ClientSeq)) +
 		sizeContent(&m.Content) +
 		sizeUint(uint64(m.Contact)) +
-		sizeUint(uint64(m.Refusal))
+		sizeUint(uint64(m.Refusal)) +
+		sizeMoney(m.Money)
 }
 
 // AppendEntry appends the encoded entry.
@@ -69,7 +73,8 @@ func AppendEntry(dst []byte, m *Entry) []byte {
 	dst = appendUint(dst, 8, uint64(m.ClientSeq))
 	dst = appendContent(dst, 9, &m.Content)
 	dst = appendUint(dst, 10, uint64(m.Contact))
-	return appendUint(dst, 11, uint64(m.Refusal))
+	dst = appendUint(dst, 11, uint64(m.Refusal))
+	return appendMoney(dst, 12, m.Money)
 }
 
 // Unmarshal reads an encoded entry; Content.Body aliases b.
@@ -100,6 +105,11 @@ func (m *Entry) Unmarshal(b []byte) error {
 			m.Contact = r.u8()
 		case 11<<3 | varint:
 			m.Refusal = im.ErrorKind(r.u8())
+		case 12<<3 | bytes:
+			if m.Money == nil {
+				m.Money = new(Money)
+			}
+			r.nest(readMoney(r.data, m.Money))
 		}
 	}
 	return r.end("Entry")

@@ -83,6 +83,8 @@ const (
 	EntryKind_ENTRY_KIND_MESSAGE     EntryKind = 1
 	EntryKind_ENTRY_KIND_CONTACT     EntryKind = 2
 	EntryKind_ENTRY_KIND_REFUSED     EntryKind = 3
+	// Something about money: what changed the balance, and envelopes to open.
+	EntryKind_ENTRY_KIND_MONEY EntryKind = 4
 )
 
 // Enum value maps for EntryKind.
@@ -92,12 +94,14 @@ var (
 		1: "ENTRY_KIND_MESSAGE",
 		2: "ENTRY_KIND_CONTACT",
 		3: "ENTRY_KIND_REFUSED",
+		4: "ENTRY_KIND_MONEY",
 	}
 	EntryKind_value = map[string]int32{
 		"ENTRY_KIND_UNSPECIFIED": 0,
 		"ENTRY_KIND_MESSAGE":     1,
 		"ENTRY_KIND_CONTACT":     2,
 		"ENTRY_KIND_REFUSED":     3,
+		"ENTRY_KIND_MONEY":       4,
 	}
 )
 
@@ -126,6 +130,137 @@ func (x EntryKind) Number() protoreflect.EnumNumber {
 // Deprecated: Use EntryKind.Descriptor instead.
 func (EntryKind) EnumDescriptor() ([]byte, []int) {
 	return file_skein_v1_link_proto_rawDescGZIP(), []int{1}
+}
+
+type MoneyEvent int32
+
+const (
+	MoneyEvent_MONEY_EVENT_UNSPECIFIED MoneyEvent = 0
+	// This user sent an envelope; its total left the wallet.
+	MoneyEvent_MONEY_EVENT_ENVELOPE_SENT MoneyEvent = 1
+	// peer sent an envelope that this user may open.
+	MoneyEvent_MONEY_EVENT_ENVELOPE_RECEIVED MoneyEvent = 2
+	// The share that this user opened has arrived.
+	MoneyEvent_MONEY_EVENT_ENVELOPE_OPENED MoneyEvent = 3
+	// The envelope that this user sent is empty, or has expired: cents is what
+	// came back.
+	MoneyEvent_MONEY_EVENT_ENVELOPE_FINISHED MoneyEvent = 4
+	// This user funded a campaign.
+	MoneyEvent_MONEY_EVENT_CAMPAIGN_FUNDED MoneyEvent = 5
+	// What this user won in a campaign has arrived.
+	MoneyEvent_MONEY_EVENT_CAMPAIGN_WON MoneyEvent = 6
+	// The campaign of this user has ended: cents is what came back.
+	MoneyEvent_MONEY_EVENT_CAMPAIGN_FINISHED MoneyEvent = 7
+	MoneyEvent_MONEY_EVENT_TOPPED_UP         MoneyEvent = 8
+	MoneyEvent_MONEY_EVENT_WITHDRAWN         MoneyEvent = 9
+	// Money that this user sent somewhere was not taken there.
+	MoneyEvent_MONEY_EVENT_RETURNED MoneyEvent = 10
+)
+
+// Enum value maps for MoneyEvent.
+var (
+	MoneyEvent_name = map[int32]string{
+		0:  "MONEY_EVENT_UNSPECIFIED",
+		1:  "MONEY_EVENT_ENVELOPE_SENT",
+		2:  "MONEY_EVENT_ENVELOPE_RECEIVED",
+		3:  "MONEY_EVENT_ENVELOPE_OPENED",
+		4:  "MONEY_EVENT_ENVELOPE_FINISHED",
+		5:  "MONEY_EVENT_CAMPAIGN_FUNDED",
+		6:  "MONEY_EVENT_CAMPAIGN_WON",
+		7:  "MONEY_EVENT_CAMPAIGN_FINISHED",
+		8:  "MONEY_EVENT_TOPPED_UP",
+		9:  "MONEY_EVENT_WITHDRAWN",
+		10: "MONEY_EVENT_RETURNED",
+	}
+	MoneyEvent_value = map[string]int32{
+		"MONEY_EVENT_UNSPECIFIED":       0,
+		"MONEY_EVENT_ENVELOPE_SENT":     1,
+		"MONEY_EVENT_ENVELOPE_RECEIVED": 2,
+		"MONEY_EVENT_ENVELOPE_OPENED":   3,
+		"MONEY_EVENT_ENVELOPE_FINISHED": 4,
+		"MONEY_EVENT_CAMPAIGN_FUNDED":   5,
+		"MONEY_EVENT_CAMPAIGN_WON":      6,
+		"MONEY_EVENT_CAMPAIGN_FINISHED": 7,
+		"MONEY_EVENT_TOPPED_UP":         8,
+		"MONEY_EVENT_WITHDRAWN":         9,
+		"MONEY_EVENT_RETURNED":          10,
+	}
+)
+
+func (x MoneyEvent) Enum() *MoneyEvent {
+	p := new(MoneyEvent)
+	*p = x
+	return p
+}
+
+func (x MoneyEvent) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MoneyEvent) Descriptor() protoreflect.EnumDescriptor {
+	return file_skein_v1_link_proto_enumTypes[2].Descriptor()
+}
+
+func (MoneyEvent) Type() protoreflect.EnumType {
+	return &file_skein_v1_link_proto_enumTypes[2]
+}
+
+func (x MoneyEvent) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MoneyEvent.Descriptor instead.
+func (MoneyEvent) EnumDescriptor() ([]byte, []int) {
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{2}
+}
+
+// SplitRule says how a sum is divided among shares.
+type SplitRule int32
+
+const (
+	// The same for all; cents that are left over go to shares drawn at random.
+	SplitRule_SPLIT_RULE_UNSPECIFIED SplitRule = 0
+	// One of all splits into shares of at least a cent, each equally likely.
+	SplitRule_SPLIT_RULE_RANDOM SplitRule = 1
+)
+
+// Enum value maps for SplitRule.
+var (
+	SplitRule_name = map[int32]string{
+		0: "SPLIT_RULE_UNSPECIFIED",
+		1: "SPLIT_RULE_RANDOM",
+	}
+	SplitRule_value = map[string]int32{
+		"SPLIT_RULE_UNSPECIFIED": 0,
+		"SPLIT_RULE_RANDOM":      1,
+	}
+)
+
+func (x SplitRule) Enum() *SplitRule {
+	p := new(SplitRule)
+	*p = x
+	return p
+}
+
+func (x SplitRule) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SplitRule) Descriptor() protoreflect.EnumDescriptor {
+	return file_skein_v1_link_proto_enumTypes[3].Descriptor()
+}
+
+func (SplitRule) Type() protoreflect.EnumType {
+	return &file_skein_v1_link_proto_enumTypes[3]
+}
+
+func (x SplitRule) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SplitRule.Descriptor instead.
+func (SplitRule) EnumDescriptor() ([]byte, []int) {
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{3}
 }
 
 type ContactEvent int32
@@ -173,11 +308,11 @@ func (x ContactEvent) String() string {
 }
 
 func (ContactEvent) Descriptor() protoreflect.EnumDescriptor {
-	return file_skein_v1_link_proto_enumTypes[2].Descriptor()
+	return file_skein_v1_link_proto_enumTypes[4].Descriptor()
 }
 
 func (ContactEvent) Type() protoreflect.EnumType {
-	return &file_skein_v1_link_proto_enumTypes[2]
+	return &file_skein_v1_link_proto_enumTypes[4]
 }
 
 func (x ContactEvent) Number() protoreflect.EnumNumber {
@@ -186,7 +321,7 @@ func (x ContactEvent) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ContactEvent.Descriptor instead.
 func (ContactEvent) EnumDescriptor() ([]byte, []int) {
-	return file_skein_v1_link_proto_rawDescGZIP(), []int{2}
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{4}
 }
 
 // ErrorKind is append-only and the same in Go, on the link and over HTTP.
@@ -223,6 +358,12 @@ const (
 	ErrorKind_ERROR_KIND_UNAVAILABLE ErrorKind = 14
 	// Unknown method or frame.
 	ErrorKind_ERROR_KIND_UNIMPLEMENTED ErrorKind = 15
+	// There is not enough money in the wallet.
+	ErrorKind_ERROR_KIND_INSUFFICIENT ErrorKind = 16
+	// The envelope can no longer be opened.
+	ErrorKind_ERROR_KIND_EXPIRED ErrorKind = 17
+	// Others have opened all shares of the envelope.
+	ErrorKind_ERROR_KIND_ALL_GONE ErrorKind = 18
 )
 
 // Enum value maps for ErrorKind.
@@ -244,6 +385,9 @@ var (
 		13: "ERROR_KIND_BUSY",
 		14: "ERROR_KIND_UNAVAILABLE",
 		15: "ERROR_KIND_UNIMPLEMENTED",
+		16: "ERROR_KIND_INSUFFICIENT",
+		17: "ERROR_KIND_EXPIRED",
+		18: "ERROR_KIND_ALL_GONE",
 	}
 	ErrorKind_value = map[string]int32{
 		"ERROR_KIND_UNSPECIFIED":       0,
@@ -262,6 +406,9 @@ var (
 		"ERROR_KIND_BUSY":              13,
 		"ERROR_KIND_UNAVAILABLE":       14,
 		"ERROR_KIND_UNIMPLEMENTED":     15,
+		"ERROR_KIND_INSUFFICIENT":      16,
+		"ERROR_KIND_EXPIRED":           17,
+		"ERROR_KIND_ALL_GONE":          18,
 	}
 )
 
@@ -276,11 +423,11 @@ func (x ErrorKind) String() string {
 }
 
 func (ErrorKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_skein_v1_link_proto_enumTypes[3].Descriptor()
+	return file_skein_v1_link_proto_enumTypes[5].Descriptor()
 }
 
 func (ErrorKind) Type() protoreflect.EnumType {
-	return &file_skein_v1_link_proto_enumTypes[3]
+	return &file_skein_v1_link_proto_enumTypes[5]
 }
 
 func (x ErrorKind) Number() protoreflect.EnumNumber {
@@ -289,7 +436,7 @@ func (x ErrorKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ErrorKind.Descriptor instead.
 func (ErrorKind) EnumDescriptor() ([]byte, []int) {
-	return file_skein_v1_link_proto_rawDescGZIP(), []int{3}
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{5}
 }
 
 // CloseCode below 200: connect again. From 200: do not, without a person.
@@ -366,11 +513,11 @@ func (x CloseCode) String() string {
 }
 
 func (CloseCode) Descriptor() protoreflect.EnumDescriptor {
-	return file_skein_v1_link_proto_enumTypes[4].Descriptor()
+	return file_skein_v1_link_proto_enumTypes[6].Descriptor()
 }
 
 func (CloseCode) Type() protoreflect.EnumType {
-	return &file_skein_v1_link_proto_enumTypes[4]
+	return &file_skein_v1_link_proto_enumTypes[6]
 }
 
 func (x CloseCode) Number() protoreflect.EnumNumber {
@@ -379,7 +526,7 @@ func (x CloseCode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CloseCode.Descriptor instead.
 func (CloseCode) EnumDescriptor() ([]byte, []int) {
-	return file_skein_v1_link_proto_rawDescGZIP(), []int{4}
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{6}
 }
 
 // Content is what a user wrote. The server checks its size and, for text, its
@@ -459,8 +606,12 @@ type Entry struct {
 	Content   *Content `protobuf:"bytes,9,opt,name=content,proto3" json:"content,omitempty"`
 	// Contact steps.
 	Contact ContactEvent `protobuf:"varint,10,opt,name=contact,proto3,enum=skein.v1.ContactEvent" json:"contact,omitempty"`
-	// Refusals: why the receiver did not take message pair_id.
-	Refusal       ErrorKind `protobuf:"varint,11,opt,name=refusal,proto3,enum=skein.v1.ErrorKind" json:"refusal,omitempty"`
+	// Refusals: why the receiver did not take message pair_id. Money that comes
+	// back: why.
+	Refusal ErrorKind `protobuf:"varint,11,opt,name=refusal,proto3,enum=skein.v1.ErrorKind" json:"refusal,omitempty"`
+	// Money: what happened. content is a greeting, a title or a reference, and
+	// peer the friend whom an envelope comes from, or goes to when it is one.
+	Money         *Money `protobuf:"bytes,12,opt,name=money,proto3" json:"money,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -572,6 +723,139 @@ func (x *Entry) GetRefusal() ErrorKind {
 	return ErrorKind_ERROR_KIND_UNSPECIFIED
 }
 
+func (x *Entry) GetMoney() *Money {
+	if x != nil {
+		return x.Money
+	}
+	return nil
+}
+
+// Money is what an entry says of money.
+type Money struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Event MoneyEvent             `protobuf:"varint,1,opt,name=event,proto3,enum=skein.v1.MoneyEvent" json:"event,omitempty"`
+	// What the balance changed by, in cents; 0: the entry is not part of the
+	// statement.
+	Cents int64 `protobuf:"varint,2,opt,name=cents,proto3" json:"cents,omitempty"`
+	// The balance after the change.
+	Balance int64 `protobuf:"varint,3,opt,name=balance,proto3" json:"balance,omitempty"`
+	// The entry before this one in the statement; 0: none. The balance there
+	// plus cents is the balance here.
+	Prev uint64 `protobuf:"varint,4,opt,name=prev,proto3" json:"prev,omitempty"`
+	// The envelope, campaign or payment that it is about.
+	Ref uint64 `protobuf:"varint,5,opt,name=ref,proto3" json:"ref,omitempty"`
+	// Envelopes and campaigns: all that is in them, in how many shares.
+	Total  int64     `protobuf:"varint,6,opt,name=total,proto3" json:"total,omitempty"`
+	Shares uint32    `protobuf:"varint,7,opt,name=shares,proto3" json:"shares,omitempty"`
+	Rule   SplitRule `protobuf:"varint,8,opt,name=rule,proto3,enum=skein.v1.SplitRule" json:"rule,omitempty"`
+	// Until when it can be opened or won.
+	ExpiresMs int64 `protobuf:"varint,9,opt,name=expires_ms,json=expiresMs,proto3" json:"expires_ms,omitempty"`
+	// Envelopes sent: to how many friends.
+	Receivers     uint32 `protobuf:"varint,10,opt,name=receivers,proto3" json:"receivers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Money) Reset() {
+	*x = Money{}
+	mi := &file_skein_v1_link_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Money) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Money) ProtoMessage() {}
+
+func (x *Money) ProtoReflect() protoreflect.Message {
+	mi := &file_skein_v1_link_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Money.ProtoReflect.Descriptor instead.
+func (*Money) Descriptor() ([]byte, []int) {
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Money) GetEvent() MoneyEvent {
+	if x != nil {
+		return x.Event
+	}
+	return MoneyEvent_MONEY_EVENT_UNSPECIFIED
+}
+
+func (x *Money) GetCents() int64 {
+	if x != nil {
+		return x.Cents
+	}
+	return 0
+}
+
+func (x *Money) GetBalance() int64 {
+	if x != nil {
+		return x.Balance
+	}
+	return 0
+}
+
+func (x *Money) GetPrev() uint64 {
+	if x != nil {
+		return x.Prev
+	}
+	return 0
+}
+
+func (x *Money) GetRef() uint64 {
+	if x != nil {
+		return x.Ref
+	}
+	return 0
+}
+
+func (x *Money) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *Money) GetShares() uint32 {
+	if x != nil {
+		return x.Shares
+	}
+	return 0
+}
+
+func (x *Money) GetRule() SplitRule {
+	if x != nil {
+		return x.Rule
+	}
+	return SplitRule_SPLIT_RULE_UNSPECIFIED
+}
+
+func (x *Money) GetExpiresMs() int64 {
+	if x != nil {
+		return x.ExpiresMs
+	}
+	return 0
+}
+
+func (x *Money) GetReceivers() uint32 {
+	if x != nil {
+		return x.Receivers
+	}
+	return 0
+}
+
 type Error struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Kind  ErrorKind              `protobuf:"varint,1,opt,name=kind,proto3,enum=skein.v1.ErrorKind" json:"kind,omitempty"`
@@ -587,7 +871,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_skein_v1_link_proto_msgTypes[2]
+	mi := &file_skein_v1_link_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -599,7 +883,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_v1_link_proto_msgTypes[2]
+	mi := &file_skein_v1_link_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -612,7 +896,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_skein_v1_link_proto_rawDescGZIP(), []int{2}
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Error) GetKind() ErrorKind {
@@ -663,7 +947,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_skein_v1_link_proto_msgTypes[3]
+	mi := &file_skein_v1_link_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -675,7 +959,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_v1_link_proto_msgTypes[3]
+	mi := &file_skein_v1_link_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -688,7 +972,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_skein_v1_link_proto_rawDescGZIP(), []int{3}
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Hello) GetVersion() uint32 {
@@ -748,7 +1032,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_skein_v1_link_proto_msgTypes[4]
+	mi := &file_skein_v1_link_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -760,7 +1044,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_v1_link_proto_msgTypes[4]
+	mi := &file_skein_v1_link_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -773,7 +1057,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_skein_v1_link_proto_rawDescGZIP(), []int{4}
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Welcome) GetUser() uint64 {
@@ -851,7 +1135,7 @@ type Send struct {
 
 func (x *Send) Reset() {
 	*x = Send{}
-	mi := &file_skein_v1_link_proto_msgTypes[5]
+	mi := &file_skein_v1_link_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -863,7 +1147,7 @@ func (x *Send) String() string {
 func (*Send) ProtoMessage() {}
 
 func (x *Send) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_v1_link_proto_msgTypes[5]
+	mi := &file_skein_v1_link_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -876,7 +1160,7 @@ func (x *Send) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Send.ProtoReflect.Descriptor instead.
 func (*Send) Descriptor() ([]byte, []int) {
-	return file_skein_v1_link_proto_rawDescGZIP(), []int{5}
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Send) GetTo() uint64 {
@@ -919,7 +1203,7 @@ type SendAck struct {
 
 func (x *SendAck) Reset() {
 	*x = SendAck{}
-	mi := &file_skein_v1_link_proto_msgTypes[6]
+	mi := &file_skein_v1_link_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -931,7 +1215,7 @@ func (x *SendAck) String() string {
 func (*SendAck) ProtoMessage() {}
 
 func (x *SendAck) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_v1_link_proto_msgTypes[6]
+	mi := &file_skein_v1_link_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -944,7 +1228,7 @@ func (x *SendAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendAck.ProtoReflect.Descriptor instead.
 func (*SendAck) Descriptor() ([]byte, []int) {
-	return file_skein_v1_link_proto_rawDescGZIP(), []int{6}
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SendAck) GetClientSeq() uint64 {
@@ -999,7 +1283,7 @@ type Deliver struct {
 
 func (x *Deliver) Reset() {
 	*x = Deliver{}
-	mi := &file_skein_v1_link_proto_msgTypes[7]
+	mi := &file_skein_v1_link_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1011,7 +1295,7 @@ func (x *Deliver) String() string {
 func (*Deliver) ProtoMessage() {}
 
 func (x *Deliver) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_v1_link_proto_msgTypes[7]
+	mi := &file_skein_v1_link_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1024,7 +1308,7 @@ func (x *Deliver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deliver.ProtoReflect.Descriptor instead.
 func (*Deliver) Descriptor() ([]byte, []int) {
-	return file_skein_v1_link_proto_rawDescGZIP(), []int{7}
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Deliver) GetEntries() []*Entry {
@@ -1044,7 +1328,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_skein_v1_link_proto_msgTypes[8]
+	mi := &file_skein_v1_link_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1056,7 +1340,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_v1_link_proto_msgTypes[8]
+	mi := &file_skein_v1_link_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1069,7 +1353,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_skein_v1_link_proto_rawDescGZIP(), []int{8}
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Ack) GetSeq() uint64 {
@@ -1090,7 +1374,7 @@ type Pull struct {
 
 func (x *Pull) Reset() {
 	*x = Pull{}
-	mi := &file_skein_v1_link_proto_msgTypes[9]
+	mi := &file_skein_v1_link_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1102,7 +1386,7 @@ func (x *Pull) String() string {
 func (*Pull) ProtoMessage() {}
 
 func (x *Pull) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_v1_link_proto_msgTypes[9]
+	mi := &file_skein_v1_link_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1115,7 +1399,7 @@ func (x *Pull) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pull.ProtoReflect.Descriptor instead.
 func (*Pull) Descriptor() ([]byte, []int) {
-	return file_skein_v1_link_proto_rawDescGZIP(), []int{9}
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Pull) GetSeq() uint64 {
@@ -1138,7 +1422,7 @@ type Call struct {
 
 func (x *Call) Reset() {
 	*x = Call{}
-	mi := &file_skein_v1_link_proto_msgTypes[10]
+	mi := &file_skein_v1_link_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1150,7 +1434,7 @@ func (x *Call) String() string {
 func (*Call) ProtoMessage() {}
 
 func (x *Call) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_v1_link_proto_msgTypes[10]
+	mi := &file_skein_v1_link_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1163,7 +1447,7 @@ func (x *Call) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Call.ProtoReflect.Descriptor instead.
 func (*Call) Descriptor() ([]byte, []int) {
-	return file_skein_v1_link_proto_rawDescGZIP(), []int{10}
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Call) GetId() uint64 {
@@ -1199,7 +1483,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_skein_v1_link_proto_msgTypes[11]
+	mi := &file_skein_v1_link_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1211,7 +1495,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_v1_link_proto_msgTypes[11]
+	mi := &file_skein_v1_link_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1224,7 +1508,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_skein_v1_link_proto_rawDescGZIP(), []int{11}
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Answer) GetId() uint64 {
@@ -1262,7 +1546,7 @@ type Notice struct {
 
 func (x *Notice) Reset() {
 	*x = Notice{}
-	mi := &file_skein_v1_link_proto_msgTypes[12]
+	mi := &file_skein_v1_link_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1274,7 +1558,7 @@ func (x *Notice) String() string {
 func (*Notice) ProtoMessage() {}
 
 func (x *Notice) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_v1_link_proto_msgTypes[12]
+	mi := &file_skein_v1_link_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1287,7 +1571,7 @@ func (x *Notice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Notice.ProtoReflect.Descriptor instead.
 func (*Notice) Descriptor() ([]byte, []int) {
-	return file_skein_v1_link_proto_rawDescGZIP(), []int{12}
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Notice) GetId() uint64 {
@@ -1326,7 +1610,7 @@ type Close struct {
 
 func (x *Close) Reset() {
 	*x = Close{}
-	mi := &file_skein_v1_link_proto_msgTypes[13]
+	mi := &file_skein_v1_link_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1338,7 +1622,7 @@ func (x *Close) String() string {
 func (*Close) ProtoMessage() {}
 
 func (x *Close) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_v1_link_proto_msgTypes[13]
+	mi := &file_skein_v1_link_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1351,7 +1635,7 @@ func (x *Close) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Close.ProtoReflect.Descriptor instead.
 func (*Close) Descriptor() ([]byte, []int) {
-	return file_skein_v1_link_proto_rawDescGZIP(), []int{13}
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Close) GetCode() CloseCode {
@@ -1389,7 +1673,7 @@ const file_skein_v1_link_proto_rawDesc = "" +
 	"\x13skein/v1/link.proto\x12\bskein.v1\"H\n" +
 	"\aContent\x12)\n" +
 	"\x04type\x18\x01 \x01(\x0e2\x15.skein.v1.ContentTypeR\x04type\x12\x12\n" +
-	"\x04body\x18\x02 \x01(\fR\x04body\"\xe9\x02\n" +
+	"\x04body\x18\x02 \x01(\fR\x04body\"\x90\x03\n" +
 	"\x05Entry\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12'\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x13.skein.v1.EntryKindR\x04kind\x12\x12\n" +
@@ -1403,7 +1687,21 @@ const file_skein_v1_link_proto_rawDesc = "" +
 	"\acontent\x18\t \x01(\v2\x11.skein.v1.ContentR\acontent\x120\n" +
 	"\acontact\x18\n" +
 	" \x01(\x0e2\x16.skein.v1.ContactEventR\acontact\x12-\n" +
-	"\arefusal\x18\v \x01(\x0e2\x13.skein.v1.ErrorKindR\arefusal\"\x91\x01\n" +
+	"\arefusal\x18\v \x01(\x0e2\x13.skein.v1.ErrorKindR\arefusal\x12%\n" +
+	"\x05money\x18\f \x01(\v2\x0f.skein.v1.MoneyR\x05money\"\x9d\x02\n" +
+	"\x05Money\x12*\n" +
+	"\x05event\x18\x01 \x01(\x0e2\x14.skein.v1.MoneyEventR\x05event\x12\x14\n" +
+	"\x05cents\x18\x02 \x01(\x03R\x05cents\x12\x18\n" +
+	"\abalance\x18\x03 \x01(\x03R\abalance\x12\x12\n" +
+	"\x04prev\x18\x04 \x01(\x04R\x04prev\x12\x10\n" +
+	"\x03ref\x18\x05 \x01(\x04R\x03ref\x12\x14\n" +
+	"\x05total\x18\x06 \x01(\x03R\x05total\x12\x16\n" +
+	"\x06shares\x18\a \x01(\rR\x06shares\x12'\n" +
+	"\x04rule\x18\b \x01(\x0e2\x13.skein.v1.SplitRuleR\x04rule\x12\x1d\n" +
+	"\n" +
+	"expires_ms\x18\t \x01(\x03R\texpiresMs\x12\x1c\n" +
+	"\treceivers\x18\n" +
+	" \x01(\rR\treceivers\"\x91\x01\n" +
 	"\x05Error\x12'\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x13.skein.v1.ErrorKindR\x04kind\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12$\n" +
@@ -1468,12 +1766,30 @@ const file_skein_v1_link_proto_rawDesc = "" +
 	"\vContentType\x12\x1c\n" +
 	"\x18CONTENT_TYPE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CONTENT_TYPE_TEXT\x10\x01\x12\x17\n" +
-	"\x13CONTENT_TYPE_CUSTOM\x10\x02*o\n" +
+	"\x13CONTENT_TYPE_CUSTOM\x10\x02*\x85\x01\n" +
 	"\tEntryKind\x12\x1a\n" +
 	"\x16ENTRY_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12ENTRY_KIND_MESSAGE\x10\x01\x12\x16\n" +
 	"\x12ENTRY_KIND_CONTACT\x10\x02\x12\x16\n" +
-	"\x12ENTRY_KIND_REFUSED\x10\x03*\xd4\x01\n" +
+	"\x12ENTRY_KIND_REFUSED\x10\x03\x12\x14\n" +
+	"\x10ENTRY_KIND_MONEY\x10\x04*\xe1\x02\n" +
+	"\n" +
+	"MoneyEvent\x12\x1b\n" +
+	"\x17MONEY_EVENT_UNSPECIFIED\x10\x00\x12\x1d\n" +
+	"\x19MONEY_EVENT_ENVELOPE_SENT\x10\x01\x12!\n" +
+	"\x1dMONEY_EVENT_ENVELOPE_RECEIVED\x10\x02\x12\x1f\n" +
+	"\x1bMONEY_EVENT_ENVELOPE_OPENED\x10\x03\x12!\n" +
+	"\x1dMONEY_EVENT_ENVELOPE_FINISHED\x10\x04\x12\x1f\n" +
+	"\x1bMONEY_EVENT_CAMPAIGN_FUNDED\x10\x05\x12\x1c\n" +
+	"\x18MONEY_EVENT_CAMPAIGN_WON\x10\x06\x12!\n" +
+	"\x1dMONEY_EVENT_CAMPAIGN_FINISHED\x10\a\x12\x19\n" +
+	"\x15MONEY_EVENT_TOPPED_UP\x10\b\x12\x19\n" +
+	"\x15MONEY_EVENT_WITHDRAWN\x10\t\x12\x18\n" +
+	"\x14MONEY_EVENT_RETURNED\x10\n" +
+	"*>\n" +
+	"\tSplitRule\x12\x1a\n" +
+	"\x16SPLIT_RULE_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11SPLIT_RULE_RANDOM\x10\x01*\xd4\x01\n" +
 	"\fContactEvent\x12\x1d\n" +
 	"\x19CONTACT_EVENT_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CONTACT_EVENT_REQUESTED\x10\x01\x12\x1a\n" +
@@ -1481,7 +1797,7 @@ const file_skein_v1_link_proto_rawDesc = "" +
 	"\x15CONTACT_EVENT_REFUSED\x10\x03\x12\x19\n" +
 	"\x15CONTACT_EVENT_REMOVED\x10\x04\x12\x19\n" +
 	"\x15CONTACT_EVENT_BLOCKED\x10\x05\x12\x1b\n" +
-	"\x17CONTACT_EVENT_UNBLOCKED\x10\x06*\xbc\x03\n" +
+	"\x17CONTACT_EVENT_UNBLOCKED\x10\x06*\x8a\x04\n" +
 	"\tErrorKind\x12\x1a\n" +
 	"\x16ERROR_KIND_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13ERROR_KIND_INTERNAL\x10\x01\x12\x16\n" +
@@ -1499,7 +1815,10 @@ const file_skein_v1_link_proto_rawDesc = "" +
 	"\x12ERROR_KIND_BLOCKED\x10\f\x12\x13\n" +
 	"\x0fERROR_KIND_BUSY\x10\r\x12\x1a\n" +
 	"\x16ERROR_KIND_UNAVAILABLE\x10\x0e\x12\x1c\n" +
-	"\x18ERROR_KIND_UNIMPLEMENTED\x10\x0f*\xf5\x02\n" +
+	"\x18ERROR_KIND_UNIMPLEMENTED\x10\x0f\x12\x1b\n" +
+	"\x17ERROR_KIND_INSUFFICIENT\x10\x10\x12\x16\n" +
+	"\x12ERROR_KIND_EXPIRED\x10\x11\x12\x17\n" +
+	"\x13ERROR_KIND_ALL_GONE\x10\x12*\xf5\x02\n" +
 	"\tCloseCode\x12\x1a\n" +
 	"\x16CLOSE_CODE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CLOSE_CODE_NORMAL\x10d\x12\x19\n" +
@@ -1528,47 +1847,53 @@ func file_skein_v1_link_proto_rawDescGZIP() []byte {
 	return file_skein_v1_link_proto_rawDescData
 }
 
-var file_skein_v1_link_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_skein_v1_link_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_skein_v1_link_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_skein_v1_link_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_skein_v1_link_proto_goTypes = []any{
 	(ContentType)(0),  // 0: skein.v1.ContentType
 	(EntryKind)(0),    // 1: skein.v1.EntryKind
-	(ContactEvent)(0), // 2: skein.v1.ContactEvent
-	(ErrorKind)(0),    // 3: skein.v1.ErrorKind
-	(CloseCode)(0),    // 4: skein.v1.CloseCode
-	(*Content)(nil),   // 5: skein.v1.Content
-	(*Entry)(nil),     // 6: skein.v1.Entry
-	(*Error)(nil),     // 7: skein.v1.Error
-	(*Hello)(nil),     // 8: skein.v1.Hello
-	(*Welcome)(nil),   // 9: skein.v1.Welcome
-	(*Send)(nil),      // 10: skein.v1.Send
-	(*SendAck)(nil),   // 11: skein.v1.SendAck
-	(*Deliver)(nil),   // 12: skein.v1.Deliver
-	(*Ack)(nil),       // 13: skein.v1.Ack
-	(*Pull)(nil),      // 14: skein.v1.Pull
-	(*Call)(nil),      // 15: skein.v1.Call
-	(*Answer)(nil),    // 16: skein.v1.Answer
-	(*Notice)(nil),    // 17: skein.v1.Notice
-	(*Close)(nil),     // 18: skein.v1.Close
+	(MoneyEvent)(0),   // 2: skein.v1.MoneyEvent
+	(SplitRule)(0),    // 3: skein.v1.SplitRule
+	(ContactEvent)(0), // 4: skein.v1.ContactEvent
+	(ErrorKind)(0),    // 5: skein.v1.ErrorKind
+	(CloseCode)(0),    // 6: skein.v1.CloseCode
+	(*Content)(nil),   // 7: skein.v1.Content
+	(*Entry)(nil),     // 8: skein.v1.Entry
+	(*Money)(nil),     // 9: skein.v1.Money
+	(*Error)(nil),     // 10: skein.v1.Error
+	(*Hello)(nil),     // 11: skein.v1.Hello
+	(*Welcome)(nil),   // 12: skein.v1.Welcome
+	(*Send)(nil),      // 13: skein.v1.Send
+	(*SendAck)(nil),   // 14: skein.v1.SendAck
+	(*Deliver)(nil),   // 15: skein.v1.Deliver
+	(*Ack)(nil),       // 16: skein.v1.Ack
+	(*Pull)(nil),      // 17: skein.v1.Pull
+	(*Call)(nil),      // 18: skein.v1.Call
+	(*Answer)(nil),    // 19: skein.v1.Answer
+	(*Notice)(nil),    // 20: skein.v1.Notice
+	(*Close)(nil),     // 21: skein.v1.Close
 }
 var file_skein_v1_link_proto_depIdxs = []int32{
 	0,  // 0: skein.v1.Content.type:type_name -> skein.v1.ContentType
 	1,  // 1: skein.v1.Entry.kind:type_name -> skein.v1.EntryKind
-	5,  // 2: skein.v1.Entry.content:type_name -> skein.v1.Content
-	2,  // 3: skein.v1.Entry.contact:type_name -> skein.v1.ContactEvent
-	3,  // 4: skein.v1.Entry.refusal:type_name -> skein.v1.ErrorKind
-	3,  // 5: skein.v1.Error.kind:type_name -> skein.v1.ErrorKind
-	5,  // 6: skein.v1.Send.content:type_name -> skein.v1.Content
-	7,  // 7: skein.v1.SendAck.error:type_name -> skein.v1.Error
-	6,  // 8: skein.v1.Deliver.entries:type_name -> skein.v1.Entry
-	7,  // 9: skein.v1.Answer.error:type_name -> skein.v1.Error
-	5,  // 10: skein.v1.Notice.content:type_name -> skein.v1.Content
-	4,  // 11: skein.v1.Close.code:type_name -> skein.v1.CloseCode
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	7,  // 2: skein.v1.Entry.content:type_name -> skein.v1.Content
+	4,  // 3: skein.v1.Entry.contact:type_name -> skein.v1.ContactEvent
+	5,  // 4: skein.v1.Entry.refusal:type_name -> skein.v1.ErrorKind
+	9,  // 5: skein.v1.Entry.money:type_name -> skein.v1.Money
+	2,  // 6: skein.v1.Money.event:type_name -> skein.v1.MoneyEvent
+	3,  // 7: skein.v1.Money.rule:type_name -> skein.v1.SplitRule
+	5,  // 8: skein.v1.Error.kind:type_name -> skein.v1.ErrorKind
+	7,  // 9: skein.v1.Send.content:type_name -> skein.v1.Content
+	10, // 10: skein.v1.SendAck.error:type_name -> skein.v1.Error
+	8,  // 11: skein.v1.Deliver.entries:type_name -> skein.v1.Entry
+	10, // 12: skein.v1.Answer.error:type_name -> skein.v1.Error
+	7,  // 13: skein.v1.Notice.content:type_name -> skein.v1.Content
+	6,  // 14: skein.v1.Close.code:type_name -> skein.v1.CloseCode
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_skein_v1_link_proto_init() }
@@ -1576,14 +1901,14 @@ func file_skein_v1_link_proto_init() {
 	if File_skein_v1_link_proto != nil {
 		return
 	}
-	file_skein_v1_link_proto_msgTypes[3].OneofWrappers = []any{}
+	file_skein_v1_link_proto_msgTypes[4].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skein_v1_link_proto_rawDesc), len(file_skein_v1_link_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   14,
+			NumEnums:      7,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -35,6 +35,13 @@ const (
 	LinkKind_LINK_KIND_CONTACT_ACCEPT  LinkKind = 4
 	LinkKind_LINK_KIND_CONTACT_REFUSE  LinkKind = 5
 	LinkKind_LINK_KIND_CONTACT_REMOVE  LinkKind = 6
+	// Money; content.body is a Transfer.
+	// From a wallet to a new envelope, campaign or payment.
+	LinkKind_LINK_KIND_FUND LinkKind = 7
+	// From an envelope to a friend who may open it; carries no money.
+	LinkKind_LINK_KIND_NOTICE LinkKind = 8
+	// From an envelope, campaign or payment to a wallet.
+	LinkKind_LINK_KIND_CREDIT LinkKind = 9
 )
 
 // Enum value maps for LinkKind.
@@ -47,6 +54,9 @@ var (
 		4: "LINK_KIND_CONTACT_ACCEPT",
 		5: "LINK_KIND_CONTACT_REFUSE",
 		6: "LINK_KIND_CONTACT_REMOVE",
+		7: "LINK_KIND_FUND",
+		8: "LINK_KIND_NOTICE",
+		9: "LINK_KIND_CREDIT",
 	}
 	LinkKind_value = map[string]int32{
 		"LINK_KIND_UNSPECIFIED":     0,
@@ -56,6 +66,9 @@ var (
 		"LINK_KIND_CONTACT_ACCEPT":  4,
 		"LINK_KIND_CONTACT_REFUSE":  5,
 		"LINK_KIND_CONTACT_REMOVE":  6,
+		"LINK_KIND_FUND":            7,
+		"LINK_KIND_NOTICE":          8,
+		"LINK_KIND_CREDIT":          9,
 	}
 )
 
@@ -417,7 +430,13 @@ type UserHead struct {
 	RecvId       uint64 `protobuf:"varint,6,opt,name=recv_id,json=recvId,proto3" json:"recv_id,omitempty"`
 	ClientRecvId uint64 `protobuf:"varint,7,opt,name=client_recv_id,json=clientRecvId,proto3" json:"client_recv_id,omitempty"`
 	// True when some link has unacknowledged messages.
-	Pending       bool `protobuf:"varint,8,opt,name=pending,proto3" json:"pending,omitempty"`
+	Pending bool `protobuf:"varint,8,opt,name=pending,proto3" json:"pending,omitempty"`
+	// The wallet: its balance and the last entry of its statement.
+	Balance   int64  `protobuf:"varint,9,opt,name=balance,proto3" json:"balance,omitempty"`
+	Statement uint64 `protobuf:"varint,10,opt,name=statement,proto3" json:"statement,omitempty"`
+	// Dealings that ended up to this time may have been forgotten: nothing that
+	// belongs to one is taken any more, unless it is still known.
+	ForgottenMs   int64 `protobuf:"varint,11,opt,name=forgotten_ms,json=forgottenMs,proto3" json:"forgotten_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -506,6 +525,27 @@ func (x *UserHead) GetPending() bool {
 		return x.Pending
 	}
 	return false
+}
+
+func (x *UserHead) GetBalance() int64 {
+	if x != nil {
+		return x.Balance
+	}
+	return 0
+}
+
+func (x *UserHead) GetStatement() uint64 {
+	if x != nil {
+		return x.Statement
+	}
+	return 0
+}
+
+func (x *UserHead) GetForgottenMs() int64 {
+	if x != nil {
+		return x.ForgottenMs
+	}
+	return 0
 }
 
 type PairPage struct {
@@ -1065,7 +1105,7 @@ const file_skein_store_v1_store_proto_rawDesc = "" +
 	"\apair_id\x18\x03 \x01(\x04R\x06pairId\x12+\n" +
 	"\acontent\x18\x04 \x01(\v2\x11.skein.v1.ContentR\acontent\x12\x1d\n" +
 	"\n" +
-	"error_kind\x18\x05 \x01(\rR\terrorKind\"\xda\x01\n" +
+	"error_kind\x18\x05 \x01(\rR\terrorKind\"\xb5\x02\n" +
 	"\bUserHead\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x16\n" +
 	"\x06exists\x18\x02 \x01(\bR\x06exists\x12\x12\n" +
@@ -1074,7 +1114,11 @@ const file_skein_store_v1_store_proto_rawDesc = "" +
 	"\vsend_ack_id\x18\x05 \x01(\x04R\tsendAckId\x12\x17\n" +
 	"\arecv_id\x18\x06 \x01(\x04R\x06recvId\x12$\n" +
 	"\x0eclient_recv_id\x18\a \x01(\x04R\fclientRecvId\x12\x18\n" +
-	"\apending\x18\b \x01(\bR\apending\"6\n" +
+	"\apending\x18\b \x01(\bR\apending\x12\x18\n" +
+	"\abalance\x18\t \x01(\x03R\abalance\x12\x1c\n" +
+	"\tstatement\x18\n" +
+	" \x01(\x04R\tstatement\x12!\n" +
+	"\fforgotten_ms\x18\v \x01(\x03R\vforgottenMs\"6\n" +
 	"\bPairPage\x12*\n" +
 	"\x05pairs\x18\x01 \x03(\v2\x14.skein.store.v1.PairR\x05pairs\"\xc0\x02\n" +
 	"\x04Pair\x12(\n" +
@@ -1120,7 +1164,7 @@ const file_skein_store_v1_store_proto_rawDesc = "" +
 	"\x04user\x18\x02 \x01(\x04R\x04user\x12#\n" +
 	"\rpassword_hash\x18\x03 \x01(\tR\fpasswordHash\"\x1f\n" +
 	"\tAllocator\x12\x12\n" +
-	"\x04next\x18\x01 \x01(\x04R\x04next*\xcc\x01\n" +
+	"\x04next\x18\x01 \x01(\x04R\x04next*\x8c\x02\n" +
 	"\bLinkKind\x12\x19\n" +
 	"\x15LINK_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11LINK_KIND_MESSAGE\x10\x01\x12\x15\n" +
@@ -1128,7 +1172,10 @@ const file_skein_store_v1_store_proto_rawDesc = "" +
 	"\x19LINK_KIND_CONTACT_REQUEST\x10\x03\x12\x1c\n" +
 	"\x18LINK_KIND_CONTACT_ACCEPT\x10\x04\x12\x1c\n" +
 	"\x18LINK_KIND_CONTACT_REFUSE\x10\x05\x12\x1c\n" +
-	"\x18LINK_KIND_CONTACT_REMOVE\x10\x06B6Z4github.com/skein-im/skein/gen/skein/store/v1;storev1b\x06proto3"
+	"\x18LINK_KIND_CONTACT_REMOVE\x10\x06\x12\x12\n" +
+	"\x0eLINK_KIND_FUND\x10\a\x12\x14\n" +
+	"\x10LINK_KIND_NOTICE\x10\b\x12\x14\n" +
+	"\x10LINK_KIND_CREDIT\x10\tB6Z4github.com/skein-im/skein/gen/skein/store/v1;storev1b\x06proto3"
 
 var (
 	file_skein_store_v1_store_proto_rawDescOnce sync.Once
