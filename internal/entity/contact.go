@@ -45,7 +45,7 @@ func (u *user) handleContact(tx *Tx, c *im.Contact) (im.Result, error) {
 	}
 	p := u.pairs[peer]
 	if p == nil {
-		p = &pair{peer: peer}
+		p = &pair{line: newLine(peer)}
 	}
 	s, err := p.step(c.Op)
 	if err != nil || s.event == 0 {
@@ -138,7 +138,7 @@ type reaction struct {
 // false when the message cannot be taken yet.
 func (u *user) takeContact(tx *Tx, ev *event, p *pair, m *Message) bool {
 	if p == nil {
-		p = &pair{peer: m.From}
+		p = &pair{line: newLine(m.From)}
 	}
 	if p.controlFull() {
 		return false

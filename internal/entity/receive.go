@@ -33,21 +33,14 @@ func (u *user) receiveAck(tx *Tx, m *Message) {
 	if p == nil {
 		return
 	}
-	sent := p.since
-	all, chat := p.takeAck(m.Ack, tx.Now, u.rtt.wait())
+	all, chat := u.takeAck(tx, &p.line, m.Ack)
 	if all == 0 {
 		return
 	}
-	u.rtt.add(tx.Now - sent)
-	p.dirty = true
 	p.sendAckID += uint64(chat)
 	u.sendAckID += uint64(chat)
-	u.outstanding -= all
 	u.dirty = true
-	if p.due != 0 {
-		u.wake(p.due)
-	}
-	u.pump(tx, p)
+	u.pump(tx, &p.line)
 	u.drainEarly(tx)
 }
 

@@ -31,9 +31,8 @@ func earlyKey(id uint64) string       { return fmt.Sprintf("%s%016x", earlyPrefi
 // that changed since the last snapshot. By-hand encodings, because a busy
 // user is written every second or so; reading uses the generated code.
 func (u *user) Snapshot(tx *Tx) {
-	if u.outstanding == 0 && u.marked {
-		u.marked = false
-		tx.Mark = ClearMark
+	if u.outstanding == 0 {
+		u.unmark(tx)
 	}
 	tx.put(headKey, u.encodeHead())
 	for first := 0; first < len(u.order); first += pageSize {
@@ -271,16 +270,6 @@ func (u *user) Replay(e im.LogEntry) error {
 // spread over the first retransmission interval.
 func (u *user) Start(tx *Tx) {
 	for _, p := range u.order {
-		if len(p.refs) == 0 {
-			p.restart(tx.Now, 0)
-			continue
-		}
-		p.restart(tx.Now, tx.Now+im.Millis(tx.Jitter(retransmitMin)))
-		if !p.open {
-			p.open = true
-			u.open = append(u.open, p)
-		}
-		u.marked = true
-		u.wake(p.due)
+		u.restart(tx, &p.line)
 	}
 }

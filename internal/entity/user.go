@@ -28,13 +28,7 @@ type user struct {
 	deviceOrder []*device
 	early       map[uint64]*earlySend
 
-	// open lists pairs with unacknowledged messages, and some that had.
-	open        []*pair
-	outstanding int
-	due         im.Millis
-	rtt         roundTrip
-	// marked is whether the store has the pending mark.
-	marked bool
+	lines
 
 	dirty         bool
 	unsnapshotted int
@@ -42,11 +36,8 @@ type user struct {
 
 // pair is what a user knows of one other entity.
 type pair struct {
-	link
-	peer  im.Addr
+	line
 	index int
-	dirty bool
-	open  bool
 
 	contact im.ContactState
 	blocked bool
@@ -113,7 +104,7 @@ func (u *user) pair(peer im.Addr) *pair { return u.pairs[peer] }
 func (u *user) makePair(peer im.Addr) *pair {
 	p := u.pairs[peer]
 	if p == nil {
-		p = &pair{peer: peer, index: len(u.order), link: link{next: 1}}
+		p = &pair{line: newLine(peer), index: len(u.order)}
 		u.pairs[peer] = p
 		u.order = append(u.order, p)
 	}
@@ -145,7 +136,7 @@ func (u *user) record(tx *Tx, ev *event) {
 	tx.appendLog(ev.seq, value, visible)
 	u.evolve(ev)
 	if ev.linkOut != 0 {
-		u.transmit(tx, ev)
+		u.transmit(tx, &u.pairs[ev.to].line, ev.linkOut, ev.linkBody())
 	}
 	if ev.linkIn != 0 {
 		tx.ack(ev.from, ev.linkIn)
@@ -163,13 +154,7 @@ func (u *user) evolve(ev *event) {
 		p.in = ev.linkIn
 	}
 	if ev.linkOut != 0 {
-		p := u.touch(ev.to)
-		p.sent(ev.seq, ev.entry.Kind == wire.EntryMessage)
-		u.outstanding++
-		if !p.open {
-			p.open = true
-			u.open = append(u.open, p)
-		}
+		u.sent(&u.touch(ev.to).line, ev.seq, ev.entry.Kind == wire.EntryMessage)
 	}
 	if ev.refused.kind != 0 {
 		u.evolveRefusedSend(ev)
@@ -197,97 +182,23 @@ func (u *user) touch(peer im.Addr) *pair {
 	return p
 }
 
-// transmit sends an event's message, unless earlier ones wait to be sent
-// again: then it waits its turn.
-func (u *user) transmit(tx *Tx, ev *event) {
-	p := u.pairs[ev.to]
-	if !u.marked {
-		u.marked = true
-		tx.Mark = SetMark
-	}
-	if p.due == 0 {
-		p.since, p.due = tx.Now, tx.Now+u.rtt.wait()
-		u.wake(p.due)
-	}
-	if p.next != ev.linkOut {
-		return
-	}
-	p.next++
-	tx.send(&Message{To: ev.to, Seq: ev.linkOut, Body: ev.linkBody()})
-}
-
-// wake makes sure that Timer is called at due or before.
-func (u *user) wake(due im.Millis) {
-	if u.due == 0 || due < u.due {
-		u.due = due
-	}
-}
-
 // Timer implements Entity.
-func (u *user) Timer(tx *Tx) {
-	if u.due == 0 || tx.Now < u.due {
-		return
-	}
-	u.due = 0
-	open := u.open[:0]
-	for _, p := range u.open {
-		if len(p.refs) == 0 {
-			p.open = false
-			continue
-		}
-		open = append(open, p)
-		if p.due <= tx.Now {
-			u.overdue(tx, p)
-		}
-		u.wake(p.due)
-	}
-	clear(u.open[len(open):])
-	u.open = open
-}
-
-// overdue goes on with what has become durable, or starts over with what has
-// not been acknowledged.
-func (u *user) overdue(tx *Tx, p *pair) {
-	if p.more {
-		p.more, p.due = false, tx.Now+u.rtt.wait()
-	} else {
-		p.expired(tx.Now, u.rtt.wait(), tx.Jitter)
-	}
-	u.pump(tx, p)
-}
-
-// pump asks for the log entries with which transmission to a peer goes on.
-func (u *user) pump(tx *Tx, p *pair) {
-	seqs, blocked := p.lagging(tx.Durable)
-	switch {
-	case len(seqs) > 0:
-		p.reading = true
-		tx.Reads = append(tx.Reads, Read{Peer: p.peer, Seqs: seqs})
-	case blocked:
-		p.more, p.due = true, tx.Now+durableSoon
-		u.wake(p.due)
-	}
-}
+func (u *user) Timer(tx *Tx) { u.timer(tx) }
 
 // Resend implements Entity.
 func (u *user) Resend(tx *Tx, peer im.Addr, entries []im.LogEntry) {
-	p := u.pairs[peer]
-	if p == nil {
-		return
+	if p := u.pairs[peer]; p != nil {
+		u.resend(tx, &p.line, entries, messageIn)
 	}
-	p.reading = false
-	for _, e := range entries {
-		var ev event
-		if err := ev.decode(e); err != nil || ev.to != peer || ev.linkOut != p.next || p.next > p.out {
-			continue
-		}
-		p.next++
-		tx.send(&Message{To: peer, Seq: ev.linkOut, Body: ev.linkBody()})
+}
+
+// messageIn finds the message to a peer in an entry of a user's log.
+func messageIn(e im.LogEntry, peer im.Addr) (im.LinkSeq, Body, bool) {
+	var ev event
+	if err := ev.decode(e); err != nil || ev.to != peer {
+		return 0, Body{}, false
 	}
-	if len(entries) > 0 {
-		// Without any, reading has failed; the timer tries again.
-		u.pump(tx, p)
-	}
+	return ev.linkOut, ev.linkBody(), true
 }
 
 // counters answers with values that are durable with the answer: what moved
