@@ -36,6 +36,9 @@ type Status struct {
 	Head im.Seq
 	// Due is when Timer wants to be called; 0: not at all.
 	Due im.Millis
+	// Wake is when the entity must be in memory again even if it owes
+	// nothing until then; 0: never.
+	Wake im.Millis
 	// Dirty: something would be forgotten without a snapshot, harmlessly.
 	Dirty bool
 	// Unsnapshotted is how many log entries the last snapshot lacks.
@@ -47,7 +50,7 @@ type Status struct {
 
 // Exists reports whether there are entities of a kind.
 func Exists(k im.Kind) bool {
-	return k == im.KindUser || k == im.KindName || k == im.KindAllocator
+	return k == im.KindUser || k == im.KindName || k == im.KindAllocator || isPurse(k)
 }
 
 // New makes the empty entity of an address.
@@ -59,6 +62,12 @@ func New(a im.Addr) (Entity, error) {
 		return &nameTable{names: map[string]nameBinding{}}, nil
 	case im.KindAllocator:
 		return &allocator{next: uint64(im.FirstRegisteredUser)}, nil
+	case im.KindEnvelope:
+		return newEnvelope(), nil
+	case im.KindCampaign:
+		return newCampaign(), nil
+	case im.KindPayment:
+		return newPayment(), nil
 	}
 	return nil, im.Errorf(im.Invalid, "there are no entities of %s", a.Kind)
 }

@@ -147,7 +147,7 @@ func appendRefused(b []byte, num protowire.Number, r refusedSend) []byte {
 // decode reads the event of a log entry. It keeps references to e.Value.
 func (ev *event) decode(e im.LogEntry) error {
 	*ev = event{seq: e.Seq}
-	return rangeFields(e.Value, func(num protowire.Number, v uint64, b []byte) error {
+	err := rangeFields(e.Value, func(num protowire.Number, v uint64, b []byte) error {
 		switch num {
 		case fieldEntry:
 			return ev.entry.Unmarshal(b)
@@ -172,6 +172,10 @@ func (ev *event) decode(e im.LogEntry) error {
 		}
 		return nil
 	})
+	if err == nil && ev.entry.Kind == wire.EntryMoney && ev.entry.Money == nil {
+		return errDamaged
+	}
+	return err
 }
 
 // rangeFields calls fn for every field of a protobuf message: v holds varint

@@ -25,13 +25,19 @@ var anyAddr = rapid.Custom(func(t *rapid.T) im.Addr {
 })
 
 var anyEntry = rapid.Custom(func(t *rapid.T) wire.Entry {
-	return wire.Entry{
+	e := wire.Entry{
 		Kind: wire.EntryKind(rapid.IntRange(1, 3).Draw(t, "kind")), Peer: im.UserID(rapid.Uint64().Draw(t, "peer")),
 		Outgoing: rapid.Bool().Draw(t, "outgoing"), Time: im.Millis(rapid.Int64().Draw(t, "time")),
 		PairID: rapid.Uint64().Draw(t, "pair"), Device: im.DeviceID(rapid.Uint32().Draw(t, "device")),
 		ClientSeq: im.ClientSeq(rapid.Uint64().Draw(t, "client_seq")), Content: anyContent.Draw(t, "content"),
 		Contact: wire.ContactEvent(rapid.IntRange(0, 6).Draw(t, "contact")), Refusal: im.ErrorKind(rapid.IntRange(0, 15).Draw(t, "refusal")),
 	}
+	if rapid.Bool().Draw(t, "money") {
+		e.Kind = wire.EntryMoney
+		e.Money = &wire.Money{Event: im.MoneyEvent(rapid.IntRange(0, 11).Draw(t, "event")), Cents: im.Cents(rapid.Int64().Draw(t, "cents")),
+			Balance: im.Cents(rapid.Int64().Draw(t, "balance")), Prev: im.Seq(rapid.Uint64().Draw(t, "prev entry")), Ref: rapid.Uint64().Draw(t, "ref")}
+	}
+	return e
 })
 
 var anyEvent = rapid.Custom(func(t *rapid.T) event {
@@ -67,6 +73,9 @@ func generated(ev *event) *storev1.Event {
 		m.Entry = &skeinv1.Entry{Seq: uint64(e.Seq), Kind: skeinv1.EntryKind(e.Kind), Peer: uint64(e.Peer), Outgoing: e.Outgoing,
 			TimeMs: int64(e.Time), PairId: e.PairID, Device: uint32(e.Device), ClientSeq: uint64(e.ClientSeq),
 			Content: generatedContent(e.Content), Contact: skeinv1.ContactEvent(e.Contact), Refusal: skeinv1.ErrorKind(e.Refusal)}
+		if w := e.Money; w != nil {
+			m.Entry.Money = &skeinv1.Money{Event: skeinv1.MoneyEvent(w.Event), Cents: int64(w.Cents), Balance: int64(w.Balance), Prev: uint64(w.Prev), Ref: w.Ref}
+		}
 	}
 	if ev.linkIn != 0 {
 		m.From = &storev1.Addr{Kind: uint32(ev.from.Kind), Id: ev.from.ID}

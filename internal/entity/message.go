@@ -27,6 +27,10 @@ const (
 	BodyContactAccept  BodyKind = 4
 	BodyContactRefuse  BodyKind = 5
 	BodyContactRemove  BodyKind = 6
+	// The content of those about money is an encoded Transfer, without type.
+	BodyFund   BodyKind = 7
+	BodyNotice BodyKind = 8
+	BodyCredit BodyKind = 9
 )
 
 // Body is what a link message says.

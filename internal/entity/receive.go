@@ -60,6 +60,10 @@ func (u *user) take(tx *Tx, m *Message) {
 	case BodyRefused:
 		ev.entry = wire.Entry{Kind: wire.EntryRefused, Peer: im.UserID(m.From.ID), Time: tx.Now,
 			PairID: m.Body.PairID, Refusal: m.Body.Error}
+	case BodyFund, BodyNotice, BodyCredit:
+		if !u.takeMoney(tx, ev, m) {
+			return
+		}
 	default:
 		if !u.takeContact(tx, ev, p, m) {
 			return

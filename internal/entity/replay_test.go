@@ -37,6 +37,14 @@ func picture(u *user, acks bool) string {
 		}
 		b.WriteString("\n")
 	}
+	fmt.Fprintf(&b, "wallet %+v\n", u.wallet)
+	for _, p := range slices.SortedFunc(slices.Values(u.dealings), func(a, b *pair) int { return strings.Compare(dealingKey(a.peer), dealingKey(b.peer)) }) {
+		fmt.Fprintf(&b, "dealing %v %+v out %d in %d", p.peer, *p.deal, p.out, p.in)
+		if acks {
+			fmt.Fprintf(&b, " acked %d refs %v", p.acked, p.refs)
+		}
+		b.WriteString("\n")
+	}
 	for _, id := range slices.Sorted(maps.Keys(u.early)) {
 		fmt.Fprintf(&b, "early %d to %d %q\n", id, u.early[id].to, u.early[id].content.Body)
 	}

@@ -14,10 +14,11 @@ import (
 
 // Record keys of a user.
 const (
-	headKey      = "h"
-	pagePrefix   = "p"
-	devicePrefix = "d"
-	earlyPrefix  = "e"
+	headKey       = "h"
+	pagePrefix    = "p"
+	devicePrefix  = "d"
+	earlyPrefix   = "e"
+	dealingPrefix = "w"
 )
 
 // pageSize is how many pairs share a record. It is part of the stored format.
@@ -41,6 +42,7 @@ func (u *user) Snapshot(tx *Tx) {
 			tx.put(pageKey(first/pageSize), encodePage(page))
 		}
 	}
+	u.snapshotDealings(tx)
 	for _, d := range u.deviceOrder {
 		if d.dirty {
 			d.dirty = false
@@ -67,7 +69,9 @@ func (u *user) encodeHead() []byte {
 	b = appendUint(b, 5, u.sendAckID)
 	b = appendUint(b, 6, u.recvID)
 	b = appendUint(b, 7, u.clientRecvID)
-	return appendBool(b, 8, u.marked)
+	b = appendBool(b, 8, u.marked)
+	b = appendUint(b, 9, uint64(u.wallet.balance))
+	return appendUint(b, 10, uint64(u.wallet.statement))
 }
 
 func encodePage(page []*pair) []byte {
@@ -93,17 +97,7 @@ func (p *pair) append(b []byte) []byte {
 	b = appendUint(b, 8, p.sendID)
 	b = appendUint(b, 9, p.sendAckID)
 	b = appendUint(b, 10, uint64(p.lastSeq))
-	if len(p.refs) > 0 {
-		size := 0
-		for _, r := range p.refs {
-			size += protowire.SizeVarint(uint64(r))
-		}
-		b = protowire.AppendTag(b, 11, protowire.BytesType)
-		b = protowire.AppendVarint(b, uint64(size))
-		for _, r := range p.refs {
-			b = protowire.AppendVarint(b, uint64(r))
-		}
-	}
+	b = appendRefs(b, 11, p.refs)
 	return appendUint(b, 12, uint64(p.yes))
 }
 
@@ -165,6 +159,8 @@ func (u *user) restoreRecord(r im.Record) error {
 		return u.restorePage(r.Value)
 	case strings.HasPrefix(r.Key, devicePrefix):
 		return u.restoreDevice(r.Value)
+	case strings.HasPrefix(r.Key, dealingPrefix):
+		return u.restoreDealing(r.Value)
 	case strings.HasPrefix(r.Key, earlyPrefix):
 		return u.restoreEarly(r)
 	}
@@ -180,6 +176,7 @@ func (u *user) restoreHead(value []byte) error {
 	u.sendID, u.sendAckID = m.SendId, m.SendAckId
 	u.recvID, u.clientRecvID = m.RecvId, m.ClientRecvId
 	u.marked = m.Pending
+	u.wallet = wallet{balance: im.Cents(m.Balance), statement: im.Seq(m.Statement)}
 	return nil
 }
 
@@ -270,6 +267,9 @@ func (u *user) Replay(e im.LogEntry) error {
 // spread over the first retransmission interval.
 func (u *user) Start(tx *Tx) {
 	for _, p := range u.order {
+		u.restart(tx, &p.line)
+	}
+	for _, p := range u.dealings {
 		u.restart(tx, &p.line)
 	}
 }

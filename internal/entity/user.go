@@ -21,12 +21,15 @@ type user struct {
 	clientRecvID uint64
 
 	pairs map[im.Addr]*pair
-	// order lists pairs as they were created: 64 of them make a page.
-	order   []*pair
-	devices map[im.DeviceID]*device
+	// order lists pairs of users as they were created: 64 of them make a
+	// page. dealings are the other pairs.
+	order    []*pair
+	dealings []*pair
+	devices  map[im.DeviceID]*device
 	// deviceOrder is by id, so that nothing depends on map order.
 	deviceOrder []*device
 	early       map[uint64]*earlySend
+	wallet      wallet
 
 	lines
 
@@ -48,6 +51,8 @@ type pair struct {
 	// sendID and sendAckID number the chat messages to the peer.
 	sendID, sendAckID uint64
 	lastSeq           im.Seq
+	// deal is nil when the peer is a user.
+	deal *dealing
 }
 
 func newUser(id im.UserID) *user {
@@ -94,7 +99,7 @@ func (u *user) Handle(tx *Tx, cmd im.Command) (im.Result, error) {
 	case *im.ListContacts:
 		return u.listContacts(), nil
 	}
-	return nil, im.Errorf(im.Unimplemented, "a user does not understand %T", cmd)
+	return u.handleMoney(tx, cmd)
 }
 
 // pair returns what the user knows of a peer, or nil.
@@ -103,18 +108,25 @@ func (u *user) pair(peer im.Addr) *pair { return u.pairs[peer] }
 // makePair returns the pair with a peer, new if need be.
 func (u *user) makePair(peer im.Addr) *pair {
 	p := u.pairs[peer]
-	if p == nil {
+	switch {
+	case p != nil:
+		return p
+	case isPurse(peer.Kind):
+		p = &pair{line: newLine(peer), deal: &dealing{}}
+		u.dealings = append(u.dealings, p)
+	default:
 		p = &pair{line: newLine(peer), index: len(u.order)}
-		u.pairs[peer] = p
 		u.order = append(u.order, p)
 	}
+	u.pairs[peer] = p
 	return p
 }
 
-// room reports whether the user may have dealings with the peer: with a known
-// one always, with a new one while there are not too many.
+// room reports whether the user may have to do with the peer: with a known one
+// always, with a new user while there are not too many. How many purses there
+// are is up to friends, and to what they can pay.
 func (u *user) room(peer im.Addr) bool {
-	return u.pairs[peer] != nil || len(u.order) < im.MaxContacts
+	return u.pairs[peer] != nil || len(u.order) < im.MaxContacts || isPurse(peer.Kind)
 }
 
 // record makes an event happen: it changes the state as replaying the event
@@ -160,11 +172,17 @@ func (u *user) evolve(ev *event) {
 		u.evolveRefusedSend(ev)
 	}
 	if ev.entry.Kind == wire.EntryFiller {
+		u.evolveUnseen(ev)
 		return
 	}
-	p := u.touch(im.User(ev.entry.Peer))
-	p.lastSeq = ev.seq
+	var p *pair
+	if ev.entry.Peer != 0 || ev.entry.Kind != wire.EntryMoney {
+		p = u.touch(im.User(ev.entry.Peer))
+		p.lastSeq = ev.seq
+	}
 	switch {
+	case ev.entry.Kind == wire.EntryMoney:
+		u.evolveMoney(ev)
 	case ev.entry.Kind == wire.EntryMessage && ev.entry.Outgoing:
 		u.evolveSend(p, ev)
 	case ev.entry.Kind == wire.EntryRefused && ev.entry.Outgoing:
@@ -173,6 +191,15 @@ func (u *user) evolve(ev *event) {
 		u.sendAckID++
 	case ev.entry.Kind == wire.EntryContact:
 		p.evolveContact(ev)
+	}
+}
+
+// evolveUnseen is the part of evolve for events that devices do not see.
+func (u *user) evolveUnseen(ev *event) {
+	if ev.body.Kind == BodyNotice && ev.linkOut == 0 {
+		if d := u.touch(ev.from).deal; d != nil {
+			d.until = max(d.until, ev.body.Time)
+		}
 	}
 }
 

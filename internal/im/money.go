@@ -28,32 +28,45 @@ func CheckMoney(c Cents) error {
 
 // EnvelopeID, CampaignID and PaymentID name entities that hold money outside
 // of wallets. Each follows from the key that its creator chose, so that a
-// repeated command finds what the first one made, however long ago.
+// repeated command finds what the first one made.
 type (
 	EnvelopeID uint64
 	CampaignID uint64
 	PaymentID  uint64
 )
 
-// EnvelopeOf is the envelope that a user creates with a key.
-func EnvelopeOf(user UserID, key string) EnvelopeID {
-	return EnvelopeID(hashKey("envelope", user, key))
+// Key names what a command creates, so that repeating the command is safe. A
+// client draws a new one for everything that it wants once.
+type Key struct {
+	// Name has 1 to MaxKey bytes.
+	Name string
+	// Asked is when the client first wanted it, by its own clock, and stays
+	// the same when it asks again: wallets forget what ended long ago, and
+	// refuse as Stale what is too old to be known.
+	Asked Millis
 }
+
+// EnvelopeOf is the envelope that a user creates with a key.
+func EnvelopeOf(user UserID, k Key) EnvelopeID { return EnvelopeID(k.hash("envelope", uint64(user))) }
 
 // CampaignOf is the campaign that a user sponsors with a key.
-func CampaignOf(sponsor UserID, key string) CampaignID {
-	return CampaignID(hashKey("campaign", sponsor, key))
+func CampaignOf(sponsor UserID, k Key) CampaignID {
+	return CampaignID(k.hash("campaign", uint64(sponsor)))
 }
 
-// PaymentOf is the payment that a payment service, or an operator, knows by a
-// key.
-func PaymentOf(key string) PaymentID { return PaymentID(hashKey("payment", 0, key)) }
+// WithdrawalOf is the payment that a user withdraws with a key.
+func WithdrawalOf(user UserID, k Key) PaymentID { return PaymentID(k.hash("payment", uint64(user))) }
 
-// hashKey is part of the stored format. Two keys with the same hash are told
+// TopUpOf is the payment that an operator, or a payment service, makes under a
+// reference of its own. Payments are never forgotten, so it needs no time.
+func TopUpOf(reference string) PaymentID { return PaymentID(Key{Name: reference}.hash("payment", 0)) }
+
+// hash is part of the stored format. Two keys with the same hash are told
 // apart where the money arrives, and the later one gets it back.
-func hashKey(what string, user UserID, key string) uint64 {
-	b := binary.BigEndian.AppendUint64([]byte(what), uint64(user))
-	sum := sha256.Sum256(append(b, key...))
+func (k Key) hash(what string, owner uint64) uint64 {
+	b := binary.BigEndian.AppendUint64([]byte(what), owner)
+	b = binary.BigEndian.AppendUint64(b, uint64(k.Asked))
+	sum := sha256.Sum256(append(b, k.Name...))
 	return max(binary.BigEndian.Uint64(sum[:8]), 1)
 }
 
@@ -68,8 +81,12 @@ func Payment(id PaymentID) Addr { return Addr{Kind: KindPayment, ID: uint64(id)}
 
 // Limits of money commands.
 const (
-	// MaxKey is the most bytes an idempotency key may have.
+	// MaxKey is the most bytes a key's name may have.
 	MaxKey = 64
+	// KeyAge is how long after Asked a key may be used for the first time,
+	// KeyAhead how far the client's clock may be ahead.
+	KeyAge   Millis = 24 * 3600 * 1000
+	KeyAhead Millis = 10 * 60 * 1000
 	// MaxShares is the most shares an envelope may have, MaxReceivers to how
 	// many friends one may go.
 	MaxShares    = 500
@@ -82,8 +99,10 @@ const (
 	DefaultLifetime Millis = 24 * 3600 * 1000
 	MinLifetime     Millis = 1000
 	MaxLifetime     Millis = 30 * 24 * 3600 * 1000
-	// MaxCampaign is the most envelopes of a campaign.
+	// MaxCampaign is the most envelopes of a campaign, MaxRate how many may
+	// become available per second.
 	MaxCampaign = 10_000_000
+	MaxRate     = 1_000_000
 	// MaxCampaignTime is how long a campaign may last, and how far ahead of
 	// its start it may be created.
 	MaxCampaignTime Millis = 30 * 24 * 3600 * 1000
@@ -105,10 +124,24 @@ const (
 	MaxStatementEntries = 200
 )
 
-// CheckKey reports why an idempotency key is not acceptable.
-func CheckKey(key string) error {
-	if key == "" || len(key) > MaxKey || !utf8.ValidString(key) {
-		return Errorf(Invalid, "a key is UTF-8 text of 1 to %d bytes", MaxKey)
+// Check reports why a key is not acceptable.
+func (k Key) Check() error {
+	if k.Name == "" || len(k.Name) > MaxKey || !utf8.ValidString(k.Name) {
+		return Errorf(Invalid, "a key's name is UTF-8 text of 1 to %d bytes", MaxKey)
+	}
+	if k.Asked <= 0 {
+		return Errorf(Invalid, "a key says when it was first asked for")
+	}
+	return nil
+}
+
+// CheckAge reports why a key may not be used for the first time.
+func (k Key) CheckAge(now Millis) error {
+	if k.Asked > now+KeyAhead {
+		return Errorf(Invalid, "the key was asked for in the future; is the clock right?")
+	}
+	if k.Asked <= now-KeyAge {
+		return Errorf(Stale, "this was first asked for so long ago that it is not known whether it happened; it did not happen now")
 	}
 	return nil
 }

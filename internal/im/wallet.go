@@ -31,6 +31,7 @@ const (
 	ToppedUp         MoneyEvent = 8
 	Withdrawn        MoneyEvent = 9
 	MoneyReturned    MoneyEvent = 10
+	PaidOut          MoneyEvent = 11
 )
 
 // GetWallet asks a user for the balance. Result: *WalletInfo.
@@ -48,8 +49,7 @@ type WalletInfo struct {
 // friends. Repeating it with the same Key gives the first answer.
 // Result: *EnvelopeCreated.
 type CreateEnvelope struct {
-	// Key is chosen by the client and names the envelope.
-	Key string
+	Key Key
 	// Device is the one that asks; 0: none in particular.
 	Device DeviceID
 	// To are the friends who may open it; each gets a timeline entry.
@@ -75,7 +75,7 @@ type EnvelopeCreated struct {
 // The caller sees to it that an operator asks. Repeating it with the same Key
 // gives the first answer. Result: *CampaignCreated.
 type CreateCampaign struct {
-	Key   string
+	Key   Key
 	Total Cents
 	// Count is how many envelopes the total is divided into by Rule.
 	Count uint32
@@ -98,24 +98,27 @@ type CampaignCreated struct {
 	Seq      Seq
 }
 
-// TopUp brings money from outside into a wallet: sent to Payment(PaymentOf(
-// Key)), not to the user, by an operator or a payment service only. The
-// caller has asked whether the user exists. Repeating it with the same Key
-// gives the first answer, for ever. Result: *PaymentInfo.
+// TopUp brings money from outside into a wallet: sent to the payment TopUpOf(
+// Reference), not to the user, by an operator or a payment service only. The
+// caller has asked whether the user exists. Repeating it with the same
+// Reference gives the first answer, for ever. Result: *PaymentInfo.
 type TopUp struct {
-	Key       string
+	// Reference names the payment to whoever makes it: 1 to MaxKey bytes.
+	Reference string
 	User      UserID
 	Cents     Cents
-	Reference string
+	// Text is shown in the statement.
+	Text string
 }
 
 // Withdraw takes money out of the user's wallet into a payment, where it waits
 // for Settle. Repeating it with the same Key gives the first answer.
 // Result: *Withdrawal.
 type Withdraw struct {
-	Key       string
-	Cents     Cents
-	Reference string
+	Key   Key
+	Cents Cents
+	// Text is shown in the statement and told to whoever pays out.
+	Text string
 }
 
 // Withdrawal answers Withdraw.
@@ -149,11 +152,12 @@ const (
 
 // PaymentInfo describes a payment.
 type PaymentInfo struct {
-	Payment   PaymentID
-	Key       string
+	Payment PaymentID
+	// Reference is that of TopUp, or the name of Withdraw's key.
+	Reference string
 	User      UserID
 	Cents     Cents
-	Reference string
+	Text      string
 	State     PaymentState
 	Time      Millis
 }

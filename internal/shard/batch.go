@@ -166,6 +166,7 @@ func (c *Core) Drop(slots []im.Slot, err error) {
 			c.forget(cl, err)
 		}
 	}
+	c.alarms.drop(&drop)
 	c.fill.parts = slices.DeleteFunc(c.fill.parts, func(p *part) bool {
 		if p.cell.gone {
 			c.fill.bytes -= p.bytes

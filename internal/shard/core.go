@@ -102,6 +102,7 @@ type Core struct {
 	// parked counts inputs that wait for a load.
 	parked int
 	timers timerHeap
+	alarms alarms
 	flush  cellQueue
 	lru    lru
 	// stayed counts the entities in a row that could not be put out;
@@ -343,6 +344,9 @@ func (c *Core) Tick(now im.Millis) {
 		}
 		c.do(cl, func(tx *entity.Tx) { cl.ent.Timer(tx) })
 	}
+	for a, ok := c.alarms.due(now); ok; a, ok = c.alarms.due(now) {
+		c.Wake(now, a)
+	}
 	for cl := c.flush.due(now); cl != nil; cl = c.flush.due(now) {
 		cl.flushAt = 0
 		if !cl.gone && cl.ent.Status().Dirty {
@@ -354,8 +358,10 @@ func (c *Core) Tick(now im.Millis) {
 // NextTick is when Tick has something to do; 0: nothing is due.
 func (c *Core) NextTick() im.Millis {
 	next := c.timers.next()
-	if f := c.flush.next(); f != 0 && (next == 0 || f < next) {
-		next = f
+	for _, at := range []im.Millis{c.flush.next(), c.alarms.next()} {
+		if at != 0 && (next == 0 || at < next) {
+			next = at
+		}
 	}
 	return next
 }

@@ -175,6 +175,7 @@ func (c *Core) tryEvict(cl *cell) {
 		c.do(cl, func(tx *entity.Tx) { cl.ent.Snapshot(tx) })
 	default:
 		c.forget(cl, nil)
+		c.alarms.set(cl.addr, st.Wake)
 		c.Stats.Evictions++
 	}
 	c.stayed = 0

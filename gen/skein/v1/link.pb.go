@@ -153,8 +153,10 @@ const (
 	MoneyEvent_MONEY_EVENT_CAMPAIGN_FINISHED MoneyEvent = 7
 	MoneyEvent_MONEY_EVENT_TOPPED_UP         MoneyEvent = 8
 	MoneyEvent_MONEY_EVENT_WITHDRAWN         MoneyEvent = 9
-	// Money that this user sent somewhere was not taken there.
+	// Money that left the wallet was not taken, and came back.
 	MoneyEvent_MONEY_EVENT_RETURNED MoneyEvent = 10
+	// What was withdrawn has been paid out.
+	MoneyEvent_MONEY_EVENT_PAID_OUT MoneyEvent = 11
 )
 
 // Enum value maps for MoneyEvent.
@@ -171,6 +173,7 @@ var (
 		8:  "MONEY_EVENT_TOPPED_UP",
 		9:  "MONEY_EVENT_WITHDRAWN",
 		10: "MONEY_EVENT_RETURNED",
+		11: "MONEY_EVENT_PAID_OUT",
 	}
 	MoneyEvent_value = map[string]int32{
 		"MONEY_EVENT_UNSPECIFIED":       0,
@@ -184,6 +187,7 @@ var (
 		"MONEY_EVENT_TOPPED_UP":         8,
 		"MONEY_EVENT_WITHDRAWN":         9,
 		"MONEY_EVENT_RETURNED":          10,
+		"MONEY_EVENT_PAID_OUT":          11,
 	}
 )
 
@@ -748,7 +752,7 @@ type Money struct {
 	Total  int64     `protobuf:"varint,6,opt,name=total,proto3" json:"total,omitempty"`
 	Shares uint32    `protobuf:"varint,7,opt,name=shares,proto3" json:"shares,omitempty"`
 	Rule   SplitRule `protobuf:"varint,8,opt,name=rule,proto3,enum=skein.v1.SplitRule" json:"rule,omitempty"`
-	// Until when it can be opened or won.
+	// Until when it can be opened or won; of a payment, when it was made.
 	ExpiresMs int64 `protobuf:"varint,9,opt,name=expires_ms,json=expiresMs,proto3" json:"expires_ms,omitempty"`
 	// Envelopes sent: to how many friends.
 	Receivers     uint32 `protobuf:"varint,10,opt,name=receivers,proto3" json:"receivers,omitempty"`
@@ -1772,7 +1776,7 @@ const file_skein_v1_link_proto_rawDesc = "" +
 	"\x12ENTRY_KIND_MESSAGE\x10\x01\x12\x16\n" +
 	"\x12ENTRY_KIND_CONTACT\x10\x02\x12\x16\n" +
 	"\x12ENTRY_KIND_REFUSED\x10\x03\x12\x14\n" +
-	"\x10ENTRY_KIND_MONEY\x10\x04*\xe1\x02\n" +
+	"\x10ENTRY_KIND_MONEY\x10\x04*\xfb\x02\n" +
 	"\n" +
 	"MoneyEvent\x12\x1b\n" +
 	"\x17MONEY_EVENT_UNSPECIFIED\x10\x00\x12\x1d\n" +
@@ -1786,7 +1790,8 @@ const file_skein_v1_link_proto_rawDesc = "" +
 	"\x15MONEY_EVENT_TOPPED_UP\x10\b\x12\x19\n" +
 	"\x15MONEY_EVENT_WITHDRAWN\x10\t\x12\x18\n" +
 	"\x14MONEY_EVENT_RETURNED\x10\n" +
-	"*>\n" +
+	"\x12\x18\n" +
+	"\x14MONEY_EVENT_PAID_OUT\x10\v*>\n" +
 	"\tSplitRule\x12\x1a\n" +
 	"\x16SPLIT_RULE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11SPLIT_RULE_RANDOM\x10\x01*\xd4\x01\n" +

@@ -28,7 +28,7 @@ const (
 // Dealing is what a user knows of an envelope, a campaign or a payment.
 type Dealing struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Pair  *Pair                  `protobuf:"bytes,1,opt,name=pair,proto3" json:"pair,omitempty"`
+	Link  *PurseLink             `protobuf:"bytes,1,opt,name=link,proto3" json:"link,omitempty"`
 	// When it ends, or has ended.
 	UntilMs int64 `protobuf:"varint,2,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
 	// Of what this user created: the entry of the debit, a hash of the command,
@@ -70,9 +70,9 @@ func (*Dealing) Descriptor() ([]byte, []int) {
 	return file_skein_store_v1_money_proto_rawDescGZIP(), []int{0}
 }
 
-func (x *Dealing) GetPair() *Pair {
+func (x *Dealing) GetLink() *PurseLink {
 	if x != nil {
-		return x.Pair
+		return x.Link
 	}
 	return nil
 }
@@ -120,12 +120,10 @@ type Transfer struct {
 	UntilMs int64 `protobuf:"varint,5,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
 	// Why money comes back.
 	ErrorKind uint32 `protobuf:"varint,6,opt,name=error_kind,json=errorKind,proto3" json:"error_kind,omitempty"`
-	// The last word on what the receiving user has created.
-	Final bool `protobuf:"varint,7,opt,name=final,proto3" json:"final,omitempty"`
 	// What is being funded; in a notice, what it is about, without receivers.
-	Envelope      *EnvelopeTerms `protobuf:"bytes,8,opt,name=envelope,proto3" json:"envelope,omitempty"`
-	Campaign      *CampaignTerms `protobuf:"bytes,9,opt,name=campaign,proto3" json:"campaign,omitempty"`
-	Payment       *PaymentTerms  `protobuf:"bytes,10,opt,name=payment,proto3" json:"payment,omitempty"`
+	Envelope      *EnvelopeTerms `protobuf:"bytes,7,opt,name=envelope,proto3" json:"envelope,omitempty"`
+	Campaign      *CampaignTerms `protobuf:"bytes,8,opt,name=campaign,proto3" json:"campaign,omitempty"`
+	Payment       *PaymentTerms  `protobuf:"bytes,9,opt,name=payment,proto3" json:"payment,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -200,13 +198,6 @@ func (x *Transfer) GetErrorKind() uint32 {
 		return x.ErrorKind
 	}
 	return 0
-}
-
-func (x *Transfer) GetFinal() bool {
-	if x != nil {
-		return x.Final
-	}
-	return false
 }
 
 func (x *Transfer) GetEnvelope() *EnvelopeTerms {
@@ -333,7 +324,7 @@ func (x *EnvelopeTerms) GetReceivers() []uint64 {
 type CampaignTerms struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Sponsor uint64                 `protobuf:"varint,1,opt,name=sponsor,proto3" json:"sponsor,omitempty"`
-	Key     string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	Name    string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	Total   int64                  `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
 	Count   uint32                 `protobuf:"varint,4,opt,name=count,proto3" json:"count,omitempty"`
 	Rule    v1.SplitRule           `protobuf:"varint,5,opt,name=rule,proto3,enum=skein.v1.SplitRule" json:"rule,omitempty"`
@@ -386,9 +377,9 @@ func (x *CampaignTerms) GetSponsor() uint64 {
 	return 0
 }
 
-func (x *CampaignTerms) GetKey() string {
+func (x *CampaignTerms) GetName() string {
 	if x != nil {
-		return x.Key
+		return x.Name
 	}
 	return ""
 }
@@ -458,10 +449,10 @@ func (x *CampaignTerms) GetTitle() string {
 
 type PaymentTerms struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Reference     string                 `protobuf:"bytes,1,opt,name=reference,proto3" json:"reference,omitempty"`
 	User          uint64                 `protobuf:"varint,2,opt,name=user,proto3" json:"user,omitempty"`
 	Cents         int64                  `protobuf:"varint,3,opt,name=cents,proto3" json:"cents,omitempty"`
-	Reference     string                 `protobuf:"bytes,4,opt,name=reference,proto3" json:"reference,omitempty"`
+	Text          string                 `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
 	CreatedMs     int64                  `protobuf:"varint,5,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -497,9 +488,9 @@ func (*PaymentTerms) Descriptor() ([]byte, []int) {
 	return file_skein_store_v1_money_proto_rawDescGZIP(), []int{4}
 }
 
-func (x *PaymentTerms) GetKey() string {
+func (x *PaymentTerms) GetReference() string {
 	if x != nil {
-		return x.Key
+		return x.Reference
 	}
 	return ""
 }
@@ -518,9 +509,9 @@ func (x *PaymentTerms) GetCents() int64 {
 	return 0
 }
 
-func (x *PaymentTerms) GetReference() string {
+func (x *PaymentTerms) GetText() string {
 	if x != nil {
-		return x.Reference
+		return x.Text
 	}
 	return ""
 }
@@ -532,8 +523,8 @@ func (x *PaymentTerms) GetCreatedMs() int64 {
 	return 0
 }
 
-// PurseEvent is one step of an envelope, a campaign or a payment, as its log
-// keeps it.
+// PurseEvent is one step of a purse (an envelope, a campaign or a payment), as
+// its log keeps it.
 type PurseEvent struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	TimeMs int64                  `protobuf:"varint,1,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
@@ -1203,7 +1194,7 @@ func (x *PurseFinished) GetPaid() int64 {
 	return 0
 }
 
-// PurseLink is a purse's end of the link with a user.
+// PurseLink is one end of a link between a purse and a user.
 type PurseLink struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Peer  *Addr                  `protobuf:"bytes,1,opt,name=peer,proto3" json:"peer,omitempty"`
@@ -1290,6 +1281,50 @@ func (x *PurseLink) GetWins() []*CampaignWin {
 	return nil
 }
 
+type PursePage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Links         []*PurseLink           `protobuf:"bytes,1,rep,name=links,proto3" json:"links,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PursePage) Reset() {
+	*x = PursePage{}
+	mi := &file_skein_store_v1_money_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PursePage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PursePage) ProtoMessage() {}
+
+func (x *PursePage) ProtoReflect() protoreflect.Message {
+	mi := &file_skein_store_v1_money_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PursePage.ProtoReflect.Descriptor instead.
+func (*PursePage) Descriptor() ([]byte, []int) {
+	return file_skein_store_v1_money_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *PursePage) GetLinks() []*PurseLink {
+	if x != nil {
+		return x.Links
+	}
+	return nil
+}
+
 // EnvelopeHead is an envelope's snapshot, together with its links.
 type EnvelopeHead struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1305,7 +1340,7 @@ type EnvelopeHead struct {
 
 func (x *EnvelopeHead) Reset() {
 	*x = EnvelopeHead{}
-	mi := &file_skein_store_v1_money_proto_msgTypes[16]
+	mi := &file_skein_store_v1_money_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1317,7 +1352,7 @@ func (x *EnvelopeHead) String() string {
 func (*EnvelopeHead) ProtoMessage() {}
 
 func (x *EnvelopeHead) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_store_v1_money_proto_msgTypes[16]
+	mi := &file_skein_store_v1_money_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1330,7 +1365,7 @@ func (x *EnvelopeHead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvelopeHead.ProtoReflect.Descriptor instead.
 func (*EnvelopeHead) Descriptor() ([]byte, []int) {
-	return file_skein_store_v1_money_proto_rawDescGZIP(), []int{16}
+	return file_skein_store_v1_money_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *EnvelopeHead) GetSeq() uint64 {
@@ -1389,16 +1424,14 @@ type CampaignHead struct {
 	// Leases, and envelopes that were returned before theirs expired.
 	Leases        []*Deal        `protobuf:"bytes,7,rep,name=leases,proto3" json:"leases,omitempty"`
 	Free          []*Deal        `protobuf:"bytes,8,rep,name=free,proto3" json:"free,omitempty"`
-	Won           uint32         `protobuf:"varint,9,opt,name=won,proto3" json:"won,omitempty"`
-	WonCents      int64          `protobuf:"varint,10,opt,name=won_cents,json=wonCents,proto3" json:"won_cents,omitempty"`
-	Finished      *PurseFinished `protobuf:"bytes,11,opt,name=finished,proto3" json:"finished,omitempty"`
+	Finished      *PurseFinished `protobuf:"bytes,9,opt,name=finished,proto3" json:"finished,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CampaignHead) Reset() {
 	*x = CampaignHead{}
-	mi := &file_skein_store_v1_money_proto_msgTypes[17]
+	mi := &file_skein_store_v1_money_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1410,7 +1443,7 @@ func (x *CampaignHead) String() string {
 func (*CampaignHead) ProtoMessage() {}
 
 func (x *CampaignHead) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_store_v1_money_proto_msgTypes[17]
+	mi := &file_skein_store_v1_money_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1423,7 +1456,7 @@ func (x *CampaignHead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CampaignHead.ProtoReflect.Descriptor instead.
 func (*CampaignHead) Descriptor() ([]byte, []int) {
-	return file_skein_store_v1_money_proto_rawDescGZIP(), []int{17}
+	return file_skein_store_v1_money_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CampaignHead) GetSeq() uint64 {
@@ -1482,20 +1515,6 @@ func (x *CampaignHead) GetFree() []*Deal {
 	return nil
 }
 
-func (x *CampaignHead) GetWon() uint32 {
-	if x != nil {
-		return x.Won
-	}
-	return 0
-}
-
-func (x *CampaignHead) GetWonCents() int64 {
-	if x != nil {
-		return x.WonCents
-	}
-	return 0
-}
-
 func (x *CampaignHead) GetFinished() *PurseFinished {
 	if x != nil {
 		return x.Finished
@@ -1517,7 +1536,7 @@ type PaymentHead struct {
 
 func (x *PaymentHead) Reset() {
 	*x = PaymentHead{}
-	mi := &file_skein_store_v1_money_proto_msgTypes[18]
+	mi := &file_skein_store_v1_money_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1529,7 +1548,7 @@ func (x *PaymentHead) String() string {
 func (*PaymentHead) ProtoMessage() {}
 
 func (x *PaymentHead) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_store_v1_money_proto_msgTypes[18]
+	mi := &file_skein_store_v1_money_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1542,7 +1561,7 @@ func (x *PaymentHead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentHead.ProtoReflect.Descriptor instead.
 func (*PaymentHead) Descriptor() ([]byte, []int) {
-	return file_skein_store_v1_money_proto_rawDescGZIP(), []int{18}
+	return file_skein_store_v1_money_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PaymentHead) GetSeq() uint64 {
@@ -1584,13 +1603,13 @@ var File_skein_store_v1_money_proto protoreflect.FileDescriptor
 
 const file_skein_store_v1_money_proto_rawDesc = "" +
 	"\n" +
-	"\x1askein/store/v1/money.proto\x12\x0eskein.store.v1\x1a\x1askein/store/v1/store.proto\x1a\x13skein/v1/link.proto\"\x90\x01\n" +
-	"\aDealing\x12(\n" +
-	"\x04pair\x18\x01 \x01(\v2\x14.skein.store.v1.PairR\x04pair\x12\x19\n" +
+	"\x1askein/store/v1/money.proto\x12\x0eskein.store.v1\x1a\x1askein/store/v1/store.proto\x1a\x13skein/v1/link.proto\"\x95\x01\n" +
+	"\aDealing\x12-\n" +
+	"\x04link\x18\x01 \x01(\v2\x19.skein.store.v1.PurseLinkR\x04link\x12\x19\n" +
 	"\buntil_ms\x18\x02 \x01(\x03R\auntilMs\x12\x10\n" +
 	"\x03seq\x18\x03 \x01(\x04R\x03seq\x12\x12\n" +
 	"\x04hash\x18\x04 \x01(\x06R\x04hash\x12\x1a\n" +
-	"\bfinished\x18\x05 \x01(\bR\bfinished\"\xf2\x02\n" +
+	"\bfinished\x18\x05 \x01(\bR\bfinished\"\xdc\x02\n" +
 	"\bTransfer\x12*\n" +
 	"\x05event\x18\x01 \x01(\x0e2\x14.skein.v1.MoneyEventR\x05event\x12\x14\n" +
 	"\x05cents\x18\x02 \x01(\x03R\x05cents\x12\x12\n" +
@@ -1598,12 +1617,10 @@ const file_skein_store_v1_money_proto_rawDesc = "" +
 	"\x04text\x18\x04 \x01(\tR\x04text\x12\x19\n" +
 	"\buntil_ms\x18\x05 \x01(\x03R\auntilMs\x12\x1d\n" +
 	"\n" +
-	"error_kind\x18\x06 \x01(\rR\terrorKind\x12\x14\n" +
-	"\x05final\x18\a \x01(\bR\x05final\x129\n" +
-	"\benvelope\x18\b \x01(\v2\x1d.skein.store.v1.EnvelopeTermsR\benvelope\x129\n" +
-	"\bcampaign\x18\t \x01(\v2\x1d.skein.store.v1.CampaignTermsR\bcampaign\x126\n" +
-	"\apayment\x18\n" +
-	" \x01(\v2\x1c.skein.store.v1.PaymentTermsR\apayment\"\xee\x01\n" +
+	"error_kind\x18\x06 \x01(\rR\terrorKind\x129\n" +
+	"\benvelope\x18\a \x01(\v2\x1d.skein.store.v1.EnvelopeTermsR\benvelope\x129\n" +
+	"\bcampaign\x18\b \x01(\v2\x1d.skein.store.v1.CampaignTermsR\bcampaign\x126\n" +
+	"\apayment\x18\t \x01(\v2\x1c.skein.store.v1.PaymentTermsR\apayment\"\xee\x01\n" +
 	"\rEnvelopeTerms\x12\x16\n" +
 	"\x06sender\x18\x01 \x01(\x04R\x06sender\x12\x14\n" +
 	"\x05total\x18\x02 \x01(\x03R\x05total\x12\x16\n" +
@@ -1614,10 +1631,10 @@ const file_skein_store_v1_money_proto_rawDesc = "" +
 	"created_ms\x18\x06 \x01(\x03R\tcreatedMs\x12\x1d\n" +
 	"\n" +
 	"expires_ms\x18\a \x01(\x03R\texpiresMs\x12\x1c\n" +
-	"\treceivers\x18\b \x03(\x04R\treceivers\"\x9d\x02\n" +
+	"\treceivers\x18\b \x03(\x04R\treceivers\"\x9f\x02\n" +
 	"\rCampaignTerms\x12\x18\n" +
-	"\asponsor\x18\x01 \x01(\x04R\asponsor\x12\x10\n" +
-	"\x03key\x18\x02 \x01(\tR\x03key\x12\x14\n" +
+	"\asponsor\x18\x01 \x01(\x04R\asponsor\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
 	"\x05total\x18\x03 \x01(\x03R\x05total\x12\x14\n" +
 	"\x05count\x18\x04 \x01(\rR\x05count\x12'\n" +
 	"\x04rule\x18\x05 \x01(\x0e2\x13.skein.v1.SplitRuleR\x04rule\x12\x12\n" +
@@ -1627,12 +1644,12 @@ const file_skein_store_v1_money_proto_rawDesc = "" +
 	"\x05limit\x18\t \x01(\rR\x05limit\x12\x19\n" +
 	"\blease_ms\x18\n" +
 	" \x01(\x03R\aleaseMs\x12\x14\n" +
-	"\x05title\x18\v \x01(\tR\x05title\"\x87\x01\n" +
-	"\fPaymentTerms\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
+	"\x05title\x18\v \x01(\tR\x05title\"\x89\x01\n" +
+	"\fPaymentTerms\x12\x1c\n" +
+	"\treference\x18\x01 \x01(\tR\treference\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\x04R\x04user\x12\x14\n" +
-	"\x05cents\x18\x03 \x01(\x03R\x05cents\x12\x1c\n" +
-	"\treference\x18\x04 \x01(\tR\treference\x12\x1d\n" +
+	"\x05cents\x18\x03 \x01(\x03R\x05cents\x12\x12\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\x12\x1d\n" +
 	"\n" +
 	"created_ms\x18\x05 \x01(\x03R\tcreatedMs\"\xb8\x05\n" +
 	"\n" +
@@ -1691,14 +1708,16 @@ const file_skein_store_v1_money_proto_rawDesc = "" +
 	"\x05acked\x18\x03 \x01(\x04R\x05acked\x12\x0e\n" +
 	"\x02in\x18\x04 \x01(\x04R\x02in\x12 \n" +
 	"\voutstanding\x18\x05 \x03(\x04R\voutstanding\x12/\n" +
-	"\x04wins\x18\x06 \x03(\v2\x1b.skein.store.v1.CampaignWinR\x04wins\"\xfb\x01\n" +
+	"\x04wins\x18\x06 \x03(\v2\x1b.skein.store.v1.CampaignWinR\x04wins\"<\n" +
+	"\tPursePage\x12/\n" +
+	"\x05links\x18\x01 \x03(\v2\x19.skein.store.v1.PurseLinkR\x05links\"\xfb\x01\n" +
 	"\fEnvelopeHead\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x18\n" +
 	"\apending\x18\x02 \x01(\bR\apending\x123\n" +
 	"\x05terms\x18\x03 \x01(\v2\x1d.skein.store.v1.EnvelopeTermsR\x05terms\x12\x14\n" +
 	"\x05split\x18\x04 \x03(\x03R\x05split\x129\n" +
 	"\bopenings\x18\x05 \x03(\v2\x1d.skein.store.v1.EnvelopeShareR\bopenings\x129\n" +
-	"\bfinished\x18\x06 \x01(\v2\x1d.skein.store.v1.PurseFinishedR\bfinished\"\xfe\x02\n" +
+	"\bfinished\x18\x06 \x01(\v2\x1d.skein.store.v1.PurseFinishedR\bfinished\"\xcf\x02\n" +
 	"\fCampaignHead\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x18\n" +
 	"\apending\x18\x02 \x01(\bR\apending\x123\n" +
@@ -1708,11 +1727,8 @@ const file_skein_store_v1_money_proto_rawDesc = "" +
 	"last_lease\x18\x05 \x01(\x04R\tlastLease\x12\x14\n" +
 	"\x05block\x18\x06 \x03(\x03R\x05block\x12,\n" +
 	"\x06leases\x18\a \x03(\v2\x14.skein.store.v1.DealR\x06leases\x12(\n" +
-	"\x04free\x18\b \x03(\v2\x14.skein.store.v1.DealR\x04free\x12\x10\n" +
-	"\x03won\x18\t \x01(\rR\x03won\x12\x1b\n" +
-	"\twon_cents\x18\n" +
-	" \x01(\x03R\bwonCents\x129\n" +
-	"\bfinished\x18\v \x01(\v2\x1d.skein.store.v1.PurseFinishedR\bfinished\"\xbf\x01\n" +
+	"\x04free\x18\b \x03(\v2\x14.skein.store.v1.DealR\x04free\x129\n" +
+	"\bfinished\x18\t \x01(\v2\x1d.skein.store.v1.PurseFinishedR\bfinished\"\xbf\x01\n" +
 	"\vPaymentHead\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x18\n" +
 	"\apending\x18\x02 \x01(\bR\apending\x122\n" +
@@ -1732,7 +1748,7 @@ func file_skein_store_v1_money_proto_rawDescGZIP() []byte {
 	return file_skein_store_v1_money_proto_rawDescData
 }
 
-var file_skein_store_v1_money_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_skein_store_v1_money_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_skein_store_v1_money_proto_goTypes = []any{
 	(*Dealing)(nil),        // 0: skein.store.v1.Dealing
 	(*Transfer)(nil),       // 1: skein.store.v1.Transfer
@@ -1750,16 +1766,16 @@ var file_skein_store_v1_money_proto_goTypes = []any{
 	(*PaymentMade)(nil),    // 13: skein.store.v1.PaymentMade
 	(*PurseFinished)(nil),  // 14: skein.store.v1.PurseFinished
 	(*PurseLink)(nil),      // 15: skein.store.v1.PurseLink
-	(*EnvelopeHead)(nil),   // 16: skein.store.v1.EnvelopeHead
-	(*CampaignHead)(nil),   // 17: skein.store.v1.CampaignHead
-	(*PaymentHead)(nil),    // 18: skein.store.v1.PaymentHead
-	(*Pair)(nil),           // 19: skein.store.v1.Pair
+	(*PursePage)(nil),      // 16: skein.store.v1.PursePage
+	(*EnvelopeHead)(nil),   // 17: skein.store.v1.EnvelopeHead
+	(*CampaignHead)(nil),   // 18: skein.store.v1.CampaignHead
+	(*PaymentHead)(nil),    // 19: skein.store.v1.PaymentHead
 	(v1.MoneyEvent)(0),     // 20: skein.v1.MoneyEvent
 	(v1.SplitRule)(0),      // 21: skein.v1.SplitRule
 	(*Addr)(nil),           // 22: skein.store.v1.Addr
 }
 var file_skein_store_v1_money_proto_depIdxs = []int32{
-	19, // 0: skein.store.v1.Dealing.pair:type_name -> skein.store.v1.Pair
+	15, // 0: skein.store.v1.Dealing.link:type_name -> skein.store.v1.PurseLink
 	20, // 1: skein.store.v1.Transfer.event:type_name -> skein.v1.MoneyEvent
 	2,  // 2: skein.store.v1.Transfer.envelope:type_name -> skein.store.v1.EnvelopeTerms
 	3,  // 3: skein.store.v1.Transfer.campaign:type_name -> skein.store.v1.CampaignTerms
@@ -1783,20 +1799,21 @@ var file_skein_store_v1_money_proto_depIdxs = []int32{
 	4,  // 21: skein.store.v1.PaymentMade.terms:type_name -> skein.store.v1.PaymentTerms
 	22, // 22: skein.store.v1.PurseLink.peer:type_name -> skein.store.v1.Addr
 	11, // 23: skein.store.v1.PurseLink.wins:type_name -> skein.store.v1.CampaignWin
-	2,  // 24: skein.store.v1.EnvelopeHead.terms:type_name -> skein.store.v1.EnvelopeTerms
-	8,  // 25: skein.store.v1.EnvelopeHead.openings:type_name -> skein.store.v1.EnvelopeShare
-	14, // 26: skein.store.v1.EnvelopeHead.finished:type_name -> skein.store.v1.PurseFinished
-	3,  // 27: skein.store.v1.CampaignHead.terms:type_name -> skein.store.v1.CampaignTerms
-	10, // 28: skein.store.v1.CampaignHead.leases:type_name -> skein.store.v1.Deal
-	10, // 29: skein.store.v1.CampaignHead.free:type_name -> skein.store.v1.Deal
-	14, // 30: skein.store.v1.CampaignHead.finished:type_name -> skein.store.v1.PurseFinished
-	4,  // 31: skein.store.v1.PaymentHead.terms:type_name -> skein.store.v1.PaymentTerms
-	14, // 32: skein.store.v1.PaymentHead.finished:type_name -> skein.store.v1.PurseFinished
-	33, // [33:33] is the sub-list for method output_type
-	33, // [33:33] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	15, // 24: skein.store.v1.PursePage.links:type_name -> skein.store.v1.PurseLink
+	2,  // 25: skein.store.v1.EnvelopeHead.terms:type_name -> skein.store.v1.EnvelopeTerms
+	8,  // 26: skein.store.v1.EnvelopeHead.openings:type_name -> skein.store.v1.EnvelopeShare
+	14, // 27: skein.store.v1.EnvelopeHead.finished:type_name -> skein.store.v1.PurseFinished
+	3,  // 28: skein.store.v1.CampaignHead.terms:type_name -> skein.store.v1.CampaignTerms
+	10, // 29: skein.store.v1.CampaignHead.leases:type_name -> skein.store.v1.Deal
+	10, // 30: skein.store.v1.CampaignHead.free:type_name -> skein.store.v1.Deal
+	14, // 31: skein.store.v1.CampaignHead.finished:type_name -> skein.store.v1.PurseFinished
+	4,  // 32: skein.store.v1.PaymentHead.terms:type_name -> skein.store.v1.PaymentTerms
+	14, // 33: skein.store.v1.PaymentHead.finished:type_name -> skein.store.v1.PurseFinished
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_skein_store_v1_money_proto_init() }
@@ -1811,7 +1828,7 @@ func file_skein_store_v1_money_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skein_store_v1_money_proto_rawDesc), len(file_skein_store_v1_money_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -432,11 +432,8 @@ type UserHead struct {
 	// True when some link has unacknowledged messages.
 	Pending bool `protobuf:"varint,8,opt,name=pending,proto3" json:"pending,omitempty"`
 	// The wallet: its balance and the last entry of its statement.
-	Balance   int64  `protobuf:"varint,9,opt,name=balance,proto3" json:"balance,omitempty"`
-	Statement uint64 `protobuf:"varint,10,opt,name=statement,proto3" json:"statement,omitempty"`
-	// Dealings that ended up to this time may have been forgotten: nothing that
-	// belongs to one is taken any more, unless it is still known.
-	ForgottenMs   int64 `protobuf:"varint,11,opt,name=forgotten_ms,json=forgottenMs,proto3" json:"forgotten_ms,omitempty"`
+	Balance       int64  `protobuf:"varint,9,opt,name=balance,proto3" json:"balance,omitempty"`
+	Statement     uint64 `protobuf:"varint,10,opt,name=statement,proto3" json:"statement,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -537,13 +534,6 @@ func (x *UserHead) GetBalance() int64 {
 func (x *UserHead) GetStatement() uint64 {
 	if x != nil {
 		return x.Statement
-	}
-	return 0
-}
-
-func (x *UserHead) GetForgottenMs() int64 {
-	if x != nil {
-		return x.ForgottenMs
 	}
 	return 0
 }
@@ -1105,7 +1095,7 @@ const file_skein_store_v1_store_proto_rawDesc = "" +
 	"\apair_id\x18\x03 \x01(\x04R\x06pairId\x12+\n" +
 	"\acontent\x18\x04 \x01(\v2\x11.skein.v1.ContentR\acontent\x12\x1d\n" +
 	"\n" +
-	"error_kind\x18\x05 \x01(\rR\terrorKind\"\xb5\x02\n" +
+	"error_kind\x18\x05 \x01(\rR\terrorKind\"\x92\x02\n" +
 	"\bUserHead\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x16\n" +
 	"\x06exists\x18\x02 \x01(\bR\x06exists\x12\x12\n" +
@@ -1117,8 +1107,7 @@ const file_skein_store_v1_store_proto_rawDesc = "" +
 	"\apending\x18\b \x01(\bR\apending\x12\x18\n" +
 	"\abalance\x18\t \x01(\x03R\abalance\x12\x1c\n" +
 	"\tstatement\x18\n" +
-	" \x01(\x04R\tstatement\x12!\n" +
-	"\fforgotten_ms\x18\v \x01(\x03R\vforgottenMs\"6\n" +
+	" \x01(\x04R\tstatement\"6\n" +
 	"\bPairPage\x12*\n" +
 	"\x05pairs\x18\x01 \x03(\v2\x14.skein.store.v1.PairR\x05pairs\"\xc0\x02\n" +
 	"\x04Pair\x12(\n" +
