@@ -49,13 +49,6 @@ func NewServer(cfg Config) *Server {
 	}
 }
 
-// Listen opens a listener for Serve. It leaves TCP's own probes off: the
-// heartbeat of the protocol does their work, and radios may sleep.
-func Listen(ctx context.Context, addr string) (net.Listener, error) {
-	lc := net.ListenConfig{KeepAlive: -1}
-	return lc.Listen(ctx, "tcp", addr)
-}
-
 // Serve accepts TCP connections, with TLS if Config.TLS is set, and closes ln
 // in the end. It returns nil after Shutdown.
 func (s *Server) Serve(ln net.Listener) error {
