@@ -16,9 +16,10 @@ import (
 
 // serveOps opens the listener for health, metrics and profiles. Off loopback
 // it asks for the operator's token.
-func (n *Node) serveOps(operator account.Operator) (string, error) {
+func (n *Node) serveOps() (string, error) {
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), n.collector())
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	reg.MustRegister(n.collectors()...)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", n.healthz)
 	mux.HandleFunc("/readyz", n.readyz)
@@ -30,9 +31,9 @@ func (n *Node) serveOps(operator account.Operator) (string, error) {
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	var h http.Handler = mux
 	if !loopback(n.cfg.Ops) {
-		h = requireOperator(operator, mux)
+		h = requireOperator(n.operator, mux)
 	}
-	return n.serveHTTP(n.cfg.Ops, h, nil)
+	return n.serveHTTP(n.cfg.Ops, h)
 }
 
 // loopback reports whether an address can be reached from this machine only.
