@@ -74,9 +74,14 @@ func (c *conn) SetIdle(d time.Duration) {
 func (c *conn) Close(code im.CloseCode, reason string) { c.CloseRetry(code, reason, 0) }
 
 func (c *conn) CloseRetry(code im.CloseCode, reason string, after time.Duration) {
+	c.leave(&CloseError{Code: code, Reason: reason, RetryAfter: after})
+}
+
+// leave is CloseRetry in the words of e.
+func (c *conn) leave(e *CloseError) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closeLocked(&CloseError{code, reason, after})
+	c.closeLocked(e)
 }
 
 // closeLocked begins the goodbye.

@@ -41,8 +41,8 @@
 // # When it dies
 //
 // Connections break, clients connect again and continue from their cursors.
-// Shutdown says so to each of them, with a moment to come back spread over
-// Config.ReturnWithin.
+// Drain says so to one after the other, each with a moment to come back within
+// Config.ReturnWithin, and where to; Shutdown says it to all at once.
 //
 // # WebSocket
 //

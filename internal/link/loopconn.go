@@ -93,9 +93,14 @@ func (c *loopConn) SetIdle(d time.Duration) {
 func (c *loopConn) Close(code im.CloseCode, reason string) { c.CloseRetry(code, reason, 0) }
 
 func (c *loopConn) CloseRetry(code im.CloseCode, reason string, after time.Duration) {
+	c.leave(&CloseError{Code: code, Reason: reason, RetryAfter: after})
+}
+
+// leave is CloseRetry in the words of e.
+func (c *loopConn) leave(e *CloseError) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closeLocked(&CloseError{code, reason, after})
+	c.closeLocked(e)
 }
 
 // closeLocked begins the goodbye.

@@ -13,7 +13,6 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/skein-im/skein/internal/evloop"
-	"github.com/skein-im/skein/internal/im"
 )
 
 // loops are the connections of the epoll engine: its Handler.
@@ -83,13 +82,23 @@ func (e *loops) adopt(nc net.Conn, early []byte) error {
 
 func (e *loops) stopAccepting() { e.engine.StopAccepting() }
 
-func (e *loops) goodbye() {
-	// It fails when the loops have ended already.
-	_ = e.engine.Each(func(ec *evloop.Conn) {
+func (e *loops) everyone() []leaver {
+	var mu sync.Mutex
+	var all []leaver
+	done := make(chan struct{})
+	err := e.engine.Each(func(ec *evloop.Conn) {
 		if c, ok := ec.Value().(*loopConn); ok {
-			c.CloseRetry(im.CloseGoingAway, "the server is stopping", e.srv.spread())
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, c)
 		}
-	}, 0, nil)
+	}, 0, func() { close(done) })
+	if err != nil {
+		// The loops have ended, and the connections with them.
+		return nil
+	}
+	<-done
+	return all
 }
 
 func (e *loops) end() {

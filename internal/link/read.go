@@ -68,8 +68,7 @@ func (c *conn) open() bool {
 func (c *conn) readAll() error {
 	for {
 		if err := c.dispatch(); err != nil {
-			e := refusal(err)
-			c.CloseRetry(e.Code, e.Reason, 0)
+			c.leave(refusal(err))
 		}
 		if c.stopped.Load() {
 			// What comes now is not for the handler; it is read so that

@@ -1,7 +1,6 @@
 package link
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -26,8 +25,11 @@ type Server struct {
 	conns     map[*conn]struct{}
 	looped    int
 	listeners map[net.Listener]struct{}
-	stopped   bool
-	stop      chan struct{}
+	// draining: nothing is accepted any more, and what comes in spite of it
+	// is told to go to addresses; stop is closed. stopped: it is hung up on.
+	draining, stopped bool
+	addresses         []string
+	stop              chan struct{}
 	// loops is the epoll engine, once it was needed.
 	loops loopEngine
 	// accepting is held while the epoll engine takes over a listener.
@@ -50,7 +52,7 @@ func NewServer(cfg Config) *Server {
 }
 
 // Serve accepts TCP connections, with TLS if Config.TLS is set, and closes ln
-// in the end. It returns nil after Shutdown.
+// in the end. It returns nil after Drain and Shutdown.
 func (s *Server) Serve(ln net.Listener) error {
 	defer ln.Close()
 	if !s.track(ln) {
@@ -68,7 +70,7 @@ func (s *Server) Serve(ln net.Listener) error {
 			s.start(nc, nil)
 			continue
 		}
-		if s.isStopped() {
+		if s.isDraining() {
 			return nil
 		}
 		if !passing(err) {
@@ -104,10 +106,10 @@ func passing(err error) bool {
 func (s *Server) track(ln net.Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.stopped {
+	if !s.draining {
 		s.listeners[ln] = struct{}{}
 	}
-	return !s.stopped
+	return !s.draining
 }
 
 func (s *Server) untrack(ln net.Listener) {
@@ -116,10 +118,10 @@ func (s *Server) untrack(ln net.Listener) {
 	delete(s.listeners, ln)
 }
 
-func (s *Server) isStopped() bool {
+func (s *Server) isDraining() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.stopped
+	return s.draining
 }
 
 // refusable is how many connections beyond MaxConns are served so far that
@@ -145,7 +147,7 @@ func (s *Server) start(nc net.Conn, web *decoder) {
 		nc.Close()
 		return
 	}
-	if open >= s.cfg.MaxConns {
+	if s.draining || open >= s.cfg.MaxConns {
 		s.stats.refused.Add(1)
 		c.handler = refuser{s}
 	}
@@ -160,11 +162,15 @@ func (s *Server) forget(c *conn) {
 	delete(s.conns, c)
 }
 
-// refuser handles connections beyond the limit.
+// refuser handles connections beyond the limit, and those that come too late.
 type refuser struct{ s *Server }
 
 func (r refuser) Open(c Conn) {
-	c.CloseRetry(im.CloseOverloaded, "too many connections", r.s.spread())
+	e := &CloseError{Code: im.CloseOverloaded, Reason: "too many connections", RetryAfter: r.s.spread()}
+	if r.s.isDraining() {
+		e = r.s.goingAway()
+	}
+	c.(leaver).leave(e)
 }
 func (refuser) Frame(Conn, wire.Type, []byte) {}
 func (refuser) Closed(Conn, error)            {}
@@ -225,60 +231,7 @@ func (s *Server) takeOver(loops loopEngine, nc net.Conn, early []byte) {
 func (s *Server) full() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.stopped || len(s.conns)+s.looped >= s.cfg.MaxConns
-}
-
-// Shutdown stops accepting, says GOING_AWAY on every connection, and waits
-// for all goroutines. When ctx ends first, the connections are cut.
-func (s *Server) Shutdown(ctx context.Context) error {
-	conns, loops := s.stopAccepting()
-	if loops != nil {
-		s.accepting.Lock()
-		loops.stopAccepting()
-		s.accepting.Unlock()
-		loops.goodbye()
-		// Connections whose TLS handshake goes on are not waited for.
-		defer loops.end()
-	}
-	for _, c := range conns {
-		c.CloseRetry(im.CloseGoingAway, "the server is stopping", s.spread())
-	}
-	done := make(chan struct{})
-	go func() {
-		s.tasks.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-	}
-	for _, c := range conns {
-		c.abort(ErrClosed)
-	}
-	if loops != nil {
-		loops.end()
-	}
-	<-done
-	return im.Errorf(im.Unavailable, "links were cut: %w", context.Cause(ctx))
-}
-
-// stopAccepting returns the connections there are.
-func (s *Server) stopAccepting() ([]*conn, loopEngine) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.stopped {
-		s.stopped = true
-		close(s.stop)
-	}
-	for ln := range s.listeners {
-		ln.Close()
-	}
-	conns := make([]*conn, 0, len(s.conns))
-	for c := range s.conns {
-		conns = append(conns, c)
-	}
-	return conns, s.loops
+	return s.draining || len(s.conns)+s.looped >= s.cfg.MaxConns
 }
 
 func (s *Server) getChunk() *chunk {
