@@ -41,7 +41,10 @@ type Controller struct {
 	// be queued.
 	level atomic.Uint32
 	limit atomic.Int64
-	_     [48]byte
+	// retry is what to wait before a request just above the level is tried
+	// again.
+	retry atomic.Int64
+	_     [40]byte
 	// admitted is written by callers, what follows it by those who process:
 	// they have cache lines of their own.
 	admitted atomic.Int64
@@ -84,6 +87,7 @@ func NewController(cfg Config) *Controller {
 	c := &Controller{cfg: cfg}
 	c.level.Store(uint32(im.AnyLevel))
 	c.limit.Store(noLimit)
+	c.retry.Store(int64(cfg.MaxWait))
 	return c
 }
 
@@ -103,6 +107,15 @@ func (c *Controller) Admit(l im.Level) bool {
 	return true
 }
 
+// Pass is Admit for a request that does not enter the queue.
+func (c *Controller) Pass(l im.Level) bool {
+	if l > c.Level() {
+		c.shed[classOfLevel(l)].Add(1)
+		return false
+	}
+	return true
+}
+
 // full reports whether as much is queued as may be for a class: live sessions
 // have half of the room to themselves.
 func (c *Controller) full(class Class) bool {
@@ -118,6 +131,11 @@ func (c *Controller) full(class Class) bool {
 func (c *Controller) Observe(queued time.Duration) {
 	c.started.Add(1)
 	c.waited.Add(int64(queued))
+}
+
+// Overloaded is what to answer to a request that was shed.
+func (c *Controller) Overloaded(l im.Level) error {
+	return &im.Error{Kind: im.Busy, RetryAfterMS: uint32(c.RetryAfter(l).Milliseconds()), Detail: "the server is overloaded"}
 }
 
 // Withdraw says that an admitted request did not enter the queue.
@@ -149,13 +167,7 @@ const (
 // RetryAfter is how long a request that was shed should wait for its next try:
 // the longer the further above the level it is, and the more is offered.
 func (c *Controller) RetryAfter(l im.Level) time.Duration {
-	c.mu.Lock()
-	offered, capacity := c.stats.Offered, c.stats.Capacity
-	c.mu.Unlock()
-	wait := c.cfg.MaxWait
-	if capacity > 0 {
-		wait = time.Duration(float64(wait) * min(16, max(1, offered/capacity)))
-	}
+	wait := time.Duration(c.retry.Load())
 	if cursor := c.Level(); l > cursor {
 		wait += wait * time.Duration(min(l, im.Level(levels))-cursor) / userClasses
 	}

@@ -31,6 +31,8 @@ const (
 	forget = 10 * time.Second
 	// minLimit is the least number of requests that may be queued.
 	minLimit = 32
+	// mostTimes bounds by how much a high load lengthens retries.
+	mostTimes = 16
 	// minQueue is the least number of requests that make a long queue: where
 	// each takes milliseconds, a few wait for longer than the threshold even
 	// under a light load.
@@ -193,11 +195,13 @@ func (c *Controller) publish(s *sums, offered float64) {
 		level = uint32(im.AnyLevel)
 	}
 	c.level.Store(level)
-	limit := int64(noLimit)
+	limit, times := int64(noLimit), 1.0
 	if w.capacity > 0 {
 		limit = max(minLimit, int64(w.capacity*c.cfg.MaxWait.Seconds()))
+		times = min(mostTimes, max(1, offered/w.capacity))
 	}
 	c.limit.Store(limit)
+	c.retry.Store(int64(times * float64(c.cfg.MaxWait)))
 	c.stats.Windows++
 	if s.mean > s.threshold {
 		c.stats.Overloaded++
