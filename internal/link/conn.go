@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,8 @@ type conn struct {
 	handler Handler
 	// sock is the connection as accepted, nc the same or TLS on it.
 	sock, nc net.Conn
+	// from is where it comes from, if from anywhere.
+	from     netip.Addr
 	in       decoder
 	value    any
 	maxFrame atomic.Int64

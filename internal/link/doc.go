@@ -31,7 +31,8 @@
 // # Bounds
 //
 // Outgoing bytes of a connection: Config.MaxQueue, then it is closed with
-// SLOW. Connections: Config.MaxConns, then a few more are told OVERLOADED, and
+// SLOW. Connections of an address: whatever Config.Accept lets in. All
+// connections: Config.MaxConns, then a few more are told OVERLOADED, and
 // the rest are hung up on. From connecting to the first frame, TLS and
 // WebSocket handshakes included: Config.HandshakeTimeout. Between frames: the
 // idle time. A write that makes no progress: Config.StallTimeout. A goodbye:

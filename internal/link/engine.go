@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 
 	"github.com/skein-im/skein/internal/evloop"
 	"github.com/skein-im/skein/internal/im"
@@ -39,7 +40,7 @@ type loopEngine interface {
 	accept(ln net.Listener) error
 	// adopt takes over a connection on which WebSocket is spoken, with what
 	// was read from it. After an error, it is still the caller's.
-	adopt(nc net.Conn, early []byte) error
+	adopt(nc net.Conn, from netip.AddrPort, early []byte) error
 	// stopAccepting closes the listeners, everyone lists the connections,
 	// and end cuts what is left and ends the loops.
 	stopAccepting()

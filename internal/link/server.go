@@ -3,13 +3,10 @@ package link
 import (
 	"errors"
 	"net"
-	"net/http"
-	"strconv"
+	"net/netip"
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/gobwas/ws"
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
@@ -67,7 +64,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		nc, err := ln.Accept()
 		if err == nil {
 			wait = minAcceptWait
-			s.start(nc, nil)
+			s.accept(nc)
 			continue
 		}
 		if s.isDraining() {
@@ -124,14 +121,37 @@ func (s *Server) isDraining() bool {
 	return s.draining
 }
 
+// accept runs a connection, if it may come.
+func (s *Server) accept(nc net.Conn) {
+	var from netip.Addr
+	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		from = plain(a.AddrPort().Addr())
+	}
+	if !s.allow(from) {
+		s.stats.refused.Add(1)
+		nc.Close()
+		return
+	}
+	s.start(nc, from, nil)
+}
+
+// allow asks Config.Accept; gone takes its word back.
+func (s *Server) allow(from netip.Addr) bool { return !from.IsValid() || s.cfg.Accept(from) }
+
+func (s *Server) gone(from netip.Addr) {
+	if from.IsValid() {
+		s.cfg.Gone(from)
+	}
+}
+
 // refusable is how many connections beyond MaxConns are served so far that
 // they can be told to come back later.
 const refusable = 64
 
 // start runs a connection: one as accepted, or one on which WebSocket is
 // spoken already and early was read.
-func (s *Server) start(nc net.Conn, web *decoder) {
-	c := &conn{srv: s, handler: s.cfg.Handler, sock: nc, nc: nc}
+func (s *Server) start(nc net.Conn, from netip.Addr, web *decoder) {
+	c := &conn{srv: s, handler: s.cfg.Handler, sock: nc, nc: nc, from: from}
 	c.handshakeBy = time.Now().Add(s.cfg.HandshakeTimeout)
 	c.maxFrame.Store(int64(s.cfg.FirstFrame))
 	if web != nil {
@@ -139,13 +159,20 @@ func (s *Server) start(nc net.Conn, web *decoder) {
 	} else {
 		c.in.buf = newBuffer(&s.buffers)
 	}
+	if !s.admit(c) {
+		s.stats.refused.Add(1)
+		nc.Close()
+		s.gone(from)
+	}
+}
+
+// admit runs a connection, if there is room to do so or to refuse it in words.
+func (s *Server) admit(c *conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	open := len(s.conns) + s.looped
 	if s.stopped || open >= s.cfg.MaxConns+refusable {
-		s.stats.refused.Add(1)
-		nc.Close()
-		return
+		return false
 	}
 	if s.draining || open >= s.cfg.MaxConns {
 		s.stats.refused.Add(1)
@@ -154,9 +181,11 @@ func (s *Server) start(nc net.Conn, web *decoder) {
 	s.stats.accepted.Add(1)
 	s.conns[c] = struct{}{}
 	s.tasks.Go(c.run)
+	return true
 }
 
 func (s *Server) forget(c *conn) {
+	defer s.gone(c.from)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
@@ -178,60 +207,6 @@ func (refuser) Closed(Conn, error)            {}
 // spread is a moment within ReturnWithin.
 func (s *Server) spread() time.Duration {
 	return time.Duration(s.cfg.Rand(int64(s.cfg.ReturnWithin)))
-}
-
-// ServeHTTP upgrades a request to a WebSocket and takes it over.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.full() {
-		s.stats.refused.Add(1)
-		w.Header().Set("Retry-After", strconv.Itoa(1+int(s.spread().Seconds())))
-		http.Error(w, "too many connections", http.StatusServiceUnavailable)
-		return
-	}
-	loops, err := s.engine()
-	if err != nil {
-		s.stats.refused.Add(1)
-		http.Error(w, "links are not served", http.StatusInternalServerError)
-		s.cfg.Logger.Error("cannot serve a link", "err", err)
-		return
-	}
-	nc, rw, _, err := ws.HTTPUpgrader{Timeout: s.cfg.HandshakeTimeout}.Upgrade(r, w)
-	if err != nil {
-		s.stats.handshakeFailed.Add(1)
-		if nc != nil {
-			nc.Close()
-		}
-		return
-	}
-	// What the client sent behind its request has been read by now; there
-	// is no error for bytes that are there.
-	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
-	s.takeOver(loops, nc, early)
-}
-
-// takeOver runs a WebSocket out of an HTTP server: on the epoll engine, or on
-// a goroutine if there is TLS below it, whose state cannot be taken out.
-func (s *Server) takeOver(loops loopEngine, nc net.Conn, early []byte) {
-	if loops != nil {
-		err := loops.adopt(nc, early)
-		if err == nil {
-			return
-		}
-		if !errors.Is(err, errNotAdoptable) {
-			s.stats.refused.Add(1)
-			nc.Close()
-			return
-		}
-	}
-	d := &decoder{buf: newBuffer(&s.buffers), ws: &wsDecoder{side: ws.StateServerSide}}
-	d.buf.put(early)
-	s.start(nc, d)
-}
-
-func (s *Server) full() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.draining || len(s.conns)+s.looped >= s.cfg.MaxConns
 }
 
 func (s *Server) getChunk() *chunk {
