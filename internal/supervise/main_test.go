@@ -146,7 +146,12 @@ func runSupervisor() int {
 }
 
 func command(mode string) func(int) *exec.Cmd {
-	return func(int) *exec.Cmd { return exec.Command(os.Args[0], "worker", mode) }
+	return func(int) *exec.Cmd {
+		cmd := exec.Command(os.Args[0], "worker", mode)
+		// The race detector would have every process linger for a second.
+		cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+		return cmd
+	}
 }
 
 // clock is a time at which nothing happens until the test says so.

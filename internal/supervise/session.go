@@ -19,11 +19,13 @@ type session struct {
 	ctx context.Context
 	up  atomic.Bool
 
-	// first gets the first line, drain the order to drain. ended is closed
-	// when there is no more to read, with err set if that is a mistake.
-	first, drain chan message
-	ended        chan struct{}
-	err          error
+	// first gets the first line, drain the order to drain; they have room for
+	// it, and it comes once. ended is closed when there is no more to read,
+	// with err set if that is a mistake.
+	first, drain         chan message
+	saidStart, saidDrain bool
+	ended                chan struct{}
+	err                  error
 
 	// asks has a place for every question that is being answered.
 	asks  chan struct{}
@@ -53,27 +55,21 @@ func (s *session) read(in io.Reader) {
 	}
 }
 
+// take takes one message from the supervisor. It runs on one goroutine.
 func (s *session) take(m message) error {
-	switch m.Kind {
-	case kindStart:
-		return offer(s.first, m)
-	case kindDrain:
-		return offer(s.drain, m)
-	case kindAsk:
+	switch {
+	case m.Kind == kindAsk:
 		s.handle(m)
-		return nil
-	}
-	return im.Errorf(im.Invalid, "the supervisor sent a message that is not expected: %q", m.Kind)
-}
-
-// offer puts the first message of a kind where it is waited for.
-func offer(to chan<- message, m message) error {
-	select {
-	case to <- m:
-		return nil
+	case m.Kind == kindStart && !s.saidStart:
+		s.saidStart = true
+		s.first <- m
+	case m.Kind == kindDrain && !s.saidDrain:
+		s.saidDrain = true
+		s.drain <- m
 	default:
-		return im.Errorf(im.Invalid, "the supervisor said %q twice", m.Kind)
+		return im.Errorf(im.Invalid, "the supervisor sent a message that is not expected: %q", m.Kind)
 	}
+	return nil
 }
 
 // handle answers a question on a goroutine of its own.
@@ -202,7 +198,7 @@ func (s *session) untilDrained(ctx context.Context) error {
 	}
 	_ = s.send(message{Kind: kindDraining, Name: string(why)})
 	err := s.worker.Drain(context.WithoutCancel(ctx), why, arg)
-	if closed(s.ended) {
+	if why == Orphaned {
 		err = errors.Join(err, s.err)
 	}
 	return err
