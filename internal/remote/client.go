@@ -30,8 +30,9 @@ type ClientConfig struct {
 	// Node names this node.
 	Node   string
 	Logger *slog.Logger
-	// Instance tells this process's sessions from those of others; every
-	// Client of the process has the same. 0: a random one.
+	// Instance tells this process's sessions from those of others: every
+	// Client of the process has the same, and one Client per mailbox node.
+	// 0: a random one.
 	Instance uint64
 	// Patience is how long a command may wait to be sent.
 	Patience time.Duration

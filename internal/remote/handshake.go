@@ -269,7 +269,10 @@ func receive(in *inbox, secret []byte, me welcome, timeout time.Duration) (who h
 	if err := h.check(clientSide); err != nil {
 		return who, err
 	}
-	if len(who.nonce) != nonceBytes || who.version < oldest || who.oldest > version {
+	if len(who.nonce) != nonceBytes || who.instance == 0 {
+		return who, im.Errorf(im.Invalid, "node %q does not say who it is", who.node)
+	}
+	if who.version < oldest || who.oldest > version {
 		return who, im.Errorf(im.Unavailable, "node %q speaks versions %d to %d of the role link, and this one %d to %d", who.node, who.oldest, who.version, oldest, version)
 	}
 	me.version = version

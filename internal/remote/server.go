@@ -218,16 +218,25 @@ func (s *Server) serve(nc net.Conn) {
 	}
 	in.grow()
 	l := newServerLink(s, in, peer)
-	if !s.admit(nc, l) {
+	before, ok := s.admit(nc, l)
+	if !ok {
 		refuse(nc, im.CloseGoingAway, "the mailbox node is stopping")
 		nc.Close()
 		return
+	}
+	for _, old := range before {
+		old.fail(errReplaced)
+		<-old.done
 	}
 	l.run()
 	s.mu.Lock()
 	delete(s.links, l)
 	s.mu.Unlock()
+	close(l.done)
 }
+
+// errReplaced ends a link whose process has made another.
+var errReplaced = im.Errorf(im.Unavailable, "the process connected again")
 
 // refused ends a connection whose handshake failed.
 func (s *Server) refused(nc net.Conn, err error) {
@@ -249,17 +258,24 @@ func (s *Server) refused(nc net.Conn, err error) {
 	}
 }
 
-// admit makes a connection a link.
-func (s *Server) admit(nc net.Conn, l *serverLink) bool {
+// admit makes a connection a link, and returns the ones that the same process
+// had before: they must end before the new one begins, or commands left in
+// them would be applied after what was sent later.
+func (s *Server) admit(nc net.Conn, l *serverLink) (before []*serverLink, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.greeting, nc)
 	if s.stopped {
-		return false
+		return nil, false
+	}
+	for old := range s.links {
+		if old.peer.instance == l.peer.instance {
+			before = append(before, old)
+		}
 	}
 	s.links[l] = struct{}{}
 	s.stats.accepted.Add(1)
-	return true
+	return before, true
 }
 
 // Shutdown stops accepting and asks the clients to leave, so that they connect

@@ -18,6 +18,9 @@ type serverLink struct {
 	srv  *Server
 	peer hello
 
+	// done: the link has ended and left nothing behind.
+	done chan struct{}
+
 	inFlight atomic.Int32
 	// ctx ends with the link.
 	ctx    context.Context
@@ -39,7 +42,7 @@ type serverLink struct {
 func newServerLink(s *Server, in inbox, peer hello) *serverLink {
 	l := &serverLink{
 		transport: newTransport(in, s.cfg.Heartbeat, &s.traffic),
-		srv:       s, peer: peer, level: im.AnyLevel,
+		srv:       s, peer: peer, done: make(chan struct{}), level: im.AnyLevel,
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	return l

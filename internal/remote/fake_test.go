@@ -1,0 +1,106 @@
+package remote
+
+import (
+	"context"
+	"sync"
+
+	"github.com/skein-im/skein/internal/im"
+)
+
+// fakeMailbox answers as a test tells it to.
+type fakeMailbox struct {
+	mu sync.Mutex
+	// answer decides what a command is answered with; nil: nothing yet.
+	answer func(to im.Addr, cmd im.Command) (im.Result, error, bool)
+	// held are the commands without an answer.
+	held  []heldCommand
+	got   []im.Command
+	sinks map[im.Addr]im.Sink
+	// changed wakes those who wait for a command.
+	changed *sync.Cond
+	level   im.Level
+}
+
+type heldCommand struct {
+	to   im.Addr
+	cmd  im.Command
+	done im.Completion
+}
+
+func newFakeMailbox() *fakeMailbox {
+	m := &fakeMailbox{sinks: map[im.Addr]im.Sink{}, level: im.AnyLevel}
+	m.changed = sync.NewCond(&m.mu)
+	return m
+}
+
+func (m *fakeMailbox) Submit(to im.Addr, cmd im.Command, done im.Completion) {
+	var res im.Result
+	var err error
+	ok := true
+	m.mu.Lock()
+	m.got = append(m.got, cmd)
+	if at, ok := cmd.(*im.Attach); ok {
+		m.sinks[to] = at.Sink
+		res = &im.Attached{}
+	}
+	if m.answer != nil {
+		res, err, ok = m.answer(to, cmd)
+	}
+	if !ok {
+		m.held = append(m.held, heldCommand{to, cmd, done})
+	}
+	m.changed.Broadcast()
+	m.mu.Unlock()
+	if ok && done != nil {
+		done.Complete(cmd, res, err)
+	}
+}
+
+// script sets what commands are answered with.
+func (m *fakeMailbox) script(answer func(to im.Addr, cmd im.Command) (im.Result, error, bool)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.answer = answer
+}
+
+// waitFor waits until the commands that came satisfy a condition.
+func (m *fakeMailbox) waitFor(ok func(got []im.Command) bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for !ok(m.got) {
+		m.changed.Wait()
+	}
+}
+
+// release answers what is held.
+func (m *fakeMailbox) release(res func(im.Command) im.Result) {
+	m.mu.Lock()
+	held := m.held
+	m.held = nil
+	m.mu.Unlock()
+	for _, h := range held {
+		if h.done != nil {
+			h.done.Complete(h.cmd, res(h.cmd), nil)
+		}
+	}
+}
+
+func (m *fakeMailbox) sink(to im.Addr) im.Sink {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.sinks[to]
+}
+
+func (m *fakeMailbox) ReadTimeline(ctx context.Context, user im.UserID, after im.Seq, limit int) ([][]byte, error) {
+	return nil, im.Errorf(im.NotFound, "user %d has no timeline", user)
+}
+
+func (m *fakeMailbox) ReadConversation(ctx context.Context, user im.UserID, from im.Seq, limit int) ([][]byte, im.Seq, error) {
+	return nil, 0, im.Errorf(im.NotFound, "user %d has no conversations", user)
+}
+
+func (m *fakeMailbox) Level() im.Level {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.level
+}
