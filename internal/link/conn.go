@@ -34,6 +34,8 @@ type conn struct {
 	mu sync.Mutex
 	// ready: the handshakes are done and the handler has been told.
 	ready bool
+	// opened: Open has returned, and the handler is not the server's own.
+	opened bool
 	// closing: a goodbye is queued, nothing else is taken. dead: no writer
 	// may start any more.
 	closing, dead bool

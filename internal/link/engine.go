@@ -46,6 +46,8 @@ type loopEngine interface {
 	stopAccepting()
 	everyone() []leaver
 	end()
+	// broadcast pushes to every connection; wait returns when it has.
+	broadcast(b *broadcast) (wait func())
 	// addStats adds the counters, and open connections, to s.
 	addStats(s *Stats)
 }

@@ -107,6 +107,16 @@ func (e *loops) everyone() []leaver {
 	return all
 }
 
+func (e *loops) broadcast(b *broadcast) (wait func()) {
+	done := make(chan struct{})
+	push := func(ec *evloop.Conn) { b.push(ec.Value().(*loopConn)) }
+	if e.engine.Each(push, broadcastSlice, func() { close(done) }) != nil {
+		// The loops have ended, and the connections with them.
+		return func() {}
+	}
+	return func() { <-done }
+}
+
 func (e *loops) end() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

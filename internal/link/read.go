@@ -61,6 +61,11 @@ func (c *conn) open() bool {
 	c.idle = c.srv.cfg.Idle
 	c.mu.Unlock()
 	c.handler.Open(c)
+	if _, refused := c.handler.(refuser); !refused {
+		c.mu.Lock()
+		c.opened = true
+		c.mu.Unlock()
+	}
 	return true
 }
 

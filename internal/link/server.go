@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -34,6 +35,8 @@ type Server struct {
 	// tasks are the connections.
 	tasks sync.WaitGroup
 
+	// broadcasts are under way.
+	broadcasts      atomic.Int32
 	buffers, chunks sync.Pool
 	stats           counters
 }
