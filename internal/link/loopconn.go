@@ -170,7 +170,9 @@ func (c *loopConn) closed(err error) {
 	c.mu.Unlock()
 	c.parts = nil
 	if !c.ready {
-		c.srv().stats.handshakeFailed.Add(1)
+		if !c.refused {
+			c.srv().stats.handshakeFailed.Add(1)
+		}
 		return
 	}
 	c.handler().Closed(c, cause)

@@ -13,7 +13,9 @@ import (
 func (c *conn) run() {
 	defer c.srv.forget(c)
 	if err := c.handshake(); err != nil || !c.open() {
-		c.srv.stats.handshakeFailed.Add(1)
+		if !c.refused() {
+			c.srv.stats.handshakeFailed.Add(1)
+		}
 		c.sock.Close()
 		c.in.buf.close()
 		return
@@ -61,12 +63,16 @@ func (c *conn) open() bool {
 	c.idle = c.srv.cfg.Idle
 	c.mu.Unlock()
 	c.handler.Open(c)
-	if _, refused := c.handler.(refuser); !refused {
-		c.mu.Lock()
-		c.opened = true
-		c.mu.Unlock()
-	}
+	c.mu.Lock()
+	c.opened = !c.refused()
+	c.mu.Unlock()
 	return true
+}
+
+// refused: it was counted as such, and can only be told so.
+func (c *conn) refused() bool {
+	_, is := c.handler.(refuser)
+	return is
 }
 
 // readAll hands frames over until the connection ends, and returns why.
