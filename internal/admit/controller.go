@@ -11,7 +11,7 @@ import (
 // Config of a Controller.
 type Config struct {
 	// Threshold is the mean queueing time above which a window is
-	// overloaded.
+	// overloaded; 0: no window is.
 	Threshold time.Duration
 	// Window is the least length of a window. One in which fewer than
 	// MinStarts requests started may last four times as long.

@@ -12,7 +12,7 @@ import (
 // is done soon; whether callers submit everything or heed the level, which
 // they know late.
 func TestGoodputUnderLoad(t *testing.T) {
-	for _, capacity := range []float64{1000, 10_000} {
+	for _, capacity := range []float64{5000, 15_000} {
 		for _, heed := range []time.Duration{0, 50 * time.Millisecond} {
 			for _, load := range []float64{0.5, 1, 2, 4} {
 				for seed := range uint64(2) {
@@ -20,8 +20,8 @@ func TestGoodputUnderLoad(t *testing.T) {
 					s := newServer(seed, capacity)
 					s.heed = heed
 					s.run(0.5*capacity, time.Second)
-					s.run(load*capacity, 6*time.Second)
-					goodput, p99 := s.goodput(6*time.Second), s.p99()
+					s.run(load*capacity, 5*time.Second)
+					goodput, p99 := s.goodput(5*time.Second), s.p99()
 					if goodput < 0.88*min(1, load) || p99 > 300*time.Millisecond {
 						t.Errorf("%s: goodput %.3f, p99 %v", name, goodput, p99)
 					}
@@ -184,6 +184,41 @@ func TestWithdraw(t *testing.T) {
 	c.Withdraw()
 	if st := c.Stats(); st.Queued != 8 || st.Admitted != 9 {
 		t.Fatalf("%+v", st)
+	}
+}
+
+// Without a threshold there is no overload.
+func TestNoThreshold(t *testing.T) {
+	c := NewController(Config{})
+	for i := range 20 {
+		c.Tick(time.Duration(i) * time.Second)
+		for range 1000 {
+			if !c.Admit(im.Level(levels - 1)) {
+				t.Fatal("shed")
+			}
+		}
+		c.Observe(time.Minute)
+	}
+	if c.Level() != im.AnyLevel || c.Stats().Windows != 0 {
+		t.Fatalf("%+v", c.Stats())
+	}
+}
+
+// A pause of the machine in a usual load costs few requests.
+func TestPause(t *testing.T) {
+	for seed := range uint64(3) {
+		s := newServer(seed, 20_000)
+		s.run(10_000, 3*time.Second)
+		s.stalled = s.now + 120*time.Millisecond
+		s.run(10_000, 2*time.Second)
+		st := s.ctl.Stats()
+		shed := uint64(0)
+		for _, n := range st.Shed {
+			shed += n
+		}
+		if shed > 1000 {
+			t.Errorf("seed %d: %d of 20,000 requests were shed", seed, shed)
+		}
 	}
 }
 

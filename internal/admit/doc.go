@@ -20,9 +20,10 @@
 //     it is what can be processed. The cursor goes there at once, less 5% for
 //     every 20 ms that the queue is long, but no more than half; the paper's
 //     steps of 5% from what was admitted take 28 windows for a 4-fold load, and
-//     go on down while the old queue drains.
+//     go on down while the old queue drains. The capacity is averaged with
+//     what was usual before, since a pause of the machine looks alike.
 //   - What started late was admitted long ago. If what is queued now is short,
-//     the cursor stays.
+//     the cursor stays. A queue of less than 128 requests is short.
 //   - Afterwards admission returns to nine tenths of the known capacity at
 //     once and grows from there by 1% a window, twice that for each further
 //     window in which hardly anything waits: the paper's steps of 1% take

@@ -20,8 +20,8 @@ const (
 	// resume is the share of the known capacity to which admission returns
 	// at once.
 	resume = 0.9
-	// climb is by how many levels the cursor may rise in the first quiet
-	// window.
+	// climb is by how many levels the cursor may rise, in the first quiet
+	// window, beyond those of which anything came.
 	climb = 64
 	// fade is in which time the memory of what callers hold back falls to
 	// 1/e.
@@ -30,13 +30,13 @@ const (
 	// unknown.
 	forget = 10 * time.Second
 	// minLimit is the least number of requests that may be queued.
-	minLimit = 32
+	minLimit = 2 * minQueue
 	// mostTimes bounds by how much a high load lengthens retries.
 	mostTimes = 16
-	// minQueue is the least number of requests that make a long queue: where
-	// each takes milliseconds, a few wait for longer than the threshold even
-	// under a light load.
-	minQueue = 8
+	// minQueue is the least number of requests that make a long queue. Where
+	// the processor is short for a moment, or requests take milliseconds, a
+	// few wait for longer than the threshold even under a light load.
+	minQueue = 128
 )
 
 // window is what happens between two looks at the counters.
@@ -48,12 +48,13 @@ type window struct {
 	// rates is how many requests of each level come per second: as seen up
 	// to the cursor, as remembered above it.
 	rates [levels]float64
-	// cursor is the highest level admitted.
-	cursor int
+	// cursor is the highest level admitted, seen the highest that came.
+	cursor, seen int
 	// capacity is how many requests per second can be processed; 0: not
-	// known. overloadedAt is when that was last seen.
-	capacity     float64
-	overloadedAt time.Duration
+	// known. overloadedAt is when that was last seen. Usual is how many were
+	// processed lately, without overload.
+	capacity, usual float64
+	overloadedAt    time.Duration
 	// quiet counts windows without overload in a row.
 	quiet int
 }
@@ -69,6 +70,9 @@ type sums struct {
 
 // Tick ends the window if it has lasted long enough.
 func (c *Controller) Tick(now time.Duration) {
+	if c.cfg.Threshold == 0 {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	w := &c.window
@@ -120,10 +124,12 @@ func (c *Controller) count(length time.Duration) float64 {
 	w := &c.window
 	kept := math.Exp(-float64(length) / float64(fade))
 	offered := 0.0
+	w.seen = 0
 	for i := range w.rates {
 		rate := 0.0
 		if n := c.arrivals[i].Load(); n > 0 {
 			c.arrivals[i].Add(-n)
+			w.seen = i
 			rate = float64(n) / length.Seconds()
 		}
 		offered += rate
@@ -146,22 +152,23 @@ func (w *window) judge(s *sums, now time.Duration) {
 	if s.wait <= s.threshold {
 		// The queue has been worked off; what waited for long was
 		// admitted before.
+		w.atLeast(s.started)
 		return
 	}
+	// One slow window may be a pause of the machine; two are not.
 	if w.capacity == 0 {
-		w.capacity = s.started
+		w.capacity = max(s.started, w.usual)
 	}
 	w.capacity = (w.capacity + s.started) / 2
 	drop := leastDrop * float64(min(s.mean, s.wait)) / float64(s.threshold)
-	target := max(s.started, w.capacity/2) * (1 - min(drop, mostDrop))
+	target := w.capacity * (1 - min(drop, mostDrop))
 	w.cursor = min(w.cursor, w.reach(target))
 }
 
 // relax raises the cursor after a window without overload.
 func (w *window) relax(s *sums, now time.Duration) {
-	if w.capacity > 0 {
-		w.capacity = max(w.capacity, s.started)
-	}
+	w.usual = max(s.started, w.usual*math.Exp(-float64(s.length)/float64(forget)))
+	w.atLeast(s.started)
 	if now-w.overloadedAt > forget {
 		w.capacity = 0
 	}
@@ -171,8 +178,15 @@ func (w *window) relax(s *sums, now time.Duration) {
 	doublings := min(w.quiet, maxDoublings)
 	w.quiet++
 	target := max(s.admitted*(1+growth*float64(int(1)<<doublings)), w.capacity*resume)
-	highest := min(w.cursor+climb<<doublings, levels-1)
+	highest := min(max(w.cursor, w.seen)+climb<<doublings, levels-1)
 	w.cursor = min(max(w.cursor+1, w.reach(target)), highest)
+}
+
+// atLeast raises a known capacity to what was processed.
+func (w *window) atLeast(started float64) {
+	if w.capacity > 0 {
+		w.capacity = max(w.capacity, started)
+	}
 }
 
 // reach is the highest level up to which no more than target requests per

@@ -26,7 +26,8 @@ type Config struct {
 	// QueueSize bounds each shard's queue, QueueBytes what it holds.
 	QueueSize  int
 	QueueBytes int
-	// Admission says when the mailbox counts as overloaded.
+	// Admission says when the mailbox counts as overloaded; without a
+	// Threshold it never does.
 	Admission admit.Config
 	// Pace is the least time from one commit of a shard to the next.
 	Pace   time.Duration
