@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/skein-im/skein/internal/mailbox"
+	"github.com/skein-im/skein/internal/remote"
 	"github.com/skein-im/skein/internal/store/pebble"
 )
 
@@ -12,6 +13,8 @@ import (
 type backend struct {
 	store   *pebble.Store
 	mailbox *mailbox.Mailbox
+	// roles lets gateways of other processes reach the mailbox.
+	roles *remote.Server
 }
 
 func (n *Node) startBackend(ctx context.Context) error {

@@ -3,10 +3,9 @@ package node
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/skein-im/skein/internal/gateway"
-	"github.com/skein-im/skein/internal/link"
 	"github.com/skein-im/skein/internal/mailbox"
 	"github.com/skein-im/skein/internal/store/pebble"
+	"github.com/skein-im/skein/internal/supervise"
 )
 
 // metric is one exported number, read from a sample of type S.
@@ -17,9 +16,9 @@ type metric[S any] struct {
 }
 
 // collector exports the counters that roles keep anyway: at each scrape it
-// takes one sample.
+// takes one sample of each process and adds them up.
 type collector[S any] struct {
-	sample  func() S
+	samples func() []S
 	metrics []metric[S]
 }
 
@@ -40,9 +39,13 @@ func (c *collector[S]) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *collector[S]) Collect(ch chan<- prometheus.Metric) {
-	s := c.sample()
+	samples := c.samples()
 	for _, m := range c.metrics {
-		ch <- prometheus.MustNewConstMetric(m.desc, m.typ, m.read(&s))
+		sum := 0.0
+		for i := range samples {
+			sum += m.read(&samples[i])
+		}
+		ch <- prometheus.MustNewConstMetric(m.desc, m.typ, sum)
 	}
 }
 
@@ -55,15 +58,31 @@ func (n *Node) collectors() []prometheus.Collector {
 	if n.front != nil {
 		all = append(all, n.frontCollector())
 	}
+	if n.workers != nil {
+		all = append(all, n.workersCollector())
+	}
 	return all
 }
 
-func (n *Node) healthCollector() prometheus.Collector {
-	c := &collector[float64]{sample: func() float64 {
-		if n.Health() != nil {
-			return 0
+func (n *Node) workersCollector() prometheus.Collector {
+	c := &collector[supervise.WorkerInfo]{samples: n.workers.supervisor.Workers}
+	c.gauge("skein_workers", "Worker processes that there should be.", func(*supervise.WorkerInfo) float64 { return 1 })
+	c.gauge("skein_workers_ready", "Worker processes that serve links.", func(w *supervise.WorkerInfo) float64 {
+		if w.State == supervise.Ready {
+			return 1
 		}
-		return 1
+		return 0
+	})
+	c.count("skein_worker_restarts_total", "Worker processes started in place of others.", func(w *supervise.WorkerInfo) float64 { return float64(w.Restarts) })
+	return c
+}
+
+func (n *Node) healthCollector() prometheus.Collector {
+	c := &collector[float64]{samples: func() []float64 {
+		if n.Health() != nil {
+			return []float64{0}
+		}
+		return []float64{1}
 	}}
 	c.gauge("skein_healthy", "1 while every slot is served and the store takes writes; in a gateway, while it reaches its mailbox.", func(s *float64) float64 { return *s })
 	return c
@@ -76,8 +95,8 @@ type backSample struct {
 }
 
 func (n *Node) backCollector() prometheus.Collector {
-	c := &collector[backSample]{sample: func() backSample {
-		return backSample{n.back.mailbox.Stats(), n.back.store.Metrics()}
+	c := &collector[backSample]{samples: func() []backSample {
+		return []backSample{{n.back.mailbox.Stats(), n.back.store.Metrics()}}
 	}}
 	c.count("skein_mailbox_commands_total", "Commands applied.", func(s *backSample) float64 { return float64(s.mailbox.Commands) })
 	c.count("skein_mailbox_link_messages_total", "Link messages taken or recognized as repeated.", func(s *backSample) float64 { return float64(s.mailbox.Messages) })
@@ -110,32 +129,24 @@ func (n *Node) backCollector() prometheus.Collector {
 	return c
 }
 
-// frontSample is what the front's collector reads at one scrape.
-type frontSample struct {
-	gateway gateway.Stats
-	links   link.Stats
-}
-
 func (n *Node) frontCollector() prometheus.Collector {
-	c := &collector[frontSample]{sample: func() frontSample {
-		return frontSample{n.front.gateway.Stats(), n.front.links.Stats()}
-	}}
-	c.gauge("skein_link_open", "Links open now, logged in or not.", func(s *frontSample) float64 { return float64(s.links.Open) })
-	c.count("skein_link_accepted_total", "Links accepted.", func(s *frontSample) float64 { return float64(s.links.Accepted) })
-	c.count("skein_link_refused_total", "Links over the limit.", func(s *frontSample) float64 { return float64(s.links.Refused) })
-	c.count("skein_link_handshake_failed_total", "Links that did not get as far as frames.", func(s *frontSample) float64 { return float64(s.links.HandshakeFailed) })
-	c.count("skein_link_closed_slow_total", "Links closed because the client did not read.", func(s *frontSample) float64 { return float64(s.links.Slow) })
-	c.count("skein_link_closed_idle_total", "Links closed because nothing arrived.", func(s *frontSample) float64 { return float64(s.links.Idle) })
-	c.count("skein_link_closed_bad_total", "Links closed for malformed, unexpected or oversized frames.", func(s *frontSample) float64 { return float64(s.links.Bad) })
-	c.count("skein_link_reads_total", "Reads from links' sockets.", func(s *frontSample) float64 { return float64(s.links.Reads) })
-	c.count("skein_link_writes_total", "Writes to links' sockets.", func(s *frontSample) float64 { return float64(s.links.Writes) })
-	c.gauge("skein_gateway_sessions", "Links that have logged in.", func(s *frontSample) float64 { return float64(s.gateway.Sessions) })
-	c.count("skein_gateway_logins_total", "Logins that succeeded.", func(s *frontSample) float64 { return float64(s.gateway.Logins) })
-	c.count("skein_gateway_login_refused_total", "Logins that failed.", func(s *frontSample) float64 { return total(s.gateway.LoginRefused[:]) })
-	c.count("skein_gateway_sends_total", "Sends received.", func(s *frontSample) float64 { return float64(s.gateway.Sends) })
-	c.count("skein_gateway_send_refused_total", "Sends refused.", func(s *frontSample) float64 { return total(s.gateway.Refused[:]) })
-	c.count("skein_gateway_calls_total", "Calls received.", func(s *frontSample) float64 { return float64(s.gateway.Calls) })
-	c.count("skein_gateway_call_refused_total", "Calls answered with an error.", func(s *frontSample) float64 { return total(s.gateway.CallRefused[:]) })
+	c := &collector[frontSample]{samples: n.frontSamples}
+	c.gauge("skein_link_open", "Links open now, logged in or not.", func(s *frontSample) float64 { return float64(s.Links.Open) })
+	c.count("skein_link_accepted_total", "Links accepted.", func(s *frontSample) float64 { return float64(s.Links.Accepted) })
+	c.count("skein_link_refused_total", "Links over the limit.", func(s *frontSample) float64 { return float64(s.Links.Refused) })
+	c.count("skein_link_handshake_failed_total", "Links that did not get as far as frames.", func(s *frontSample) float64 { return float64(s.Links.HandshakeFailed) })
+	c.count("skein_link_closed_slow_total", "Links closed because the client did not read.", func(s *frontSample) float64 { return float64(s.Links.Slow) })
+	c.count("skein_link_closed_idle_total", "Links closed because nothing arrived.", func(s *frontSample) float64 { return float64(s.Links.Idle) })
+	c.count("skein_link_closed_bad_total", "Links closed for malformed, unexpected or oversized frames.", func(s *frontSample) float64 { return float64(s.Links.Bad) })
+	c.count("skein_link_reads_total", "Reads from links' sockets.", func(s *frontSample) float64 { return float64(s.Links.Reads) })
+	c.count("skein_link_writes_total", "Writes to links' sockets.", func(s *frontSample) float64 { return float64(s.Links.Writes) })
+	c.gauge("skein_gateway_sessions", "Links that have logged in.", func(s *frontSample) float64 { return float64(s.Gateway.Sessions) })
+	c.count("skein_gateway_logins_total", "Logins that succeeded.", func(s *frontSample) float64 { return float64(s.Gateway.Logins) })
+	c.count("skein_gateway_login_refused_total", "Logins that failed.", func(s *frontSample) float64 { return total(s.Gateway.LoginRefused[:]) })
+	c.count("skein_gateway_sends_total", "Sends received.", func(s *frontSample) float64 { return float64(s.Gateway.Sends) })
+	c.count("skein_gateway_send_refused_total", "Sends refused.", func(s *frontSample) float64 { return total(s.Gateway.Refused[:]) })
+	c.count("skein_gateway_calls_total", "Calls received.", func(s *frontSample) float64 { return float64(s.Gateway.Calls) })
+	c.count("skein_gateway_call_refused_total", "Calls answered with an error.", func(s *frontSample) float64 { return total(s.Gateway.CallRefused[:]) })
 	return c
 }
 

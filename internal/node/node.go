@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 	"github.com/skein-im/skein/internal/account"
 	"github.com/skein-im/skein/internal/api"
 	"github.com/skein-im/skein/internal/config"
+	"github.com/skein-im/skein/internal/remote"
 )
 
 // Role says which roles a process has.
@@ -35,13 +37,18 @@ type Options struct {
 	Role    Role
 	Logger  *slog.Logger
 	Version string
+	// WorkerCommand makes a command that calls RunWorker; nil: there can be
+	// no workers.
+	WorkerCommand func() *exec.Cmd
 }
 
 // Addresses are where a node listens; empty: it does not.
 type Addresses struct {
-	HTTP    string `json:"http,omitempty"`
-	Link    string `json:"link,omitempty"`
-	Ops     string `json:"ops"`
+	HTTP string `json:"http,omitempty"`
+	Link string `json:"link,omitempty"`
+	Ops  string `json:"ops,omitempty"`
+	// Roles is where gateways of other processes reach the mailbox.
+	Roles   string `json:"roles,omitempty"`
 	Article string `json:"article,omitempty"`
 	Data    string `json:"data"`
 }
@@ -54,8 +61,11 @@ type Node struct {
 	// operator recognizes who may do what is not for clients.
 	operator account.Operator
 	// back is nil in a gateway, front in a mailbox.
-	back    *backend
-	front   *front
+	back  *backend
+	front *front
+	// remote is the mailbox of a gateway; workers serve its links.
+	remote  *remote.Client
+	workers *workers
 	servers []*http.Server
 	addrs   Addresses
 	ready   atomic.Bool
@@ -64,14 +74,21 @@ type Node struct {
 	failed chan struct{}
 	once   sync.Once
 	err    error
+	// drained is closed when an operator wants the node to stop.
+	drained   chan struct{}
+	drainOnce sync.Once
 }
 
 // stopTimeout bounds each step of a stop.
 const stopTimeout = 10 * time.Second
 
+func newNode(cfg config.Config, opts Options) *Node {
+	return &Node{cfg: cfg, log: opts.Logger, opts: opts, failed: make(chan struct{}), drained: make(chan struct{})}
+}
+
 // Start starts the roles. On error nothing is left running.
 func Start(ctx context.Context, cfg config.Config, opts Options) (_ *Node, err error) {
-	n := &Node{cfg: cfg, log: opts.Logger, opts: opts, failed: make(chan struct{})}
+	n := newNode(cfg, opts)
 	defer func() {
 		if err != nil {
 			_ = n.Stop()
@@ -80,13 +97,7 @@ func Start(ctx context.Context, cfg config.Config, opts Options) (_ *Node, err e
 	if n.addrs.Data, err = filepath.Abs(cfg.Data); err != nil {
 		return nil, err
 	}
-	if err := n.startBackend(ctx); err != nil {
-		return nil, err
-	}
-	if err := n.loadCredentials(); err != nil {
-		return nil, err
-	}
-	if err := n.startFront(); err != nil {
+	if err := n.startRoles(ctx); err != nil {
 		return nil, err
 	}
 	if n.addrs.Ops, err = n.serveOps(); err != nil {
@@ -94,6 +105,35 @@ func Start(ctx context.Context, cfg config.Config, opts Options) (_ *Node, err e
 	}
 	n.ready.Store(true)
 	return n, nil
+}
+
+func (n *Node) startRoles(ctx context.Context) error {
+	if n.opts.Role != Gateway {
+		if err := n.startBackend(ctx); err != nil {
+			return err
+		}
+	}
+	if err := n.loadCredentials(); err != nil {
+		return err
+	}
+	if n.back != nil {
+		if err := n.serveRoles(); err != nil {
+			return err
+		}
+	}
+	if n.opts.Role == Mailbox {
+		return n.serveArticle()
+	}
+	if n.back == nil {
+		secret, err := n.clusterSecret()
+		if err != nil {
+			return err
+		}
+		if err := n.connectMailbox(n.cfg.Mailbox, secret); err != nil {
+			return err
+		}
+	}
+	return n.startFront(ctx)
 }
 
 // loadCredentials reads, or makes, what tells the operator from others.
@@ -162,27 +202,90 @@ func (n *Node) Health() error {
 	if n.back != nil {
 		return n.back.health()
 	}
-	return nil
+	return n.remote.Health()
 }
 
-// Stop stops everything in order, and returns what went wrong.
+// Drain asks for the node to be stopped: DrainAsked tells whoever runs it.
+func (n *Node) Drain() { n.drainOnce.Do(func() { close(n.drained) }) }
+
+// DrainAsked is closed when the node was asked to stop.
+func (n *Node) DrainAsked() <-chan struct{} { return n.drained }
+
+// goodbyes is how many clients a second are sent away: as many as the rest of a
+// cluster takes in easily.
+const goodbyes = 2000
+
+// drainTime is over how long links are told to go: the fewer, the sooner.
+func (n *Node) drainTime(links int64) time.Duration {
+	most := time.Duration(n.cfg.DrainSeconds) * time.Second
+	return min(most, time.Duration(links)*time.Second/goodbyes)
+}
+
+// Stop sends the clients away, finishes what was taken on and stops everything
+// in order. It returns what went wrong.
 func (n *Node) Stop() error {
+	over := time.Duration(0)
+	if n.front != nil {
+		over = n.drainTime(n.links())
+	}
+	return n.stop(context.Background(), over)
+}
+
+// stop is Stop with the time over which clients are told.
+func (n *Node) stop(ctx context.Context, over time.Duration) error {
 	n.ready.Store(false)
 	errs := []error{n.Err()}
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	ctx, cancel := context.WithTimeout(ctx, over+stopTimeout)
 	defer cancel()
-	if n.front != nil {
-		errs = append(errs, n.front.drain(ctx))
-	}
+	errs = append(errs, n.drainClients(ctx, over))
 	for _, s := range n.servers {
 		if err := s.Shutdown(ctx); err != nil {
 			// Long polls may still wait; they can come back elsewhere.
 			errs = append(errs, s.Close())
 		}
 	}
+	if n.workers != nil {
+		errs = append(errs, n.workers.stop(ctx))
+	}
+	if n.remote != nil {
+		n.remote.Close(ctx)
+	}
+	if n.back != nil && n.back.roles != nil {
+		errs = append(errs, n.back.roles.Shutdown(ctx))
+	}
 	n.tasks.Wait()
 	if n.back != nil {
 		errs = append(errs, n.back.stop())
 	}
 	return errors.Join(errs...)
+}
+
+// drainClients sends the clients of this process and of its workers away.
+func (n *Node) drainClients(ctx context.Context, over time.Duration) error {
+	var all sync.WaitGroup
+	var own, theirs error
+	if n.front != nil {
+		all.Go(func() { own = n.front.drain(ctx, over, n.cfg.ReconnectAddresses()) })
+	}
+	if n.workers != nil && n.workers.supervisor != nil {
+		all.Go(func() { theirs = n.workers.drain(ctx, over) })
+	}
+	all.Wait()
+	return errors.Join(own, theirs)
+}
+
+// links is how many links there are, those of workers included.
+func (n *Node) links() int64 {
+	sum := int64(0)
+	for _, s := range n.frontSamples() {
+		sum += int64(s.Links.Open)
+	}
+	return sum
+}
+
+// Kill ends the worker processes at once; the caller is about to exit.
+func (n *Node) Kill() {
+	if n.workers != nil {
+		n.workers.kill()
+	}
 }
