@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"github.com/skein-im/skein/internal/im"
@@ -19,6 +20,23 @@ type fakeMailbox struct {
 	// changed wakes those who wait for a command.
 	changed *sync.Cond
 	level   im.Level
+	// read answers both kinds of reads.
+	read func(user im.UserID, from im.Seq, limit int) ([][]byte, im.Seq, error)
+}
+
+// traced writes down what a sink hears.
+type traced struct {
+	trace *[]string
+	ended chan struct{}
+}
+
+func (s traced) Deliver(first, last im.Seq, _ [][]byte) {
+	*s.trace = append(*s.trace, fmt.Sprintf("deliver %d-%d", first, last))
+}
+
+func (s traced) Kick(code im.CloseCode, reason string) {
+	*s.trace = append(*s.trace, fmt.Sprintf("kick %d %s", code, reason))
+	close(s.ended)
 }
 
 type heldCommand struct {
@@ -92,11 +110,21 @@ func (m *fakeMailbox) sink(to im.Addr) im.Sink {
 }
 
 func (m *fakeMailbox) ReadTimeline(ctx context.Context, user im.UserID, after im.Seq, limit int) ([][]byte, error) {
-	return nil, im.Errorf(im.NotFound, "user %d has no timeline", user)
+	entries, _, err := m.ReadConversation(ctx, user, after, limit)
+	return entries, err
 }
 
-func (m *fakeMailbox) ReadConversation(ctx context.Context, user im.UserID, from im.Seq, limit int) ([][]byte, im.Seq, error) {
-	return nil, 0, im.Errorf(im.NotFound, "user %d has no conversations", user)
+func (m *fakeMailbox) ReadConversation(_ context.Context, user im.UserID, from im.Seq, limit int) ([][]byte, im.Seq, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.read(user, from, limit)
+}
+
+// last is the command that came last.
+func (m *fakeMailbox) last() im.Command {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.got[len(m.got)-1]
 }
 
 func (m *fakeMailbox) Level() im.Level {
