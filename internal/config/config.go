@@ -39,10 +39,12 @@ type Config struct {
 	// Workers is how many processes share Link; 0 takes as many as MaxConns
 	// needs under the limit of open files, and none if one process will do.
 	Workers int `toml:"workers" role:"gateway" help:"processes that share the address for long links; 0: as many as --max-conns needs"`
-	// MaxConnsPerAddr and ConnRatePerAddr bound what one address may do,
-	// loopback excepted: proxies connect from there.
+	// MaxConnsPerAddr and ConnRatePerAddr bound what one address may do, or
+	// one /64 network of IPv6.
 	MaxConnsPerAddr int `toml:"max_conns_per_addr" role:"gateway" help:"open links per client address; 0: a quarter of --max-conns"`
 	ConnRatePerAddr int `toml:"conn_rate_per_addr" role:"gateway" help:"new links per second and client address"`
+	// UnlimitedAddrs are networks that this does not hold for.
+	UnlimitedAddrs string `toml:"unlimited_addrs" role:"gateway" help:"networks, comma-separated, without limits per address: where proxies and load balancers are"`
 	// DrainSeconds is over how long clients are told to go when the node
 	// stops, if there are many.
 	DrainSeconds int `toml:"drain_seconds" role:"gateway" help:"over how many seconds clients are told to connect elsewhere when the node stops"`
@@ -77,6 +79,7 @@ func Default() Config {
 		LinkEngine: "auto",
 
 		ConnRatePerAddr: 200,
+		UnlimitedAddrs:  "127.0.0.0/8,::1/128",
 		DrainSeconds:    10,
 		Mailbox:         DefaultRoleListen,
 

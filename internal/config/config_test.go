@@ -57,6 +57,7 @@ func TestUnknownAndMalformedAreErrors(t *testing.T) {
 		"role address":     func() error { _, err := Load("", map[string]string{"role_listen": "unix:x"}); return err },
 		"mailbox":          func() error { _, err := Load("", map[string]string{"mailbox": ""}); return err },
 		"reconnect":        func() error { _, err := Load("", map[string]string{"reconnect_to": "a:1,b"}); return err },
+		"unlimited":        func() error { _, err := Load("", map[string]string{"unlimited_addrs": "10.0.0.1"}); return err },
 		"drain":            func() error { _, err := Load("", map[string]string{"drain_seconds": "-1"}); return err },
 		"per address":      func() error { _, err := Load("", map[string]string{"conn_rate_per_addr": "0"}); return err },
 		"connection limit": func() error { _, err := Load("", map[string]string{"max_conns": "0"}); return err },

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -56,6 +57,9 @@ func (c *Config) Validate() error {
 	p.between("workers", c.Workers, 0, 1024)
 	p.between("max_conns_per_addr", c.MaxConnsPerAddr, 0, 1<<24)
 	p.between("conn_rate_per_addr", c.ConnRatePerAddr, 1, 1<<24)
+	if _, err := c.UnlimitedNetworks(); err != nil {
+		p.add("unlimited_addrs: %v", err)
+	}
 	p.between("drain_seconds", c.DrainSeconds, 0, 3600)
 	p.between("shards", c.Shards, 0, 256)
 	p.between("cache_mb", c.CacheMB, 1, 1<<20)
@@ -82,7 +86,23 @@ func (c *Config) checkAddresses(p *problems) {
 	}
 }
 
+// list splits a setting that has several values.
+func list(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
 // ReconnectAddresses are those of ReconnectTo.
-func (c *Config) ReconnectAddresses() []string {
-	return strings.FieldsFunc(c.ReconnectTo, func(r rune) bool { return r == ',' || r == ' ' })
+func (c *Config) ReconnectAddresses() []string { return list(c.ReconnectTo) }
+
+// UnlimitedNetworks are those of UnlimitedAddrs.
+func (c *Config) UnlimitedNetworks() ([]netip.Prefix, error) {
+	var nets []netip.Prefix
+	for _, s := range list(c.UnlimitedAddrs) {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not a network like 10.0.0.0/8", s)
+		}
+		nets = append(nets, p)
+	}
+	return nets, nil
 }

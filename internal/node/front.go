@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -8,11 +9,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
 	"github.com/skein-im/skein/internal/account"
+	"github.com/skein-im/skein/internal/admit"
 	"github.com/skein-im/skein/internal/api"
 	"github.com/skein-im/skein/internal/gateway"
 	"github.com/skein-im/skein/internal/im"
@@ -26,6 +29,8 @@ type front struct {
 	api     *api.API
 	gateway *gateway.Gateway
 	links   *link.Server
+	// limit bounds the links of each address.
+	limit *admit.ConnLimit
 }
 
 // newFront makes the roles that clients talk to, in front of a mailbox.
@@ -60,11 +65,33 @@ func (n *Node) newFront() (*front, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.limit, err = n.newConnLimit(); err != nil {
+		return nil, err
+	}
+	began := time.Now()
 	f.links = link.NewServer(link.Config{
 		Handler: f.gateway, TLS: tlsConfig, MaxConns: n.cfg.MaxConns, Engine: n.cfg.LinkEngine, Logger: n.log,
+		Accept: func(from netip.Addr) bool { return f.limit.Open(time.Since(began), from) == admit.Accepted },
+		Gone:   f.limit.Close,
 	})
 	return f, nil
 }
+
+// newConnLimit limits what one address may do.
+func (n *Node) newConnLimit() (*admit.ConnLimit, error) {
+	unlimited, err := n.cfg.UnlimitedNetworks()
+	if err != nil {
+		return nil, err
+	}
+	return admit.NewConnLimit(admit.ConnLimitConfig{
+		Open: cmp.Or(n.cfg.MaxConnsPerAddr, max(1, n.cfg.MaxConns/4)),
+		Rate: float64(n.cfg.ConnRatePerAddr), Burst: 10 * n.cfg.ConnRatePerAddr,
+		Addrs: limitedAddrs, Exempt: unlimited,
+	}), nil
+}
+
+// limitedAddrs is how many addresses are told apart that have connected lately.
+const limitedAddrs = 1 << 16
 
 // newSessionIDs gives out identifiers that no other process does, as likely as
 // random numbers of 63 bits allow: a mailbox has sessions of many gateways.
@@ -150,11 +177,14 @@ func (n *Node) notify(ctx context.Context, notice api.Notice) (uint64, error) {
 
 // frontSample are the counters of one process that has links.
 type frontSample struct {
-	Gateway gateway.Stats `json:"gateway"`
-	Links   link.Stats    `json:"links"`
+	Gateway gateway.Stats        `json:"gateway"`
+	Links   link.Stats           `json:"links"`
+	Limit   admit.ConnLimitStats `json:"limit"`
 }
 
-func (f *front) sample() frontSample { return frontSample{f.gateway.Stats(), f.links.Stats()} }
+func (f *front) sample() frontSample {
+	return frontSample{f.gateway.Stats(), f.links.Stats(), f.limit.Stats()}
+}
 
 func (f *front) open() int64 { return int64(f.links.Stats().Open) }
 

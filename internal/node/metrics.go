@@ -134,6 +134,7 @@ func (n *Node) frontCollector() prometheus.Collector {
 	c.gauge("skein_link_open", "Links open now, logged in or not.", func(s *frontSample) float64 { return float64(s.Links.Open) })
 	c.count("skein_link_accepted_total", "Links accepted.", func(s *frontSample) float64 { return float64(s.Links.Accepted) })
 	c.count("skein_link_refused_total", "Links over the limit.", func(s *frontSample) float64 { return float64(s.Links.Refused) })
+	c.count("skein_link_refused_addr_total", "Links refused because their address had too many, or opened them too fast.", func(s *frontSample) float64 { return float64(s.Limit.TooManyOpen + s.Limit.TooFast) })
 	c.count("skein_link_handshake_failed_total", "Links that did not get as far as frames.", func(s *frontSample) float64 { return float64(s.Links.HandshakeFailed) })
 	c.count("skein_link_closed_slow_total", "Links closed because the client did not read.", func(s *frontSample) float64 { return float64(s.Links.Slow) })
 	c.count("skein_link_closed_idle_total", "Links closed because nothing arrived.", func(s *frontSample) float64 { return float64(s.Links.Idle) })

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -95,6 +96,9 @@ func (n *Node) workerSettings(count int) (workerSettings, error) {
 	s := workerSettings{Config: n.cfg, Mailbox: n.cfg.Mailbox, Secret: secret}
 	s.Config.Link = n.workers.port.Addr().String()
 	s.Config.MaxConns = linksEach(n.cfg.MaxConns, count, openFiles())
+	// An address's links are dealt out to all workers.
+	s.Config.MaxConnsPerAddr = linksEach(cmp.Or(n.cfg.MaxConnsPerAddr, n.cfg.MaxConns/4), count, openFiles())
+	s.Config.ConnRatePerAddr = max(1, n.cfg.ConnRatePerAddr/count)
 	if n.back == nil {
 		return s, nil
 	}
