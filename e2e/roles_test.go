@@ -44,6 +44,14 @@ var shapes = map[string]func(t *testing.T, data string, more ...string) *server{
 	},
 }
 
+// inEveryShape runs a test on each of them.
+func inEveryShape(t *testing.T, test func(t *testing.T, s *server)) {
+	t.Parallel()
+	for name, shape := range shapes {
+		t.Run(name, func(t *testing.T) { test(t, shape(t, filepath.Join(t.TempDir(), "data"))) })
+	}
+}
+
 // kills is how often tests kill something under load.
 const kills = 5
 
@@ -245,39 +253,57 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
-func TestNotice(t *testing.T) {
-	t.Parallel()
-	for name, shape := range shapes {
-		t.Run(name, func(t *testing.T) {
-			s := shape(t, filepath.Join(t.TempDir(), "data"))
-			w := &world{server: s, http: "http://" + s.HTTP}
-			u := newUser(t, w, "ann")
-			got := make(chan client.Notice, 8)
-			var links []*client.Client
-			for range 4 {
-				token, _ := u.login(t)
-				c, err := client.Dial(testContext(t), client.Options{Addr: "tcp://" + s.Link, Token: token,
-					OnNotice: func(_ *client.Client, n client.Notice) { got <- n }})
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer c.Close()
-				links = append(links, c)
-			}
-			out, err := run(t, "", "notify", s.HTTP, "back at ten", "--token-file", filepath.Join(s.Data, "operator.token"))
-			if err != nil || out != "4 links were told.\n" {
-				t.Fatalf("notify says %q, %v", out, err)
-			}
-			for range links {
-				select {
-				case n := <-got:
-					if string(n.Content.Body) != "back at ten" {
-						t.Errorf("the notice is %q", n.Content.Body)
-					}
-				case <-testContext(t).Done():
-					t.Fatal("a notice did not come")
-				}
-			}
-		})
+func TestNotice(t *testing.T) { inEveryShape(t, notice) }
+
+func notice(t *testing.T, s *server) {
+	u := newUser(t, &world{server: s, http: "http://" + s.HTTP}, "ann")
+	const links = 4
+	got := make(chan client.Notice, links)
+	for range links {
+		token, _ := u.login(t)
+		c, err := client.Dial(testContext(t), client.Options{Addr: "tcp://" + s.Link, Token: token,
+			OnNotice: func(_ *client.Client, n client.Notice) { got <- n }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
 	}
+	out, err := run(t, "", "notify", s.HTTP, "back at ten", "--token-file", filepath.Join(s.Data, "operator.token"))
+	if err != nil || out != "4 links were told.\n" {
+		t.Fatalf("notify says %q, %v", out, err)
+	}
+	for range links {
+		select {
+		case n := <-got:
+			if string(n.Content.Body) != "back at ten" {
+				t.Errorf("the notice is %q", n.Content.Body)
+			}
+		case <-testContext(t).Done():
+			t.Fatal("a notice did not come")
+		}
+	}
+}
+
+// An address that opens one connection after the other does not keep others
+// out.
+func TestFloodFromOneAddress(t *testing.T) {
+	t.Parallel()
+	const most = 50
+	s := start(t, filepath.Join(t.TempDir(), "data"), "--unlimited-addrs", "", "--max-conns-per-addr", strconv.Itoa(most))
+	u := newUser(t, &world{server: s, http: "http://" + s.HTTP}, "ann")
+	flood := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}}
+	for range 4 * most {
+		c, err := flood.DialContext(testContext(t), "tcp", s.Link)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	for metric(t, s, "skein_link_refused_addr_total") < 3*most {
+	}
+	if n := metric(t, s, "skein_link_open"); n > most {
+		t.Errorf("%v links are open", n)
+	}
+	// Others are served as before.
+	u.dial(t, "tcp://"+s.Link, u.token)
 }
