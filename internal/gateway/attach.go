@@ -9,12 +9,15 @@ import (
 )
 
 // Waiting between attempts to attach doubles from minBackoff to maxBackoff; half
-// of it is random. A session that has been live for calmAfter begins anew.
+// of it is random.
 const (
 	minBackoff = 20 * time.Millisecond
 	maxBackoff = 3 * time.Second
-	calmAfter  = 10 * time.Second
 )
+
+// calmAfter is for how many seconds a session must have been live to be resumed
+// as if it were for the first time.
+const calmAfter = 10
 
 // attach asks the mailbox for the session: for the first time, or for one that
 // continues. It reports whether it did; otherwise nobody wants it any more.
@@ -84,7 +87,7 @@ func (s *session) attached(cmd *im.Attach, res im.Result, err error) {
 		s.welcome(at)
 		if repeated && s.is(live) {
 			// What a cursor acknowledges, a resumption does not.
-			s.work.acks.again(at.Cursor)
+			s.work.acks.again(s.has)
 		}
 	default:
 		s.resumed()
@@ -165,7 +168,7 @@ func (s *session) lose() {
 	s.set(resuming)
 	s.g.stats.resuming.Add(1)
 	s.busy().began = s.g.now()
-	if s.since(s.resumedAt) >= calmAfter {
+	if uint16(s.g.now()/1000)-s.resumedAt >= calmAfter {
 		s.tries = 0
 	}
 	s.proceed()
@@ -182,14 +185,18 @@ func (s *session) proceed() {
 	s.plan(s.backoff(nil))
 }
 
-// resumed makes the session live again. The caller has the mutex.
+// resumed makes the session live again. What the client has acknowledged is
+// said again: the mailbox may have forgotten it. The caller has the mutex.
 func (s *session) resumed() {
 	w := s.work
 	w.resuming = false
-	s.resumedAt = s.g.now()
+	s.resumedAt = uint16(s.g.now() / 1000)
 	s.set(live)
 	s.g.stats.resuming.Add(-1)
 	s.g.stats.resumed.Add(1)
+	if s.has > 0 {
+		w.acks.again(s.has)
+	}
 	slices.SortStableFunc(w.queue, func(a, b *im.Send) int { return cmp.Compare(a.ClientSeq, b.ClientSeq) })
 }
 

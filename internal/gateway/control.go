@@ -42,6 +42,7 @@ func (s *session) ack(payload []byte) error {
 	}
 	s.mu.Lock()
 	if s.is(live) || s.is(resuming) {
+		s.has = m.Seq
 		s.busy().acks.put(m.Seq)
 	}
 	s.mu.Unlock()
@@ -94,7 +95,7 @@ func (s *session) acked(cmd *im.AckDelivered, err error) {
 	if err == nil {
 		s.after = max(s.after, cmd.Seq)
 	}
-	s.settle("ack", &s.work.acks, cmd.Seq, err)
+	s.settle("ack", &s.work.acks, cmd.Seq, s.disbelieve(cmd.Seq, err))
 	s.mu.Unlock()
 	s.control()
 }
@@ -109,9 +110,21 @@ func (s *session) pulled(cmd *im.Redeliver, err error) {
 	if err == nil {
 		s.after = cmd.Seq
 	}
-	s.settle("pull", &s.work.pulls, cmd.Seq, err)
+	s.settle("pull", &s.work.pulls, cmd.Seq, s.disbelieve(cmd.Seq, err))
 	s.mu.Unlock()
 	s.control()
+}
+
+// disbelieve makes a mailbox that does not know the device, or an entry that was
+// handed to the connection, one that is gone: it may have lost the entity to
+// another without noticing, and these answers, unlike that to an Attach, are
+// not confirmed by the store. The caller has the mutex.
+func (s *session) disbelieve(seq im.Seq, err error) error {
+	kind := im.KindOf(err)
+	if kind == im.Unauthenticated || kind == im.Invalid && seq <= s.after {
+		return im.Errorf(im.Unavailable, "the mailbox may be out of date: %w", err)
+	}
+	return err
 }
 
 // settle ends a command that the client gets no answer to. One that found the

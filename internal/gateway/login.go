@@ -52,7 +52,7 @@ func bounded(wish uint32) uint32 {
 // welcome ends a login that succeeded. The caller has the mutex.
 func (s *session) welcome(at *im.Attached) {
 	heartbeat := s.work.heartbeat
-	s.after = at.Cursor
+	s.after, s.has = at.Cursor, at.Cursor
 	s.set(live)
 	s.g.stats.sessions.Add(1)
 	s.g.stats.logins.Add(1)

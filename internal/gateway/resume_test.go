@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -138,6 +139,25 @@ func TestResumeRepeatsSends(t *testing.T) {
 	r.quiet(t)
 }
 
+// An entry that the connection has been handed exists, and a device that was
+// attached is known: a mailbox that says otherwise may have been replaced
+// without noticing.
+func TestOutdatedMailbox(t *testing.T) {
+	for _, frame := range [][]byte{ackFrame(5), pullFrame(5)} {
+		for _, kind := range []im.ErrorKind{im.Invalid, im.Unauthenticated} {
+			r := newRig(t, nil)
+			c, sink := r.login(t)
+			sink.Deliver(1, 5, entriesOf(1, 1, 1, 1, 1, 1))
+			c.read(wire.TypeDeliver)
+			c.write(frame)
+			r.take(t).complete(nil, im.Errorf(kind, "entry 5 does not exist yet"))
+			s, _ := r.takeResume(t, 1, 2, 5)
+			s.complete(nil, im.Errorf(im.Unauthenticated, "it is so"))
+			c.expectClose(im.CloseUnauthenticated)
+		}
+	}
+}
+
 // The window holds while the mailbox is away, and what was taken of it stays
 // taken.
 func TestWindowWhileResuming(t *testing.T) {
@@ -170,12 +190,14 @@ func TestResumeAfterAcksAndPulls(t *testing.T) {
 		frame []byte
 		err   error
 		after im.Seq
+		// again is what the new session is told.
+		again im.Command
 	}{
-		"pulled":              {pullFrame(2), nil, 2},
-		"not pulled":          {pullFrame(2), errGone, 5},
-		"has more":            {ackFrame(7), nil, 7},
-		"has more, not heard": {ackFrame(7), errGone, 5},
-		"acknowledges a part": {ackFrame(3), nil, 5},
+		"pulled":              {pullFrame(2), nil, 2, nil},
+		"not pulled":          {pullFrame(2), errGone, 5, &im.Redeliver{Session: 2, Seq: 2}},
+		"has more":            {ackFrame(7), nil, 7, &im.AckDelivered{Device: phone, Session: 2, Seq: 7}},
+		"has more, not heard": {ackFrame(7), errGone, 5, &im.AckDelivered{Device: phone, Session: 2, Seq: 7}},
+		"acknowledges a part": {ackFrame(3), nil, 5, &im.AckDelivered{Device: phone, Session: 2, Seq: 3}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, nil)
@@ -187,8 +209,12 @@ func TestResumeAfterAcksAndPulls(t *testing.T) {
 			sink.Kick(im.CloseUnavailable, "moving")
 			s, _ := r.takeResume(t, 1, 2, tc.after)
 			s.complete(&im.Attached{Cursor: tc.after}, nil)
-			if tc.err != nil {
-				r.take(t).complete(nil, nil)
+			if tc.again != nil {
+				s := r.take(t)
+				if !reflect.DeepEqual(s.cmd, tc.again) {
+					t.Errorf("got %+v, want %+v", s.cmd, tc.again)
+				}
+				s.complete(nil, nil)
 			}
 			c.roundTrip()
 			r.quiet(t)

@@ -50,10 +50,11 @@ type session struct {
 	id im.SessionID
 	// login is when the device logged in.
 	login im.Millis
-	// after is the last entry handed to the connection.
-	after im.Seq
-	// resumedAt is when the session was last resumed.
-	resumedAt im.Millis
+	// after is the last entry handed to the connection, has the last one that
+	// the client said to have.
+	after, has im.Seq
+	// resumedAt is when the session was last resumed, in seconds.
+	resumedAt uint16
 	// sends are those without an answer, whether the mailbox has them or not.
 	sends uint16
 	// tries counts attempts to attach in a row.

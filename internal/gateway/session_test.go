@@ -292,9 +292,8 @@ func TestAcksAndPullsGoOneAtATime(t *testing.T) {
 
 func TestErrorsOfAcksAndPulls(t *testing.T) {
 	for kind, code := range map[im.ErrorKind]im.CloseCode{
-		im.Invalid:         im.CloseProtocol,
-		im.Unauthenticated: im.CloseUnauthenticated,
-		im.Internal:        im.CloseInternal,
+		im.Invalid:  im.CloseProtocol,
+		im.Internal: im.CloseInternal,
 	} {
 		for _, frame := range [][]byte{ackFrame(1), pullFrame(1)} {
 			r := newRig(t, nil)

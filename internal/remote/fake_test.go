@@ -120,6 +120,13 @@ func (m *fakeMailbox) ReadConversation(_ context.Context, user im.UserID, from i
 	return m.read(user, from, limit)
 }
 
+// forget empties the list of what came.
+func (m *fakeMailbox) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.got, m.sinks = nil, map[im.Addr]im.Sink{}
+}
+
 // last is the command that came last.
 func (m *fakeMailbox) last() im.Command {
 	m.mu.Lock()
