@@ -38,6 +38,8 @@ type Client struct {
 	// queue holds entries to hand over; untaken counts them and those
 	// being handed over.
 	queue   []Entry
+	// notices wait likewise.
+	notices []Notice
 	untaken int
 	paused  bool
 	// err is why the client has ended; trouble why it has no link.

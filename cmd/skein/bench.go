@@ -19,7 +19,8 @@ func newBenchCommand() *cobra.Command {
 		Long: `Puts load on a server and checks that every message arrives at every device of
 its receiver, once and in order. The exit status is 1 unless all did.`,
 	}
-	cmd.AddCommand(newBenchChatCommand(), newBenchStoreCommand(), newBenchDatasetCommand())
+	cmd.AddCommand(newBenchChatCommand(), newBenchStoreCommand(), newBenchDatasetCommand(),
+		newBenchConnectCommand(), newBenchOverloadCommand(), newBenchSwarmCommand())
 	return cmd
 }
 

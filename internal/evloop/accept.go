@@ -3,10 +3,13 @@
 package evloop
 
 import (
+	"encoding/binary"
 	"net"
+	"net/netip"
 	"os"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -96,8 +99,10 @@ func (l *Loop) accept(index int32) {
 }
 
 func (l *Loop) acceptOne(a *acceptor) (more bool) {
-	// unix.Accept4 would leave 200 bytes of garbage with the peer's address.
-	fd, _, err := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(a.fd), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	// unix.Accept4 would leave 200 bytes of garbage.
+	size := uint32(unix.SizeofSockaddrAny)
+	fd, _, err := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(a.fd), uintptr(unsafe.Pointer(&l.peer)),
+		uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 	switch err {
 	case 0:
 		a.wait = minAcceptWait
@@ -112,20 +117,41 @@ func (l *Loop) acceptOne(a *acceptor) (more bool) {
 	return false
 }
 
+// accepted takes a connection of l.peer, if it may come.
 func (l *Loop) accepted(fd int, a *acceptor) {
-	if l.engine.admit() != nil {
+	opts := a.opts
+	ok := l.engine.admit() == nil
+	if ok && l.cfg.Accept != nil {
+		if opts.Value, ok = l.cfg.Accept(rawAddrPort(&l.peer)); !ok {
+			l.engine.open.Add(-1)
+		}
+	}
+	if !ok {
 		l.stats.refused.Add(1)
 		unix.Close(fd)
 		return
 	}
-	c, err := l.add(fd, handshaking, &a.opts)
-	if err != nil {
-		l.cfg.Logger.Warn("cannot watch a connection", "err", err)
-		return
+	if c := l.add(fd, handshaking, &opts); c != nil {
+		l.stats.accepted.Add(1)
+		c.establish(&opts)
 	}
-	l.stats.accepted.Add(1)
-	c.establish(&a.opts)
 }
+
+// rawAddrPort is an address as the system tells it.
+func rawAddrPort(sa *unix.RawSockaddrAny) netip.AddrPort {
+	switch sa.Addr.Family {
+	case unix.AF_INET:
+		sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), networkPort(&sa.Port))
+	case unix.AF_INET6:
+		sa := (*unix.RawSockaddrInet6)(unsafe.Pointer(sa))
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), networkPort(&sa.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// networkPort reads a port as it is on the network.
+func networkPort(p *uint16) uint16 { return binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(p))[:]) }
 
 // stopAccept ignores a listener for a while, usually for lack of descriptors:
 // its events would keep the loop busy with failing.

@@ -42,6 +42,11 @@ type Config struct {
 	// MaxConns is how many connections may be open. More are accepted and
 	// closed at once.
 	MaxConns int
+	// Accept, when set, is asked about every connection that comes to a
+	// listener, before anything is read or kept for it; value is its Value
+	// then, in place of Options.Value. Of those it takes, Closed or Failed
+	// tells the end; the others are closed. It is called on the loop.
+	Accept func(from netip.AddrPort) (value any, ok bool)
 	// MaxQueue is how many outgoing bytes a connection may have waiting,
 	// at most 512 MiB.
 	MaxQueue int

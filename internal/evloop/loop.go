@@ -38,6 +38,8 @@ type Loop struct {
 	// armed is the tick at which the poller wakes the loop.
 	armed uint32
 
+	// peer is where the last connection that was accepted comes from.
+	peer unix.RawSockaddrAny
 	// buf is what connections are read into, plain what TLS makes of it.
 	buf, plain []byte
 	// again are connections that have more to read than a turn takes, or
@@ -192,25 +194,31 @@ func (l *Loop) flushAll() {
 	}
 }
 
-// add makes a connection of a socket and watches it. The socket is closed if
-// that fails.
-func (l *Loop) add(fd int, state state, opts *Options) (*Conn, error) {
+// add makes a connection of a socket and watches it. If that fails, the socket
+// is closed, the handler told, and the result nil.
+func (l *Loop) add(fd int, state state, opts *Options) *Conn {
 	c := &Conn{loop: l, value: opts.Value, fd: int32(fd), state: state}
 	c.slot = l.table.alloc(c)
 	if err := l.poller.add(fd, interest, c.slot, l.table.at(c.slot).gen); err != nil {
 		l.table.release(c.slot)
-		l.engine.open.Add(-1)
 		unix.Close(fd)
-		return nil, err
+		l.fail(opts.Value, err)
+		return nil
 	}
-	return c, nil
+	return c
+}
+
+// fail tells the handler of a connection that came to nothing.
+func (l *Loop) fail(value any, err error) {
+	l.engine.open.Add(-1)
+	l.stats.failed.Add(1)
+	l.handler.Failed(&Conn{loop: l, value: value, fd: -1, state: closed}, err)
 }
 
 // adopt takes over a socket for Engine.Adopt.
 func (l *Loop) adopt(fd int, early []byte, opts Options) {
-	c, err := l.add(fd, handshaking, &opts)
-	if err != nil {
-		l.cfg.Logger.Warn("cannot take over a connection", "err", err)
+	c := l.add(fd, handshaking, &opts)
+	if c == nil {
 		return
 	}
 	if opts.TLS != nil && len(early) > 0 {

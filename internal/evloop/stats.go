@@ -16,8 +16,8 @@ type Stats struct {
 	// Open is how many connections there are, those being dialed included;
 	// Inbox how many requests of other goroutines wait.
 	Open, Inbox int
-	// Accepted counts connections, Refused those over Config.MaxConns,
-	// Failed those that were dialed or accepted and did not get as far as
+	// Accepted counts connections, Refused those over Config.MaxConns or
+	// not wanted by Config.Accept, Failed those that were dialed or accepted and did not get as far as
 	// Open.
 	Accepted, Refused, Failed uint64
 	// Reads and Writes count operations on sockets, Turns those of the

@@ -34,6 +34,14 @@ const (
 	DefaultCallTimeout = 10 * time.Second
 )
 
+// Defaults of Config for logins and resumptions.
+const (
+	DefaultLoginFor     = 5 * time.Second
+	DefaultResumeFor    = 60 * time.Second
+	DefaultMaxAttaching = 1024
+	DefaultMaxWaiting   = 16384
+)
+
 // Caller answers the methods of the HTTP API. It must heed ctx.
 type Caller interface {
 	Call(ctx context.Context, user im.UserID, device im.DeviceID, method string, body []byte) ([]byte, error)
@@ -59,11 +67,24 @@ type Config struct {
 	MaxCalls int
 	// CallTimeout bounds a call; 0 means DefaultCallTimeout.
 	CallTimeout time.Duration
+	// After runs f after d, unless stop is called before; nil means
+	// time.AfterFunc.
+	After func(d time.Duration, f func()) (stop func() bool)
+	// LoginFor is for how long a login is tried again whose mailbox cannot be
+	// reached, and ResumeFor for how long a session whose mailbox is lost,
+	// before the client is told to come back; 0 means DefaultLoginFor and
+	// DefaultResumeFor.
+	LoginFor, ResumeFor time.Duration
+	// MaxAttaching is how many logins and resumptions the mailbox is asked for
+	// at a time, and MaxWaiting how many more logins may wait for that; 0 means
+	// DefaultMaxAttaching and DefaultMaxWaiting.
+	MaxAttaching, MaxWaiting int
 }
 
 // Gateway implements link.Handler.
 type Gateway struct {
-	cfg Config
+	cfg  Config
+	gate gate
 	// slots holds one element per running call.
 	slots chan struct{}
 	tasks sync.WaitGroup
@@ -80,14 +101,29 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	cfg.MaxCalls = cmp.Or(cfg.MaxCalls, DefaultMaxCalls)
 	cfg.CallTimeout = cmp.Or(cfg.CallTimeout, DefaultCallTimeout)
+	cfg.LoginFor = cmp.Or(cfg.LoginFor, DefaultLoginFor)
+	cfg.ResumeFor = cmp.Or(cfg.ResumeFor, DefaultResumeFor)
+	cfg.MaxAttaching = cmp.Or(cfg.MaxAttaching, DefaultMaxAttaching)
+	cfg.MaxWaiting = cmp.Or(cfg.MaxWaiting, DefaultMaxWaiting)
+	if cfg.After == nil {
+		cfg.After = func(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Int64N
 	}
-	return &Gateway{cfg: cfg, slots: make(chan struct{}, cfg.MaxCalls), pong: wire.AppendPong(nil)}, nil
+	return &Gateway{
+		cfg:   cfg,
+		gate:  gate{free: cfg.MaxAttaching, most: cfg.MaxWaiting},
+		slots: make(chan struct{}, cfg.MaxCalls),
+		pong:  wire.AppendPong(nil),
+	}, nil
 }
+
+// now is the clock in milliseconds.
+func (g *Gateway) now() im.Millis { return im.Millis(g.cfg.Now().UnixMilli()) }
 
 // Wait waits for calls that still run, after the connections have been closed.
 func (g *Gateway) Wait() { g.tasks.Wait() }
@@ -112,11 +148,8 @@ func (g *Gateway) Closed(c link.Conn, err error) {
 		g.stats.slow.Add(1)
 	}
 	s := c.Value().(*session)
-	g.cfg.Logger.Debug("link closed", "session", uint64(s.id), "user", uint64(s.user), "err", err)
+	g.cfg.Logger.Debug("link closed", "user", uint64(s.user), "device", uint32(s.device), "err", err)
 	s.leave()
-	if s.cancel != nil {
-		s.cancel()
-	}
 }
 
 // send hands frames that fill appends to a connection.

@@ -19,7 +19,8 @@ func kindIndex(k im.ErrorKind) int {
 }
 
 type counters struct {
-	connections, sessions              atomic.Int64
+	connections, sessions, resuming    atomic.Int64
+	resumed, unresumed                 atomic.Uint64
 	framesIn, framesOut                [wire.Types]atomic.Uint64
 	logins, sends, calls, slow, busy   atomic.Uint64
 	loginRefused, refused, callRefused [Kinds]atomic.Uint64
@@ -42,6 +43,11 @@ type Stats struct {
 	// FramesIn and FramesOut count by frame type; 0 stands for unknown
 	// ones. Close frames are the link's and not among them.
 	FramesIn, FramesOut [wire.Types]uint64
+	// Resuming is how many of the sessions have lost their mailbox and not
+	// found it again. Resumed counts those that did, Unresumed those that did
+	// not and were closed.
+	Resuming           int64
+	Resumed, Unresumed uint64
 	// Logins that succeeded, and those that failed by kind.
 	Logins       uint64
 	LoginRefused [Kinds]uint64
@@ -63,6 +69,9 @@ func (g *Gateway) Stats() Stats {
 	st := Stats{
 		Connections: c.connections.Load(),
 		Sessions:    c.sessions.Load(),
+		Resuming:    c.resuming.Load(),
+		Resumed:     c.resumed.Load(),
+		Unresumed:   c.unresumed.Load(),
 		Logins:      c.logins.Load(),
 		Sends:       c.sends.Load(),
 		Calls:       c.calls.Load(),

@@ -131,10 +131,10 @@ type CampaignInfo struct {
 	Won        uint32
 	WonCents   Cents
 	Leased     uint32
-	Winners    int
+	Winners    uint32
 	Finished   bool
 	Returned   Cents
-	ActiveSets int
+	ActiveSets uint32
 }
 
 func (*Open) command()         {}

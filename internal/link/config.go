@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"github.com/skein-im/skein/internal/im"
@@ -29,6 +30,13 @@ type Config struct {
 	// Engine is EngineAuto, EngineGoroutine or EngineEpoll; "" is
 	// EngineAuto. Where it is not supported, Serve and ServeHTTP fail.
 	Engine string
+	// Accept, when set, is asked about every connection by the address it
+	// comes from, before anything is read or kept for it; false hangs up, on
+	// a WebSocket out of an HTTP server with status 429. Gone is told once
+	// of each that was let in, when it has ended. Both are called from many
+	// goroutines and must not block. Pipes come from nowhere, and always may.
+	Accept func(from netip.Addr) bool
+	Gone   func(from netip.Addr)
 	// TLS, when set, is spoken on the listeners given to Serve.
 	TLS *tls.Config
 	// MaxConns is how many connections may be open.
@@ -47,7 +55,7 @@ type Config struct {
 	// CloseTimeout is how long a goodbye may take.
 	CloseTimeout time.Duration
 	// ReturnWithin is over which time clients are told to come back after
-	// Shutdown.
+	// a goodbye of Drain.
 	ReturnWithin time.Duration
 	// Path is where the link port takes WebSockets, besides the root.
 	Path string
@@ -67,6 +75,12 @@ func (c Config) withDefaults() Config {
 	c.CloseTimeout = cmp.Or(c.CloseTimeout, DefaultCloseTimeout)
 	c.ReturnWithin = cmp.Or(c.ReturnWithin, DefaultReturnWithin)
 	c.Path = cmp.Or(c.Path, DefaultPath)
+	if c.Accept == nil {
+		c.Accept = func(netip.Addr) bool { return true }
+	}
+	if c.Gone == nil {
+		c.Gone = func(netip.Addr) {}
+	}
 	if c.Rand == nil {
 		c.Rand = rand.Int64N
 	}

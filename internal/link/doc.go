@@ -31,7 +31,8 @@
 // # Bounds
 //
 // Outgoing bytes of a connection: Config.MaxQueue, then it is closed with
-// SLOW. Connections: Config.MaxConns, then a few more are told OVERLOADED, and
+// SLOW. Connections of an address: whatever Config.Accept lets in. All
+// connections: Config.MaxConns, then a few more are told OVERLOADED, and
 // the rest are hung up on. From connecting to the first frame, TLS and
 // WebSocket handshakes included: Config.HandshakeTimeout. Between frames: the
 // idle time. A write that makes no progress: Config.StallTimeout. A goodbye:
@@ -41,8 +42,8 @@
 // # When it dies
 //
 // Connections break, clients connect again and continue from their cursors.
-// Shutdown says so to each of them, with a moment to come back spread over
-// Config.ReturnWithin.
+// Drain says so to one after the other, each with a moment to come back within
+// Config.ReturnWithin, and where to; Shutdown says it to all at once.
 //
 // # WebSocket
 //

@@ -49,9 +49,11 @@ type Conn interface {
 
 // CloseError says with which words a connection was closed.
 type CloseError struct {
-	Code       im.CloseCode
-	Reason     string
+	Code   im.CloseCode
+	Reason string
+	// RetryAfter and Addresses are when and where to come back.
 	RetryAfter time.Duration
+	Addresses  []string
 }
 
 func (e *CloseError) Error() string {
@@ -87,6 +89,7 @@ func goodbyeFrame(e *CloseError) ([]byte, error) {
 		Code:         skeinv1.CloseCode(e.Code),
 		Reason:       validReason(e.Reason),
 		RetryAfterMs: uint32(e.RetryAfter.Milliseconds()),
+		Addresses:    e.Addresses,
 	})
 }
 

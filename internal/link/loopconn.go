@@ -52,13 +52,25 @@ type loopConn struct {
 	first, rearm bool
 }
 
-func newLoopConn(d *desk, ec *evloop.Conn) *loopConn {
-	c := &loopConn{desk: d, ec: ec, first: true}
+// newLoopConn makes the state of a connection that has just come. Only what it
+// is told by is set before start.
+func newLoopConn(from netip.AddrPort) *loopConn {
+	return &loopConn{ip: from.Addr().As16(), port: from.Port()}
+}
+
+// start begins with a connection when the handshakes below are done.
+func (c *loopConn) start(d *desk, ec *evloop.Conn) {
+	c.desk, c.ec, c.first = d, ec, true
 	c.idle = d.loops.srv.cfg.Idle
 	c.maxFrame.Store(int32(d.loops.srv.cfg.FirstFrame))
-	from := ec.RemoteAddr()
-	c.ip, c.port = from.Addr().As16(), from.Port()
-	return c
+}
+
+// from is where the connection comes from, if from anywhere.
+func (c *loopConn) from() netip.Addr {
+	if c.ip == [16]byte{} {
+		return netip.Addr{}
+	}
+	return netip.AddrFrom16(c.ip).Unmap()
 }
 
 func (c *loopConn) srv() *Server { return c.desk.loops.srv }
@@ -71,7 +83,7 @@ func (c *loopConn) handler() Handler {
 }
 
 func (c *loopConn) RemoteAddr() net.Addr {
-	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom16(c.ip).Unmap(), c.port))
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(c.from(), c.port))
 }
 
 func (c *loopConn) Value() any { return c.value }
@@ -93,9 +105,14 @@ func (c *loopConn) SetIdle(d time.Duration) {
 func (c *loopConn) Close(code im.CloseCode, reason string) { c.CloseRetry(code, reason, 0) }
 
 func (c *loopConn) CloseRetry(code im.CloseCode, reason string, after time.Duration) {
+	c.leave(&CloseError{Code: code, Reason: reason, RetryAfter: after})
+}
+
+// leave is CloseRetry in the words of e.
+func (c *loopConn) leave(e *CloseError) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closeLocked(&CloseError{code, reason, after})
+	c.closeLocked(e)
 }
 
 // closeLocked begins the goodbye.
@@ -153,7 +170,9 @@ func (c *loopConn) closed(err error) {
 	c.mu.Unlock()
 	c.parts = nil
 	if !c.ready {
-		c.srv().stats.handshakeFailed.Add(1)
+		if !c.refused {
+			c.srv().stats.handshakeFailed.Add(1)
+		}
 		return
 	}
 	c.handler().Closed(c, cause)

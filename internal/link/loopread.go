@@ -85,8 +85,7 @@ func (c *loopConn) dispatch(b []byte) (n int, alive bool) {
 	for !c.stopped.Load() {
 		ev, t, payload, err := d.next(int(c.maxFrame.Load()))
 		if err != nil {
-			e := refusal(err)
-			c.CloseRetry(e.Code, e.Reason, 0)
+			c.leave(refusal(err))
 			break
 		}
 		if ev == more {

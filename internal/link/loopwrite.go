@@ -16,6 +16,17 @@ import (
 func (c *loopConn) Send(frames []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err := c.roomLocked(len(frames)); err != nil {
+		return err
+	}
+	c.queueLocked(frames)
+	c.callLoop()
+	return nil
+}
+
+// roomLocked makes sure that there is room for n bytes, or closes the
+// connection.
+func (c *loopConn) roomLocked(n int) error {
 	if c.closing {
 		return ErrClosed
 	}
@@ -23,13 +34,36 @@ func (c *loopConn) Send(frames []byte) error {
 	if c.out != nil {
 		queued += len(c.out.frames())
 	}
-	if queued+len(frames) > c.srv().cfg.MaxQueue {
+	if queued+n > c.srv().cfg.MaxQueue {
 		c.closeLocked(&CloseError{Code: im.CloseSlow, Reason: reasonQueueFull})
 		return errSlow
 	}
-	c.queueLocked(frames)
-	c.callLoop()
 	return nil
+}
+
+// push goes past the queue if nothing is in it; it is for the loop.
+func (c *loopConn) push(b *broadcast) bool {
+	if !c.ready || c.refused || !b.wants(c) {
+		return false
+	}
+	c.mu.Lock()
+	if c.roomLocked(len(b.frames)) != nil {
+		c.mu.Unlock()
+		return false
+	}
+	if c.out != nil {
+		c.queueLocked(b.frames)
+		c.callLoop()
+		c.mu.Unlock()
+		return true
+	}
+	c.mu.Unlock()
+	if c.web {
+		_ = c.write(b.message)
+	} else {
+		_ = c.write(b.frames)
+	}
+	return true
 }
 
 func (c *loopConn) queueLocked(frames []byte) {

@@ -13,7 +13,9 @@ import (
 func (c *conn) run() {
 	defer c.srv.forget(c)
 	if err := c.handshake(); err != nil || !c.open() {
-		c.srv.stats.handshakeFailed.Add(1)
+		if !c.refused() {
+			c.srv.stats.handshakeFailed.Add(1)
+		}
 		c.sock.Close()
 		c.in.buf.close()
 		return
@@ -61,15 +63,23 @@ func (c *conn) open() bool {
 	c.idle = c.srv.cfg.Idle
 	c.mu.Unlock()
 	c.handler.Open(c)
+	c.mu.Lock()
+	c.opened = !c.refused()
+	c.mu.Unlock()
 	return true
+}
+
+// refused: it was counted as such, and can only be told so.
+func (c *conn) refused() bool {
+	_, is := c.handler.(refuser)
+	return is
 }
 
 // readAll hands frames over until the connection ends, and returns why.
 func (c *conn) readAll() error {
 	for {
 		if err := c.dispatch(); err != nil {
-			e := refusal(err)
-			c.CloseRetry(e.Code, e.Reason, 0)
+			c.leave(refusal(err))
 		}
 		if c.stopped.Load() {
 			// What comes now is not for the handler; it is read so that

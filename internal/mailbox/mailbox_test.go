@@ -32,6 +32,9 @@ func open(t *testing.T, fs vfs.FS) (*Mailbox, func()) {
 	}
 	cfg := DefaultConfig()
 	cfg.Logger = slog.New(slog.DiscardHandler)
+	// The machine may be too busy with other tests for what is not to be
+	// shed here.
+	cfg.Admission.Threshold = 0
 	m := New(cfg, st)
 	if err := m.Start(testContext(t)); err != nil {
 		t.Fatal(err)

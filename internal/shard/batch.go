@@ -56,7 +56,7 @@ const maxParts = 4096
 // Full reports whether the Core should be given no more: the batch being
 // filled is full, or too much waits for loads.
 func (c *Core) Full() bool {
-	return len(c.fill.parts) >= maxParts || c.fill.bytes >= c.cfg.MaxBatchBytes || c.parked >= c.cfg.MaxParked
+	return len(c.fill.parts) >= maxParts || c.fill.bytes >= c.cfg.MaxBatchBytes || c.waiting()
 }
 
 // Cut takes the batch being filled, if there is one and none is in the store.
@@ -188,7 +188,7 @@ func (c *Core) forget(cl *cell, err error) {
 		}
 	}
 	for _, in := range c.unpark(cl) {
-		in.finish(err)
+		c.refuse(&in, err)
 	}
 	for _, s := range cl.sessions {
 		c.Stats.Sessions--

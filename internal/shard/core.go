@@ -13,8 +13,10 @@ type Config struct {
 	// in the queue.
 	MaxBatchBytes int
 	// MaxParked is how many inputs may wait for their entities to be
-	// loaded; what comes after waits in the queue.
-	MaxParked int
+	// loaded, MaxParkedBytes how many bytes they may have (0: any number);
+	// what comes after waits in the queue.
+	MaxParked      int
+	MaxParkedBytes int
 	// MaxHot is how many entities may be in memory before idle ones are
 	// put out.
 	MaxHot int
@@ -34,21 +36,28 @@ type Config struct {
 	Confirm bool
 	// Jitter returns a number in [0, n).
 	Jitter func(n int64) int64
-	Logger *slog.Logger
+	// Started hears of every command given to Handle, once, how long it has
+	// been queued when its processing starts, or when it is refused
+	// unprocessed; it may be nil. Waiting for the entity to be loaded counts:
+	// when entities are asked for faster than the store can read them, that
+	// is where the queue is.
+	Started func(queued im.Millis)
+	Logger  *slog.Logger
 }
 
 // DefaultConfig is right for a node of a few cores.
 func DefaultConfig() Config {
 	return Config{
-		MaxBatchBytes: 4 << 20,
-		MaxParked:     16 << 10,
-		MaxHot:        200_000,
-		FlushAfter:    5000,
-		SnapshotEvery: 512,
-		WindowEntries: 1024,
-		WindowBytes:   2 << 20,
-		ReadBytes:     256 << 10,
-		Logger:        slog.Default(),
+		MaxBatchBytes:  4 << 20,
+		MaxParked:      16 << 10,
+		MaxParkedBytes: 32 << 20,
+		MaxHot:         200_000,
+		FlushAfter:     5000,
+		SnapshotEvery:  512,
+		WindowEntries:  1024,
+		WindowBytes:    2 << 20,
+		ReadBytes:      256 << 10,
+		Logger:         slog.Default(),
 	}
 }
 
@@ -68,23 +77,6 @@ type Host interface {
 	ReadEntries(a im.Addr, peer im.Addr, seqs []im.Seq)
 }
 
-// Input is one thing for an entity to do: a command or a link message.
-type Input struct {
-	To  im.Addr
-	Cmd im.Command
-	// Done hears of the command's outcome; it may be nil.
-	Done im.Completion
-	Msg  *entity.Message
-}
-
-// finish completes an input without a result, and with an error if it could
-// not be applied. A link message needs no word: its sender retransmits.
-func (in *Input) finish(err error) {
-	if in.Done != nil {
-		in.Done.Complete(in.Cmd, nil, err)
-	}
-}
-
 // Core owns entities. Calls must not overlap.
 type Core struct {
 	cfg   Config
@@ -99,12 +91,12 @@ type Core struct {
 	logged, put int
 
 	fill, flight *batch
-	// parked counts inputs that wait for a load.
-	parked int
-	timers timerHeap
-	alarms alarms
-	flush  cellQueue
-	lru    lru
+	// parked counts inputs that wait for a load, parkedBytes their bytes.
+	parked, parkedBytes int
+	timers              timerHeap
+	alarms              alarms
+	flush               cellQueue
+	lru                 lru
 	// stayed counts the entities in a row that could not be put out;
 	// evictAt is when to look again after all could not.
 	stayed  int
@@ -177,17 +169,16 @@ func errNotOwner() error {
 func (c *Core) Handle(now im.Millis, in Input) {
 	c.now = now
 	if !c.Owns(in.To.Slot()) {
-		in.finish(errNotOwner())
+		c.refuse(&in, errNotOwner())
 		return
 	}
 	cl := c.cell(in.To)
 	if cl == nil {
-		in.finish(im.Errorf(im.Invalid, "there are no entities of %s", in.To.Kind))
+		c.refuse(&in, im.Errorf(im.Invalid, "there are no entities of %s", in.To.Kind))
 		return
 	}
 	if !cl.ready {
-		cl.parked = append(cl.parked, in)
-		c.parked++
+		c.park(cl, in)
 		return
 	}
 	c.apply(cl, in)
@@ -233,6 +224,7 @@ func (c *Core) apply(cl *cell, in Input) {
 		return
 	}
 	c.Stats.Commands++
+	c.started(&in)
 	switch cmd := in.Cmd.(type) {
 	case *im.Detach:
 		c.detach(cl, cmd.Session)
@@ -250,7 +242,7 @@ func (c *Core) apply(cl *cell, in Input) {
 		in.finish(err)
 		return
 	}
-	if err := cl.outdated(in.Cmd); err != nil {
+	if err := cl.refuses(in.Cmd); err != nil {
 		in.finish(err)
 		return
 	}

@@ -66,17 +66,37 @@ func (cl *cell) linkOf(cmd *im.Attach) *session {
 	return nil
 }
 
-// outdated refuses to resume a session whose device has logged in elsewhere
-// since: gateways that were cut off hear of that only now.
-func (cl *cell) outdated(cmd im.Command) error {
+// maxPolls is how many long polls a user may have at a time.
+const maxPolls = 64
+
+// refuses says why an Attach may not be: the user has too many polls, or the
+// session to resume is of a device that has logged in elsewhere since. Gateways
+// that were cut off hear of that only now.
+func (cl *cell) refuses(cmd im.Command) error {
 	at, ok := cmd.(*im.Attach)
-	if !ok || at.Resume == nil {
+	switch {
+	case !ok:
+		return nil
+	case at.Poll && cl.polls() >= maxPolls:
+		return &im.Error{Kind: im.Busy, RetryAfterMS: 1000, Detail: "too many requests wait for this user's messages"}
+	case at.Resume == nil:
 		return nil
 	}
 	if old := cl.linkOf(at); old != nil && old.id != at.Resume.Session && old.login > at.Login {
 		return im.Errorf(im.Conflict, "the device connected again")
 	}
 	return nil
+}
+
+// polls counts the sessions that are long polls.
+func (cl *cell) polls() int {
+	n := 0
+	for _, s := range cl.sessions {
+		if s.poll {
+			n++
+		}
+	}
+	return n
 }
 
 // begun starts deliveries to a session whose Attach has been answered.

@@ -1,0 +1,118 @@
+package remote
+
+import (
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/skein-im/skein/internal/im"
+)
+
+// echo answers every Send at once, on the goroutine that submits, as a mailbox
+// that costs nothing.
+type echo struct{ im.Mailbox }
+
+func (echo) Submit(_ im.Addr, cmd im.Command, done im.Completion) {
+	var res im.Result
+	switch cmd := cmd.(type) {
+	case *im.Send:
+		res = &im.Sent{Seq: 1 << 20, ClientSeq: cmd.ClientSeq, PairID: 1 << 20, Time: 1790000000000, InTimeline: true}
+	case *im.Attach:
+		res = &im.Attached{}
+		defer func() { cmd.Sink.Deliver(1, 1, [][]byte{make([]byte, 300)}) }()
+	}
+	if done != nil {
+		done.Complete(cmd, res, nil)
+	}
+}
+
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// window lets so many commands be in flight.
+type window chan struct{}
+
+func (w window) Complete(_ im.Command, _ im.Result, err error) {
+	if err != nil {
+		panic(err)
+	}
+	<-w
+}
+
+// BenchmarkSubmit is the round trip of a Send of 256 bytes with many in
+// flight, both ends in this process, without a mailbox's work.
+func BenchmarkSubmit(b *testing.B) {
+	for _, network := range []string{"tcp", "unix"} {
+		b.Run(network, func(b *testing.B) {
+			ln, addr := listen(b, network)
+			serve(b, ln, ServerConfig{Mailbox: echo{}})
+			c := connect(b, ClientConfig{Addr: addr})
+			do(b, c, im.User(1), &im.Send{To: 2, ClientSeq: 1})
+			w := make(window, 256)
+			cmd := &im.Send{To: 1 << 33, Device: 1, Session: 9, ClientSeq: 5000, Content: im.Content{Type: im.ContentText, Body: make([]byte, 256)}}
+			before := cpuTime()
+			b.ReportAllocs()
+			for b.Loop() {
+				w <- struct{}{}
+				c.Submit(im.User(1<<33), cmd, w)
+			}
+			for range cap(w) {
+				w <- struct{}{}
+			}
+			b.ReportMetric(float64((cpuTime()-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
+
+// BenchmarkDeliver is one entry of 300 bytes on its way to a session.
+func BenchmarkDeliver(b *testing.B) {
+	ln, addr := listen(b, "tcp")
+	m := newFakeMailbox()
+	serve(b, ln, ServerConfig{Mailbox: m})
+	c := connect(b, ClientConfig{Addr: addr})
+	var got sync.WaitGroup
+	do(b, c, im.User(1), &im.Attach{Device: 1, Session: 1, Sink: counting{&got}})
+	sink := m.sink(im.User(1))
+	entries := [][]byte{make([]byte, 300)}
+	before := cpuTime()
+	b.ReportAllocs()
+	w := 0
+	for b.Loop() {
+		got.Add(1)
+		sink.Deliver(1, 1, entries)
+		if w++; w%256 == 0 {
+			got.Wait()
+		}
+	}
+	got.Wait()
+	b.ReportMetric(float64((cpuTime()-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
+}
+
+type counting struct{ *sync.WaitGroup }
+
+func (c counting) Deliver(_, _ im.Seq, entries [][]byte) { c.Done() }
+func (c counting) Kick(im.CloseCode, string)             {}
+
+// BenchmarkSessions is what a session costs the client's table.
+func BenchmarkSessions(b *testing.B) {
+	const n = 19000
+	sink := im.Sink(counting{})
+	for b.Loop() {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		var t table[im.Sink]
+		for i := range n {
+			t.put(im.SessionID(i+1), sink)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "bytes/session")
+		runtime.KeepAlive(&t)
+	}
+}

@@ -1,0 +1,269 @@
+package remote
+
+import (
+	"context"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/skein-im/skein/internal/im"
+)
+
+// How long to wait before connecting again: from minReconnect on, doubling,
+// spread from half to one and a half times.
+const (
+	minReconnect = 20 * time.Millisecond
+	maxReconnect = 700 * time.Millisecond
+	// steady is how long a link must have been up for the next attempt to
+	// count as the first.
+	steady = time.Second
+	// complainEvery is how often it is logged that the other end is out of
+	// reach.
+	complainEvery = time.Minute
+)
+
+// run is the client's goroutine: it connects, reads, and makes all calls to
+// sinks and completions except for those from within Submit.
+func (c *Client) run() {
+	defer close(c.done)
+	var complained time.Time
+	for attempt := 0; ; attempt++ {
+		l, err := c.connect()
+		if l != nil {
+			began := time.Now()
+			c.cfg.Logger.Info("role link up", "node", l.peer.node, "addr", c.cfg.Addr)
+			err = l.carry()
+			c.lose(err)
+			if time.Since(began) >= steady {
+				attempt = 0
+			}
+			complained = time.Time{}
+		}
+		if c.isClosing() {
+			c.lose(net.ErrClosed)
+			return
+		}
+		c.setCause(err)
+		if time.Since(complained) >= complainEvery {
+			complained = time.Now()
+			c.cfg.Logger.Warn("role link down", "addr", c.cfg.Addr, "err", err)
+		}
+		c.pause(c.backoff(attempt))
+	}
+}
+
+func (c *Client) isClosing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing
+}
+
+func (c *Client) setCause(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cause = err
+}
+
+func (c *Client) backoff(attempt int) time.Duration {
+	d := min(minReconnect<<min(attempt, 10), maxReconnect)
+	return d/2 + time.Duration(c.cfg.Rand(int64(d)))
+}
+
+// connect makes a link. Meanwhile, commands run out of patience.
+func (c *Client) connect() (*clientLink, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.HandshakeTimeout)
+	defer cancel()
+	type outcome struct {
+		l   *clientLink
+		err error
+	}
+	ch := make(chan outcome, 1)
+	go func() {
+		l, err := c.dial(ctx)
+		ch <- outcome{l, err}
+	}()
+	tick := time.NewTicker(c.patienceTick())
+	defer tick.Stop()
+	stop := c.stop
+	for {
+		select {
+		case o := <-ch:
+			if o.l != nil && !c.up(o.l) {
+				o.l.fail(net.ErrClosed)
+				return nil, net.ErrClosed
+			}
+			return o.l, o.err
+		case now := <-tick.C:
+			c.expire(now)
+		case <-stop:
+			stop = nil
+			cancel()
+		}
+	}
+}
+
+// patienceTick is how often commands are looked through for those that have
+// waited too long.
+func (c *Client) patienceTick() time.Duration {
+	return min(max(c.cfg.Patience/10, time.Millisecond), busyTick)
+}
+
+func (c *Client) pause(d time.Duration) {
+	timer, tick := time.NewTimer(d), time.NewTicker(c.patienceTick())
+	defer timer.Stop()
+	defer tick.Stop()
+	for {
+		select {
+		case <-timer.C:
+			return
+		case now := <-tick.C:
+			c.expire(now)
+		case <-c.stop:
+			return
+		}
+	}
+}
+
+// dial connects and greets.
+func (c *Client) dial(ctx context.Context) (*clientLink, error) {
+	var d net.Dialer
+	nc, err := d.DialContext(ctx, c.network, c.addr)
+	if err != nil {
+		return nil, err
+	}
+	defer context.AfterFunc(ctx, func() { nc.Close() })()
+	in := newInbox(nc)
+	peer, err := greet(&in, c.cfg.Secret, hello{node: c.cfg.Node, instance: c.cfg.Instance}, c.cfg.HandshakeTimeout)
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
+	in.grow()
+	return &clientLink{transport: newTransport(in, c.cfg.Heartbeat, &c.traffic), client: c, peer: peer}, nil
+}
+
+// up makes a link the client's, unless it is closing.
+func (c *Client) up(l *clientLink) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing {
+		return false
+	}
+	window := min(l.peer.window, MaxWindow)
+	c.inFlight = make([]pending, window)
+	c.free = make([]uint32, window)
+	for i := range c.free {
+		c.free[i] = window - 1 - uint32(i)
+	}
+	c.link = l
+	c.stats.connects.Add(1)
+	return true
+}
+
+// loss is what is to be told after a link was lost.
+type loss struct {
+	kicked []im.Sink
+	failed []pending
+}
+
+// lose ends what rested on the link that was lost. Sessions hear of it first,
+// then the commands that cannot be repeated are completed, in order.
+func (c *Client) lose(cause error) {
+	lost := c.sweep(time.Now())
+	c.cfg.Logger.Debug("role link lost", "sessions", len(lost.kicked), "commands", len(lost.failed), "err", cause)
+	for _, sink := range lost.kicked {
+		c.stats.kicks.Add(1)
+		sink.Kick(im.CloseUnavailable, "the link to the mailbox was lost")
+	}
+	err := unavailable("the link to the mailbox was lost")
+	for i := range lost.failed {
+		c.finish(&lost.failed[i], nil, err)
+	}
+}
+
+// sweep takes the state of a lost link apart. What may be sent over the next
+// one is queued again, in the order in which it was submitted; when the client
+// is closing that is nothing.
+func (c *Client) sweep(now time.Time) (lost loss) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.link != nil {
+		c.stats.losses.Add(1)
+	}
+	c.link = nil
+	c.level.Store(uint32(im.AnyLevel))
+	sent := make([]pending, 0, len(c.inFlight)-len(c.free))
+	for _, p := range c.inFlight {
+		if p.cmd != nil {
+			sent = append(sent, p)
+		}
+	}
+	c.inFlight, c.free = nil, nil
+	slices.SortFunc(sent, func(a, b pending) int { return int(a.turn - b.turn) })
+	waiting := c.queue.take()
+	fresh := attaching(waiting)
+	for _, p := range sent {
+		if c.closing || !p.repeatable() || !now.Before(p.until) {
+			lost.failed = append(lost.failed, p)
+			continue
+		}
+		c.stats.repeated.Add(1)
+		c.queue.push(p)
+	}
+	for _, p := range waiting {
+		if c.closing || p.session != 0 && !fresh[p.session] {
+			lost.failed = append(lost.failed, p)
+			continue
+		}
+		c.queue.push(p)
+	}
+	lost.kicked = c.kickable(sent, fresh)
+	return lost
+}
+
+// attaching are the sessions whose Attach is yet to be sent.
+func attaching(list []pending) map[im.SessionID]bool {
+	fresh := map[im.SessionID]bool{}
+	for i := range list {
+		if at, ok := list[i].cmd.(*im.Attach); ok {
+			fresh[at.Session] = true
+		}
+	}
+	return fresh
+}
+
+// kickable takes out the sinks of the sessions that the mailbox had granted.
+// The others hear from their Attach.
+func (c *Client) kickable(sent []pending, fresh map[im.SessionID]bool) []im.Sink {
+	for i := range sent {
+		if at, ok := sent[i].cmd.(*im.Attach); ok {
+			c.sessions.remove(at.Session)
+		}
+	}
+	old := c.sessions
+	c.sessions = table[im.Sink]{}
+	kicked := make([]im.Sink, 0, old.len())
+	old.each(func(id im.SessionID, sink im.Sink) {
+		if fresh[id] {
+			c.sessions.put(id, sink)
+			return
+		}
+		kicked = append(kicked, sink)
+	})
+	return kicked
+}
+
+// expire completes the commands that have waited too long to be sent.
+func (c *Client) expire(now time.Time) {
+	for {
+		c.mu.Lock()
+		if c.queue.len() == 0 || now.Before(c.queue.first().until) {
+			c.mu.Unlock()
+			return
+		}
+		p := c.queue.pop()
+		c.mu.Unlock()
+		c.stats.expired.Add(1)
+		c.finish(&p, nil, unavailable("the mailbox could not be reached in time"))
+	}
+}
