@@ -10,7 +10,8 @@ const (
 	// Keep is what frees resources or belongs to deliveries that were made:
 	// never shed.
 	Keep Class = iota
-	// Live is what connected devices do: sends, and resuming sessions.
+	// Live is what connected devices do: sends, resuming sessions, opening
+	// and winning envelopes.
 	Live
 	// Sends are those without a session.
 	Sends
@@ -45,14 +46,16 @@ const levels = int(Classes) * userClasses
 // ClassOf is the class of a command.
 func ClassOf(cmd im.Command) Class {
 	switch c := cmd.(type) {
-	case *im.AckDelivered, *im.Detach, *im.Redeliver:
+	case *im.AckDelivered, *im.Detach, *im.Redeliver, *im.RenewSets, *im.ReturnLeases:
 		return Keep
+	case *im.Claim, *im.Open:
+		return Live
 	case *im.Send:
 		if c.Session != 0 {
 			return Live
 		}
 		return Sends
-	case *im.SendNumbered:
+	case *im.SendNumbered, *im.CreateEnvelope:
 		return Sends
 	case *im.Attach:
 		if c.Resume != nil {
@@ -61,7 +64,7 @@ func ClassOf(cmd im.Command) Class {
 		return Login
 	case *im.Authenticate, *im.LookupName, *im.CreateDevice, *im.BindName, *im.CreateUser:
 		return Login
-	case *im.ListDevices, *im.ListContacts:
+	case *im.ListDevices, *im.ListContacts, *im.GetWallet, *im.GetEnvelope, *im.GetCampaign, *im.GetPayment:
 		return Reads
 	case *im.Provision:
 		return Bulk

@@ -38,6 +38,12 @@ func (in *Input) size() int {
 		return inputSize + len(cmd.Content.Body)
 	case *im.SendNumbered:
 		return inputSize + len(cmd.Content.Body)
+	case *im.CreateEnvelope:
+		return inputSize + 8*len(cmd.To)
+	case *im.RenewSets:
+		return inputSize + 16*len(cmd.Sets)
+	case *im.ReturnLeases:
+		return inputSize + 8*len(cmd.Leases)
 	case *im.Provision:
 		return inputSize + 8*len(cmd.Friends) + 32*len(cmd.TokenHashes)
 	}

@@ -44,6 +44,14 @@ type Store interface {
 	Close() error
 }
 
+// Lister is a store that can tell what it holds, for whoever looks at all of
+// it.
+type Lister interface {
+	// List lists the entities of a slot that have records or a log, by kind
+	// and identifier.
+	List(ctx context.Context, slot im.Slot) ([]im.Addr, error)
+}
+
 // Record is one key of an entity and its value.
 type Record = im.Record
 

@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Load", testLoad},
 		{"ChangeOrder", testChangeOrder},
 		{"Pending", testPending},
+		{"List", testList},
 		{"Isolation", testIsolation},
 		{"LargeValues", testLargeValues},
 		{"ManyEntries", testManyEntries},

@@ -1,0 +1,290 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/skein-im/skein/internal/entity"
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/store"
+)
+
+// Source is the part of a store that an audit reads.
+type Source interface {
+	store.Lister
+	Load(ctx context.Context, a im.Addr, tail func([]store.Record) im.Seq) (store.Entity, error)
+	ReadLog(ctx context.Context, a im.Addr, from im.Seq, limit, maxBytes int) ([]store.Entry, error)
+}
+
+// Report is the outcome of an audit.
+type Report struct {
+	// In is what came from outside, Out what went there.
+	In, Out im.Cents
+	// Wallets, Envelopes, Campaigns and Payments are what these hold, InFlight
+	// what is on its way between them.
+	Wallets, Envelopes, Campaigns, Payments, InFlight im.Cents
+	// Entities is how many were read, Entries how many log entries.
+	Entities, Entries int
+	// Problems are what does not add up, at most MaxProblems of Found.
+	Problems []Problem
+	Found    int
+}
+
+// MaxProblems bounds Report.Problems.
+const MaxProblems = 1000
+
+// Problem is something that does not add up. Entity is zero when it cannot be
+// said where.
+type Problem struct {
+	Entity im.Addr
+	Detail string
+}
+
+func (p Problem) String() string {
+	if p.Entity == (im.Addr{}) {
+		return p.Detail
+	}
+	return p.Entity.String() + ": " + p.Detail
+}
+
+// Held is all the money in the system.
+func (r *Report) Held() im.Cents {
+	return r.Wallets + r.Envelopes + r.Campaigns + r.Payments + r.InFlight
+}
+
+// OK reports whether everything adds up.
+func (r *Report) OK() bool { return r.Found == 0 }
+
+func (r *Report) problem(a im.Addr, format string, args ...any) {
+	if r.Found++; len(r.Problems) < MaxProblems {
+		r.Problems = append(r.Problems, Problem{a, fmt.Sprintf(format, args...)})
+	}
+}
+
+// Run audits everything in a store that is at rest. The error says that it
+// could not be read; what does not add up is in the report.
+func Run(ctx context.Context, src Source) (*Report, error) {
+	a := auditor{ctx: ctx, src: src, report: &Report{}, links: map[way]*traffic{}}
+	for slot := range im.Slot(im.Slots) {
+		addrs, err := src.List(ctx, slot)
+		if err != nil {
+			return nil, im.Errorf(im.Unavailable, "cannot list what is in slot %d: %w", slot, err)
+		}
+		for _, addr := range addrs {
+			if err := a.visit(addr); err != nil {
+				return nil, err
+			}
+		}
+	}
+	a.settle()
+	return a.report, nil
+}
+
+type auditor struct {
+	ctx    context.Context
+	src    Source
+	report *Report
+	links  map[way]*traffic
+}
+
+// way is one direction of a link.
+type way struct{ from, to im.Addr }
+
+// traffic is the money that went one way, message by message.
+type traffic struct {
+	sent, taken []im.Cents
+	// ends counts the ends that were read.
+	ends int
+}
+
+// book is an entity's account, as its log tells it.
+type book struct {
+	addr      im.Addr
+	held      im.Cents
+	statement im.Seq
+	// ways are those that it has taken part in.
+	ways map[way]bool
+}
+
+// visit adds up one entity.
+func (a *auditor) visit(addr im.Addr) error {
+	total := a.totalOf(addr.Kind)
+	if total == nil {
+		return nil
+	}
+	believed, err := a.believed(addr)
+	if err != nil {
+		return err
+	}
+	b := &book{addr: addr, ways: map[way]bool{}}
+	if err := a.read(b); err != nil {
+		return err
+	}
+	a.report.Entities++
+	*total += believed
+	if believed != b.held {
+		a.report.problem(addr, "has %d cents, but its log adds up to %d", believed, b.held)
+	}
+	for w := range b.ways {
+		if a.links[w].ends++; a.links[w].ends == 2 {
+			a.close(w)
+		}
+	}
+	return nil
+}
+
+// totalOf is where the money of a kind of entity counts; nil: it has none.
+func (a *auditor) totalOf(k im.Kind) *im.Cents {
+	switch k {
+	case im.KindUser:
+		return &a.report.Wallets
+	case im.KindEnvelope:
+		return &a.report.Envelopes
+	case im.KindCampaign:
+		return &a.report.Campaigns
+	case im.KindPayment:
+		return &a.report.Payments
+	}
+	return nil
+}
+
+// believed is what the entity itself believes to have. One that cannot be
+// loaded has nothing, and is a problem.
+func (a *auditor) believed(addr im.Addr) (im.Cents, error) {
+	ent, err := entity.New(addr)
+	if err != nil {
+		return 0, err
+	}
+	var damage error
+	data, err := a.src.Load(a.ctx, addr, func(recs []im.Record) im.Seq {
+		seq, err := ent.Restore(recs)
+		damage = err
+		return seq
+	})
+	if err != nil {
+		return 0, im.Errorf(im.Unavailable, "cannot read %v: %w", addr, err)
+	}
+	for _, e := range data.Tail {
+		if damage == nil {
+			damage = ent.Replay(e)
+		}
+	}
+	if damage != nil {
+		a.report.problem(addr, "cannot be loaded: %v", damage)
+		return 0, nil
+	}
+	return entity.Holding(ent), nil
+}
+
+// Reads of logs are this large.
+const (
+	readEntries = 1024
+	readBytes   = 1 << 20
+)
+
+// read adds up a log.
+func (a *auditor) read(b *book) error {
+	for next := im.Seq(1); ; {
+		entries, err := a.src.ReadLog(a.ctx, b.addr, next, readEntries, readBytes)
+		if err != nil {
+			return im.Errorf(im.Unavailable, "cannot read the log of %v: %w", b.addr, err)
+		}
+		if len(entries) == 0 {
+			return nil
+		}
+		for _, e := range entries {
+			a.report.Entries++
+			m, err := entity.MovementIn(b.addr, e)
+			if err != nil {
+				a.report.problem(b.addr, "entry %d cannot be read: %v", e.Seq, err)
+				continue
+			}
+			a.enter(b, e.Seq, &m)
+		}
+		next = entries[len(entries)-1].Seq + 1
+	}
+}
+
+// enter books one entry.
+func (a *auditor) enter(b *book, seq im.Seq, m *entity.Movement) {
+	b.held += m.Net()
+	a.report.In += m.CameIn
+	a.report.Out += m.WentOut
+	if b.held < 0 {
+		a.report.problem(b.addr, "has %d cents after entry %d", b.held, seq)
+	}
+	if w := m.Wallet; w != nil {
+		if w.Cents != m.Net() || w.Balance != b.held || w.Prev != b.statement {
+			a.report.problem(b.addr, "entry %d says %d cents, %d after entry %d; the log has %d, %d after entry %d",
+				seq, w.Cents, w.Balance, w.Prev, m.Net(), b.held, b.statement)
+		}
+		b.statement = seq
+	}
+	if m.In != 0 {
+		t := a.traffic(b, way{m.From, b.addr})
+		if m.In != im.LinkSeq(len(t.taken))+1 {
+			a.report.problem(b.addr, "entry %d takes message %d of %v after %d", seq, m.In, m.From, len(t.taken))
+		}
+		t.taken = append(t.taken, m.Taken)
+	}
+	for _, s := range m.Sent {
+		t := a.traffic(b, way{b.addr, s.To})
+		if s.Seq != im.LinkSeq(len(t.sent))+1 {
+			a.report.problem(b.addr, "entry %d sends message %d to %v after %d", seq, s.Seq, s.To, len(t.sent))
+		}
+		t.sent = append(t.sent, s.Cents)
+	}
+}
+
+func (a *auditor) traffic(b *book, w way) *traffic {
+	t := a.links[w]
+	if t == nil {
+		t = &traffic{}
+		a.links[w] = t
+	}
+	b.ways[w] = true
+	return t
+}
+
+// close compares the ends of one way of a link, which have both been read or
+// are not there.
+func (a *auditor) close(w way) {
+	t := a.links[w]
+	delete(a.links, w)
+	if len(t.taken) > len(t.sent) {
+		a.report.problem(w.to, "has taken %d messages of %v, which has sent %d", len(t.taken), w.from, len(t.sent))
+	}
+	for i, c := range t.sent {
+		switch {
+		case i >= len(t.taken):
+			a.report.InFlight += c
+		case c != t.taken[i]:
+			a.report.problem(w.to, "has taken %d cents with message %d of %v, which has sent %d", t.taken[i], i+1, w.from, c)
+		}
+	}
+}
+
+// settle ends the audit: what is left are links of which one end has never
+// heard, and the totals.
+func (a *auditor) settle() {
+	ways := make([]way, 0, len(a.links))
+	for w := range a.links {
+		ways = append(ways, w)
+	}
+	slices.SortFunc(ways, func(x, y way) int {
+		return cmp.Or(compareAddrs(x.from, y.from), compareAddrs(x.to, y.to))
+	})
+	for _, w := range ways {
+		a.close(w)
+	}
+	r := a.report
+	if r.In != r.Held()+r.Out {
+		r.problem(im.Addr{}, "%d cents came in, but %d are held and %d went out", r.In, r.Held(), r.Out)
+	}
+}
+
+func compareAddrs(a, b im.Addr) int {
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID))
+}

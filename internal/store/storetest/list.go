@@ -1,0 +1,63 @@
+package storetest
+
+import (
+	"slices"
+
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/store"
+)
+
+// testList is for stores that are a store.Lister.
+func testList(e *env) {
+	lister, ok := e.s.(store.Lister)
+	if !ok {
+		e.t.Skip("the store does not list entities")
+	}
+	// Neighbours in keys, of one slot and of others.
+	slot := im.User(1).Slot()
+	var inSlot, all []im.Addr
+	for id := uint64(1); len(inSlot) < 6; id++ {
+		for _, kind := range []im.Kind{im.KindUser, im.KindEnvelope, 255} {
+			a := im.Addr{Kind: kind, ID: id - 2}
+			if a.Slot() == slot {
+				inSlot = append(inSlot, a)
+			} else if len(all) < 20 {
+				all = append(all, a)
+			}
+		}
+	}
+	all = append(all, inSlot...)
+	e.own(all...)
+	for i, a := range all {
+		c := e.change(a)
+		if i%3 != 0 {
+			c.First, c.Append = 1, [][]byte{[]byte("x"), []byte("y")}
+		}
+		if i%3 != 1 {
+			c.Put = []store.Record{{Key: "a", Value: []byte("1")}, {Key: "b"}}
+		}
+		e.commit(c)
+	}
+	slices.SortFunc(inSlot, func(a, b im.Addr) int {
+		if a.Kind != b.Kind {
+			return int(a.Kind) - int(b.Kind)
+		}
+		if a.ID < b.ID {
+			return -1
+		}
+		return 1
+	})
+	got, err := lister.List(e.TB.Context(), slot)
+	if err != nil || !slices.Equal(got, inSlot) {
+		e.TB.Fatalf("List: %v, %v; want %v", got, err, inSlot)
+	}
+	// Gone with its last record.
+	if i := slices.IndexFunc(all, func(a im.Addr) bool { return a == inSlot[0] }); i%3 == 0 {
+		c := e.change(inSlot[0])
+		c.Delete = []string{"a", "b"}
+		e.commit(c)
+		if got, _ := lister.List(e.TB.Context(), slot); !slices.Equal(got, inSlot[1:]) {
+			e.TB.Fatalf("List: %v; want %v", got, inSlot[1:])
+		}
+	}
+}
