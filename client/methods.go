@@ -134,7 +134,7 @@ func entriesOf(list []*skeinv1.Entry) []Entry {
 			Time: timeOf(im.Millis(e.GetTimeMs())), PairID: e.GetPairId(),
 			Device: DeviceID(e.GetDevice()), ClientSeq: ClientSeq(e.GetClientSeq()),
 			Content: Content{Type: ContentType(e.GetContent().GetType()), Body: e.GetContent().GetBody()},
-			Contact: ContactEvent(e.GetContact()), Refusal: ErrorKind(e.GetRefusal()),
+			Contact: ContactEvent(e.GetContact()), Refusal: ErrorKind(e.GetRefusal()), Money: moneyOfProto(e.GetMoney()),
 		})
 	}
 	return entries

@@ -50,6 +50,9 @@ const (
 	// Refused: Peer's mailbox did not take message PairID of this user;
 	// Refusal says why.
 	Refused = EntryKind(wire.EntryRefused)
+	// MoneyStep: Money says what happened. Content is a greeting, a title or
+	// a reference.
+	MoneyStep = EntryKind(wire.EntryMoney)
 )
 
 // ContactEvent is a step between two users.
@@ -84,6 +87,7 @@ type Entry struct {
 	Content   Content
 	Contact   ContactEvent
 	Refusal   ErrorKind
+	Money     *Money
 }
 
 // entryOf copies an entry out of the frame it came in.
@@ -95,7 +99,7 @@ func entryOf(e *wire.Entry) Entry {
 	return Entry{
 		Seq: e.Seq, Kind: EntryKind(e.Kind), Peer: e.Peer, Outgoing: e.Outgoing,
 		Time: timeOf(e.Time), PairID: e.PairID, Device: e.Device, ClientSeq: e.ClientSeq,
-		Content: content, Contact: ContactEvent(e.Contact), Refusal: e.Refusal,
+		Content: content, Contact: ContactEvent(e.Contact), Refusal: e.Refusal, Money: moneyOf(e.Money),
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/skein-im/skein/docs"
+	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
 	"github.com/skein-im/skein/internal/account"
 	"github.com/skein-im/skein/internal/im"
 )
@@ -36,6 +37,8 @@ type Config struct {
 	// BodyTimeout is how long a body of ordinary size may take to arrive; 0
 	// means DefaultBodyTimeout. Provision gets four times as long.
 	BodyTimeout time.Duration
+	// Shake, when set, tries to win an envelope of a campaign for a user.
+	Shake func(ctx context.Context, user im.UserID, c im.CampaignID) (skeinv1.ShakeOutcome, im.Cents, error)
 	// Notify, when set, hands a notice to every link there is and returns to
 	// how many.
 	Notify func(ctx context.Context, n Notice) (reached uint64, err error)

@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/skein-im/skein/docs"
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
+	"github.com/skein-im/skein/internal/api/openapi"
 	"github.com/skein-im/skein/internal/im"
 )
 
@@ -179,12 +181,12 @@ func TestTableMatchesSchemaAndDescription(t *testing.T) {
 	for _, m := range methods() {
 		table[m.procedure] = m.access
 	}
-	services := skeinv1.File_skein_v1_api_proto.Services()
+	files := []protoreflect.FileDescriptor{skeinv1.File_skein_v1_api_proto, skeinv1.File_skein_v1_money_proto}
 	n := 0
-	for i := range services.Len() {
-		for j := range services.Get(i).Methods().Len() {
+	for service := range openapi.Services(files) {
+		for j := range service.Methods().Len() {
 			n++
-			path := "/" + string(services.Get(i).FullName()) + "/" + string(services.Get(i).Methods().Get(j).Name())
+			path := "/" + string(service.FullName()) + "/" + string(service.Methods().Get(j).Name())
 			have, ok := table[path]
 			if !ok {
 				t.Errorf("%s is not in the table", path)

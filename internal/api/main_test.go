@@ -109,15 +109,20 @@ type clients struct {
 	rpc.AdminServiceClient
 }
 
-func dial(srv *httptest.Server, token string, opts ...connect.ClientOption) clients {
-	opts = append(opts, connect.WithInterceptors(connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
+// bearing makes a client send a token.
+func bearing(token string) connect.ClientOption {
+	return connect.WithInterceptors(connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
 		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 			if token != "" {
 				req.Header().Set("Authorization", "Bearer "+token)
 			}
 			return next(ctx, req)
 		}
-	})))
+	}))
+}
+
+func dial(srv *httptest.Server, token string, opts ...connect.ClientOption) clients {
+	opts = append(opts, bearing(token))
 	return clients{
 		rpc.NewAccountServiceClient(srv.Client(), srv.URL, opts...),
 		rpc.NewContactServiceClient(srv.Client(), srv.URL, opts...),

@@ -28,6 +28,20 @@ func methods() []*method {
 		unary(rpc.MessageServiceHistoryProcedure, device, maxBody, (*API).history),
 		unary(rpc.MessageServiceCountersProcedure, device, maxBody, (*API).counters),
 
+		unary(rpc.WalletServiceGetProcedure, device, maxBody, (*API).getWallet),
+		unary(rpc.WalletServiceStatementProcedure, device, maxBody, (*API).statement),
+		unary(rpc.WalletServiceWithdrawProcedure, device, maxBody, (*API).withdraw),
+		unary(rpc.EnvelopeServiceSendProcedure, device, maxBody, (*API).sendEnvelope),
+		unary(rpc.EnvelopeServiceOpenProcedure, device, maxBody, (*API).openEnvelope),
+		unary(rpc.EnvelopeServiceGetProcedure, device, maxBody, (*API).getEnvelope),
+		unary(rpc.CampaignServiceShakeProcedure, device, maxBody, (*API).shake),
+
+		unary(rpc.TreasuryServiceTopUpProcedure, operator, maxBody, (*API).topUp),
+		unary(rpc.TreasuryServiceSettleProcedure, operator, maxBody, (*API).settlePayment),
+		unary(rpc.TreasuryServiceGetPaymentProcedure, operator, maxBody, (*API).getPayment),
+		unary(rpc.TreasuryServiceCreateCampaignProcedure, operator, maxBody, (*API).createCampaign),
+		unary(rpc.TreasuryServiceGetCampaignProcedure, operator, maxBody, (*API).getCampaign),
+
 		unary(rpc.AdminServiceProvisionProcedure, operator, maxProvision, (*API).provision),
 		unary(rpc.AdminServiceNotifyProcedure, operator, maxBody, (*API).notify),
 	}

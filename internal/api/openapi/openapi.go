@@ -3,18 +3,32 @@ package openapi
 import (
 	"bytes"
 	"fmt"
+	"iter"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// Generate describes all services of a file. extra are messages that no method
-// names but clients meet, like the details of errors.
-func Generate(file protoreflect.FileDescriptor, extra ...protoreflect.MessageDescriptor) ([]byte, error) {
+// Services are the services of files, in order.
+func Services(files []protoreflect.FileDescriptor) iter.Seq[protoreflect.ServiceDescriptor] {
+	return func(yield func(protoreflect.ServiceDescriptor) bool) {
+		for _, file := range files {
+			for i := range file.Services().Len() {
+				if !yield(file.Services().Get(i)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Generate describes all services of files, the first of which says what the
+// API is. extra are messages that no method names but clients meet, like the
+// details of errors.
+func Generate(files []protoreflect.FileDescriptor, extra ...protoreflect.MessageDescriptor) ([]byte, error) {
 	s := newSchemas()
 	var tags []object
 	var paths object
-	for i := range file.Services().Len() {
-		service := file.Services().Get(i)
+	for service := range Services(files) {
 		tags = append(tags, obj("name", string(service.Name())).with("description", comment(service)))
 		for j := range service.Methods().Len() {
 			m := service.Methods().Get(j)
@@ -34,7 +48,7 @@ func Generate(file protoreflect.FileDescriptor, extra ...protoreflect.MessageDes
 	}
 	doc := obj(
 		"openapi", "3.1.0",
-		"info", obj("title", "Skein").with("description", fileComment(file)).with("version", string(file.Package().Name())),
+		"info", obj("title", "Skein").with("description", fileComment(files[0])).with("version", string(files[0].Package().Name())),
 		"servers", []object{obj("url", "/")},
 		"security", []object{obj(deviceScheme, []string{})},
 		"tags", tags,
@@ -91,7 +105,7 @@ const (
 // say so in words; package api's table decides, and its tests compare.
 func schemeOf(m protoreflect.MethodDescriptor) string {
 	switch {
-	case m.Parent().Name() == "AdminService":
+	case m.Parent().Name() == "AdminService" || m.Parent().Name() == "TreasuryService":
 		return operatorScheme
 	case m.Name() == "Register" || m.Name() == "Login":
 		return ""

@@ -55,9 +55,12 @@ func walk(v any, f func(map[string]any)) {
 	}
 }
 
+// files are those whose services the API has.
+var files = []protoreflect.FileDescriptor{skeinv1.File_skein_v1_api_proto, skeinv1.File_skein_v1_money_proto}
+
 func generate(t *testing.T) []byte {
 	t.Helper()
-	raw, err := Generate(skeinv1.File_skein_v1_api_proto, (&skeinv1.Error{}).ProtoReflect().Descriptor())
+	raw, err := Generate(files, (&skeinv1.Error{}).ProtoReflect().Descriptor())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,13 +92,12 @@ func TestCommittedFileIsUpToDate(t *testing.T) {
 
 func TestEveryMethodIsDescribed(t *testing.T) {
 	doc := parse(t, docs.OpenAPI)
-	services := skeinv1.File_skein_v1_api_proto.Services()
 	paths := 0
-	for i := range services.Len() {
-		for j := range services.Get(i).Methods().Len() {
-			m := services.Get(i).Methods().Get(j)
+	for service := range Services(files) {
+		for j := range service.Methods().Len() {
+			m := service.Methods().Get(j)
 			paths++
-			op := at(t, doc, "paths", "/"+string(services.Get(i).FullName())+"/"+string(m.Name()), "post")
+			op := at(t, doc, "paths", "/"+string(service.FullName())+"/"+string(m.Name()), "post")
 			for keys, d := range map[*[]string]protoreflect.MessageDescriptor{
 				{"requestBody", "content", "application/json", "schema", "$ref"}:      m.Input(),
 				{"responses", "200", "content", "application/json", "schema", "$ref"}: m.Output(),
@@ -149,7 +151,7 @@ func TestEverySecurityRequirementResolves(t *testing.T) {
 func TestDescriptionsAreTheSchemasComments(t *testing.T) {
 	known := oneLine(string(generate(t)))
 	comment := regexp.MustCompile(`(?m)^\s*//`)
-	for _, name := range []string{"api.proto", "link.proto"} {
+	for _, name := range []string{"api.proto", "money.proto", "link.proto"} {
 		src, err := os.ReadFile(filepath.Join("..", "..", "..", "proto", "skein", "v1", name))
 		if err != nil {
 			t.Fatal(err)
@@ -213,7 +215,7 @@ func describeOne(t *testing.T, field *descriptorpb.FieldDescriptorProto, streami
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = Generate(file)
+	_, err = Generate([]protoreflect.FileDescriptor{file})
 	return err
 }
 

@@ -39,15 +39,19 @@ func run(in, out string) error {
 	if err != nil {
 		return err
 	}
-	file, err := files.FindFileByPath("skein/v1/api.proto")
-	if err != nil {
-		return err
+	var described []protoreflect.FileDescriptor
+	for _, path := range []string{"skein/v1/api.proto", "skein/v1/money.proto"} {
+		file, err := files.FindFileByPath(path)
+		if err != nil {
+			return err
+		}
+		described = append(described, file)
 	}
 	detail, err := files.FindDescriptorByName("skein.v1.Error")
 	if err != nil {
 		return err
 	}
-	doc, err := openapi.Generate(file, detail.(protoreflect.MessageDescriptor))
+	doc, err := openapi.Generate(described, detail.(protoreflect.MessageDescriptor))
 	if err != nil {
 		return err
 	}
