@@ -20,6 +20,7 @@ import (
 	"github.com/skein-im/skein/internal/gateway"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/link"
+	"github.com/skein-im/skein/internal/remote"
 	"github.com/skein-im/skein/internal/wire"
 )
 
@@ -180,17 +181,23 @@ type frontSample struct {
 	Gateway gateway.Stats        `json:"gateway"`
 	Links   link.Stats           `json:"links"`
 	Limit   admit.ConnLimitStats `json:"limit"`
+	// Remote is of the link to the mailbox, if that is in another process.
+	Remote remote.ClientStats `json:"remote"`
 }
 
-func (f *front) sample() frontSample {
-	return frontSample{f.gateway.Stats(), f.links.Stats(), f.limit.Stats()}
+func (n *Node) frontSample() frontSample {
+	s := frontSample{Gateway: n.front.gateway.Stats(), Links: n.front.links.Stats(), Limit: n.front.limit.Stats()}
+	if n.remote != nil {
+		s.Remote = n.remote.Stats()
+	}
+	return s
 }
 
 func (f *front) open() int64 { return int64(f.links.Stats().Open) }
 
 // frontSamples are the counters of this process and of its workers.
 func (n *Node) frontSamples() []frontSample {
-	all := []frontSample{n.front.sample()}
+	all := []frontSample{n.frontSample()}
 	if n.workers != nil && n.workers.supervisor != nil {
 		all = append(all, n.workers.samples()...)
 	}
