@@ -44,7 +44,10 @@
 // Connections: Config.MaxConns, then they are closed at once; Stats.Refused.
 // Outgoing bytes of a connection: Config.MaxQueue, then ErrQueueFull. Bytes of
 // a message that is not whole: Config.MaxPartial, then the connection is closed
-// with ErrTooLong. Requests of other goroutines: Config.MaxInbox and
+// with ErrTooLong. Bytes of all connections of a loop: Config.MaxLoopBytes, and
+// of all loops: Config.Budget; then those that hold more than Spare get no more
+// (ErrNoRoom), and TLS handshakes wait. What crypto/tls itself keeps is not
+// counted, but for an estimate while a handshake lasts. Requests of other goroutines: Config.MaxInbox and
 // MaxInboxBytes, then ErrBusy; only Conn.PostLast, once for each connection, is
 // always taken. Handshakes: Config.MaxHandshakes at a time, the others wait, all
 // of them no longer than Config.HandshakeTimeout. Peers that do not read:

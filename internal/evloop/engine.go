@@ -23,6 +23,7 @@ import (
 const (
 	DefaultMaxConns         = 18000
 	DefaultMaxQueue         = 4 << 20
+	DefaultMaxLoopBytes     = 256 << 20
 	DefaultMaxPartial       = 1 << 20
 	DefaultMaxInbox         = 64 << 10
 	DefaultMaxInboxBytes    = 64 << 20
@@ -50,6 +51,14 @@ type Config struct {
 	// MaxQueue is how many outgoing bytes a connection may have waiting,
 	// at most 512 MiB.
 	MaxQueue int
+	// MaxLoopBytes is how many bytes a loop may hold for its connections:
+	// their outgoing queues, what the handler leaves unconsumed, and 32 KiB
+	// for each TLS handshake under way. Beyond, those that hold more than
+	// Spare get no more: their writes fail, or they are closed, with
+	// ErrNoRoom; handshakes wait.
+	MaxLoopBytes int
+	// Budget, when set, bounds all loops together in the same way.
+	Budget *Budget
 	// MaxPartial is how many bytes a handler may leave unconsumed.
 	MaxPartial int
 	// MaxInbox and MaxInboxBytes bound what other goroutines may have
@@ -71,6 +80,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.Loops = cmp.Or(c.Loops, runtime.GOMAXPROCS(0))
 	c.MaxConns = cmp.Or(c.MaxConns, DefaultMaxConns)
 	c.MaxQueue = cmp.Or(c.MaxQueue, DefaultMaxQueue)
+	c.MaxLoopBytes = cmp.Or(c.MaxLoopBytes, DefaultMaxLoopBytes)
 	c.MaxPartial = cmp.Or(c.MaxPartial, DefaultMaxPartial)
 	c.MaxInbox = cmp.Or(c.MaxInbox, DefaultMaxInbox)
 	c.MaxInboxBytes = cmp.Or(c.MaxInboxBytes, DefaultMaxInboxBytes)
@@ -87,7 +97,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("evloop: MaxQueue is over %d", maxQueue)
 	case min(c.HandshakeTimeout, c.StallTimeout) < 0:
 		return c, errors.New("evloop: a negative time")
-	case min(c.Loops, c.MaxConns, c.MaxQueue, c.MaxPartial, c.MaxInbox, c.MaxInboxBytes, c.MaxHandshakes) < 0:
+	case min(c.Loops, c.MaxConns, c.MaxQueue, c.MaxLoopBytes, c.MaxPartial, c.MaxInbox, c.MaxInboxBytes, c.MaxHandshakes) < 0:
 		return c, errors.New("evloop: a negative limit")
 	}
 	return c, nil
