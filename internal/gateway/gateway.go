@@ -158,6 +158,13 @@ func (g *Gateway) now() im.Millis { return im.Millis(g.cfg.Now().UnixMilli()) }
 // Wait waits for calls that still run, after the connections have been closed.
 func (g *Gateway) Wait() { g.tasks.Wait() }
 
+// LoggedIn reports whether a connection has a session, for link.Server's
+// Broadcast: notices are for those who have.
+func (g *Gateway) LoggedIn(c link.Conn) bool {
+	s, ok := c.Value().(*session)
+	return ok && (s.is(live) || s.is(resuming))
+}
+
 // Open implements link.Handler.
 func (g *Gateway) Open(c link.Conn) {
 	g.stats.connections.Add(1)
