@@ -14,9 +14,6 @@ import (
 const (
 	minReconnect = 20 * time.Millisecond
 	maxReconnect = 700 * time.Millisecond
-	// steady is how long a link must have been up for the next attempt to
-	// count as the first.
-	steady = time.Second
 	// complainEvery is how often it is logged that the other end is out of
 	// reach.
 	complainEvery = time.Minute
@@ -30,14 +27,12 @@ func (c *Client) run() {
 	for attempt := 0; ; attempt++ {
 		l, err := c.connect()
 		if l != nil {
-			began := time.Now()
 			c.cfg.Logger.Info("role link up", "node", l.peer.node, "addr", c.cfg.Addr)
 			err = l.carry()
 			c.lose(err)
-			if time.Since(began) >= steady {
-				attempt = 0
+			if l.useful {
+				attempt, complained = 0, time.Time{}
 			}
-			complained = time.Time{}
 		}
 		if c.isClosing() {
 			c.lose(net.ErrClosed)

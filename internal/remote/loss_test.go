@@ -18,7 +18,7 @@ func proxiedPair(t testing.TB, sc ServerConfig, cc ClientConfig) (*fakeMailbox, 
 	ln, addr := listen(t, "tcp")
 	sc.Mailbox = m
 	s := serve(t, ln, sc)
-	p := newProxy(t, addr)
+	p := newProxy(t, addr, unlimited)
 	cc.Addr = p.addr()
 	return m, s, connect(t, cc), p
 }
