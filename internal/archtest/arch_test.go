@@ -25,6 +25,7 @@ var layers = [][]string{
 	{"internal/api", "internal/bench"},
 	{"internal/api/article", "internal/api/openapi"},
 	{"internal/node"},
+	{"internal/doctor"},
 	{"cmd"},
 }
 
