@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -54,14 +53,17 @@ func (n *Node) newFront() (*front, error) {
 		return nil, err
 	}
 	f := &front{tls: tlsConfig}
+	limits := n.newLimits()
 	f.api, err = api.New(api.Config{
-		Mailbox: m, Accounts: accounts, Operator: n.operator, NextSession: next, Notify: n.notify, Logger: n.log,
+		Mailbox: m, Accounts: accounts, Operator: n.operator, NextSession: next, Logger: n.log,
+		Limit: limits.check, Notify: n.notify,
 	})
 	if err != nil {
 		return nil, err
 	}
 	f.gateway, err = gateway.New(gateway.Config{
 		Mailbox: m, ParseToken: account.ParseToken, Caller: f.api, NextSession: next, Logger: n.log,
+		Sends: limits.sends, Calls: limits.calls,
 	})
 	if err != nil {
 		return nil, err
@@ -77,22 +79,6 @@ func (n *Node) newFront() (*front, error) {
 	})
 	return f, nil
 }
-
-// newConnLimit limits what one address may do.
-func (n *Node) newConnLimit() (*admit.ConnLimit, error) {
-	unlimited, err := n.cfg.UnlimitedNetworks()
-	if err != nil {
-		return nil, err
-	}
-	return admit.NewConnLimit(admit.ConnLimitConfig{
-		Open: cmp.Or(n.cfg.MaxConnsPerAddr, max(1, n.cfg.MaxConns/4)),
-		Rate: float64(n.cfg.ConnRatePerAddr), Burst: 10 * n.cfg.ConnRatePerAddr,
-		Addrs: limitedAddrs, Exempt: unlimited,
-	}), nil
-}
-
-// limitedAddrs is how many addresses are told apart that have connected lately.
-const limitedAddrs = 1 << 16
 
 // newSessionIDs gives out identifiers that no other process does, as likely as
 // random numbers of 63 bits allow: a mailbox has sessions of many gateways.
