@@ -5,10 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/skein-im/skein/internal/doctor"
 )
@@ -68,5 +73,28 @@ func TestDoctorFailsWithoutWords(t *testing.T) {
 func TestDoctorRefusesSettingsThatCannotWork(t *testing.T) {
 	if out, err := runDoctor(t, "--max-conns", "-1"); err == nil || out != "" {
 		t.Errorf("%v, %q", err, out)
+	}
+}
+
+// TestOperationsNamesFlagsThatExist: what the document tells people to type.
+func TestOperationsNamesFlagsThatExist(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "OPERATIONS.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{"--system": true} // of sysctl
+	var add func(*cobra.Command)
+	add = func(cmd *cobra.Command) {
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { known["--"+f.Name] = true })
+		for _, sub := range cmd.Commands() {
+			known["skein "+sub.Name()] = true
+			add(sub)
+		}
+	}
+	add(newRootCommand())
+	for _, name := range regexp.MustCompile("--[a-z][a-z-]*|skein (serve|mailbox|gateway|drain|doctor|[a-z]+ -)").FindAllString(string(text), -1) {
+		if !known[strings.TrimSuffix(name, " -")] {
+			t.Errorf("there is no %s", name)
+		}
 	}
 }

@@ -127,6 +127,9 @@ const slowSync = 20 * time.Millisecond
 func (e *exam) fsync() Finding {
 	dir := e.dataOrAbove()
 	took, err := e.Sync(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		return unknown("how long a sync takes in " + dir + ", where this user cannot write")
+	}
 	if err != nil || len(took) == 0 {
 		return Finding{
 			Level: Fail, Value: fmt.Sprintf("cannot write and sync a file in %s: %v", dir, err),

@@ -147,7 +147,7 @@ func (e *exam) processes() Finding {
 }
 
 // What memory goes to, in bytes. The kernel's part was measured with a million
-// links; docs/OPERATIONS.md says how.
+// links.
 const (
 	socketBytes = 3994
 	connBytes   = 600

@@ -1,6 +1,7 @@
 package evloop
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 )
@@ -8,6 +9,9 @@ import (
 // Spare is how many bytes a connection may hold whatever its budget says: so
 // those that need little are served when others have used up everything.
 const Spare = 4 << 10
+
+// ErrNoRoom is what asking for more fails with when there is no room.
+var ErrNoRoom = errors.New("evloop: too many bytes are held for connections")
 
 // leaseStep is how many bytes a budget takes from its parent's at a time.
 const leaseStep = 256 << 10

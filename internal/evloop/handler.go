@@ -65,9 +65,6 @@ var (
 	ErrShutdown = errors.New("evloop: the engine is shutting down")
 	// ErrQueueFull: the connection has Config.MaxQueue bytes waiting.
 	ErrQueueFull = errors.New("evloop: the connection's outgoing queue is full")
-	// ErrNoRoom: all connections together hold too many bytes, those of the
-	// loop (Config.MaxLoopBytes) or of the whole Config.Budget.
-	ErrNoRoom = errors.New("evloop: too many bytes are held for connections")
 	// ErrBusy: the loop has Config.MaxInbox requests waiting.
 	ErrBusy = errors.New("evloop: the loop's inbox is full")
 	// ErrTooMany: Config.MaxConns connections are open.
