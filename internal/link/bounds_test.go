@@ -4,13 +4,10 @@ package link
 
 import (
 	"errors"
-	"net"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
@@ -56,24 +53,8 @@ func TestQueueBoundIsExact(t *testing.T) {
 // TestPingsOfAPeerThatDoesNotRead: the answers fill its queue, and it is closed
 // and counted like others that do not read.
 func TestPingsOfAPeerThatDoesNotRead(t *testing.T) {
-	r := newRig(t, "ws-epoll", Config{MaxQueue: 1000, CloseTimeout: 50 * time.Millisecond}, nil)
-	c := r.dial(t)
-	mustWrite(t, c, hello(0))
-	conn := wait(t, r.opened, "connection").(*loopConn)
-	done := make(chan struct{})
-	if err := conn.desk.loop.Post(func() {
-		// The kernel takes little.
-		if err := unix.SetsockoptInt(conn.ec.FD(), unix.SOL_SOCKET, unix.SO_SNDBUF, 4096); err != nil {
-			t.Error(err)
-		}
-		close(done)
-	}); err != nil {
-		t.Fatal(err)
-	}
-	wait(t, done, "posted function")
-	if err := c.nc.(*net.TCPConn).SetReadBuffer(4096); err != nil {
-		t.Fatal(err)
-	}
+	r := newRig(t, "ws-epoll", Config{MaxQueue: writeStep + 15000, CloseTimeout: 50 * time.Millisecond}, nil)
+	c, _, _ := blocked(t, r, 10000)
 	var flood sync.WaitGroup
 	flood.Go(func() {
 		ping := packet(pingFinal, strings.Repeat("p", 125))
