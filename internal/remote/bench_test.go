@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"fmt"
 	"runtime"
 	"sync"
 	"syscall"
@@ -44,29 +45,34 @@ func (w window) Complete(_ im.Command, _ im.Result, err error) {
 	<-w
 }
 
-// BenchmarkSubmit is the round trip of a Send of 256 bytes with many in
+// BenchmarkSubmit is the round trip of a Send of 256 bytes with some in
 // flight, both ends in this process, without a mailbox's work.
 func BenchmarkSubmit(b *testing.B) {
 	for _, network := range []string{"tcp", "unix"} {
-		b.Run(network, func(b *testing.B) {
-			ln, addr := listen(b, network)
-			serve(b, ln, ServerConfig{Mailbox: echo{}})
-			c := connect(b, ClientConfig{Addr: addr})
-			do(b, c, im.User(1), &im.Send{To: 2, ClientSeq: 1})
-			w := make(window, 256)
-			cmd := &im.Send{To: 1 << 33, Device: 1, Session: 9, ClientSeq: 5000, Content: im.Content{Type: im.ContentText, Body: make([]byte, 256)}}
-			before := cpuTime()
-			b.ReportAllocs()
-			for b.Loop() {
-				w <- struct{}{}
-				c.Submit(im.User(1<<33), cmd, w)
-			}
-			for range cap(w) {
-				w <- struct{}{}
-			}
-			b.ReportMetric(float64((cpuTime()-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
-		})
+		for _, inFlight := range []int{1, 16, 256} {
+			b.Run(fmt.Sprintf("%s/%d", network, inFlight), func(b *testing.B) {
+				ln, addr := listen(b, network)
+				serve(b, ln, ServerConfig{Mailbox: echo{}})
+				benchmarkSends(b, connect(b, ClientConfig{Addr: addr}), inFlight)
+			})
+		}
 	}
+}
+
+func benchmarkSends(b *testing.B, c im.Mailbox, inFlight int) {
+	do(b, c, im.User(1), &im.Send{To: 2, ClientSeq: 1})
+	w := make(window, inFlight)
+	cmd := &im.Send{To: 1 << 33, Device: 1, Session: 9, ClientSeq: 5000, Content: im.Content{Type: im.ContentText, Body: make([]byte, 256)}}
+	before := cpuTime()
+	b.ReportAllocs()
+	for b.Loop() {
+		w <- struct{}{}
+		c.Submit(im.User(1<<33), cmd, w)
+	}
+	for range cap(w) {
+		w <- struct{}{}
+	}
+	b.ReportMetric(float64((cpuTime()-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
 }
 
 // BenchmarkDeliver is one entry of 300 bytes on its way to a session.
