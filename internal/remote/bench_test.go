@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -74,6 +75,90 @@ func benchmarkSends(b *testing.B, c im.Mailbox, inFlight int) {
 	}
 	b.ReportMetric(float64((cpuTime()-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
 }
+
+// BenchmarkMailbox is what the link adds to the work of a mailbox with a store
+// in memory: users send, each to another, and the answers come back.
+func BenchmarkMailbox(b *testing.B) {
+	const users, inFlight = 50, 256
+	m := realMailbox(b, users)
+	ln, addr := listen(b, "tcp")
+	serve(b, ln, ServerConfig{Mailbox: m})
+	c := connect(b, ClientConfig{Addr: addr})
+	seqs := make([]im.ClientSeq, users)
+	content := im.Content{Type: im.ContentText, Body: make([]byte, 256)}
+	for _, way := range []struct {
+		name string
+		m    im.Mailbox
+	}{{"direct", m}, {"link", c}} {
+		b.Run(way.name, func(b *testing.B) {
+			w := make(window, inFlight)
+			before := cpuTime()
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				w <- struct{}{}
+				u := i % users
+				seqs[u]++
+				to := im.UserID((u+1)%users + 1)
+				way.m.Submit(im.User(im.UserID(u+1)), &im.Send{To: to, Device: 1, ClientSeq: seqs[u], Content: content}, w)
+			}
+			for range cap(w) {
+				w <- struct{}{}
+			}
+			b.ReportMetric(float64((cpuTime()-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
+
+// BenchmarkLoss is the loss of a link with as many sessions as a gateway
+// process has, until all are attached again.
+func BenchmarkLoss(b *testing.B) {
+	const n = 19000
+	m := newFakeMailbox()
+	ln, addr := listen(b, "tcp")
+	serve(b, ln, ServerConfig{Mailbox: m})
+	p := newProxy(b, addr, unlimited)
+	c := connect(b, ClientConfig{Addr: p.addr()})
+	var attached sync.WaitGroup
+	var next atomic.Uint64
+	attached.Add(n)
+	for range n {
+		(&returning{c: c, next: &next, attached: &attached}).attach()
+	}
+	attached.Wait()
+	for b.Loop() {
+		attached.Add(n)
+		b.ReportMetric(n, "sessions/op")
+		p.cutAll()
+		attached.Wait()
+		m.forget()
+	}
+}
+
+// returning is a session that attaches again when it is kicked.
+type returning struct {
+	c        *Client
+	next     *atomic.Uint64
+	last     im.SessionID
+	attached *sync.WaitGroup
+}
+
+func (r *returning) attach() {
+	resume := &im.Resume{Session: r.last}
+	r.last = im.SessionID(r.next.Add(1))
+	r.c.Submit(im.User(1), &im.Attach{Session: r.last, Resume: resume, Sink: r}, r)
+}
+
+func (r *returning) Complete(_ im.Command, _ im.Result, err error) {
+	switch {
+	case err == nil:
+		r.attached.Done()
+	case !r.c.isClosing():
+		r.attach()
+	}
+}
+
+func (r *returning) Deliver(_, _ im.Seq, _ [][]byte) {}
+func (r *returning) Kick(im.CloseCode, string)       { r.attach() }
 
 // BenchmarkDeliver is one entry of 300 bytes on its way to a session.
 func BenchmarkDeliver(b *testing.B) {
