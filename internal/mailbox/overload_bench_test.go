@@ -24,9 +24,11 @@ type flood struct {
 	done atomic.Int64
 	mu   sync.Mutex
 	took []time.Duration
+	late time.Duration
 }
 
 func (f *flood) send(due time.Time) {
+	f.late = max(f.late, time.Since(due))
 	from := im.UserID(rand.IntN(overloadUsers) + 1)
 	cmd := &im.Send{To: (from % overloadUsers) + 1, Device: 1, Session: im.SessionID(from), Content: text("hello hello hello hello")}
 	f.m.Submit(im.User(from), cmd, im.CompletionFunc(func(_ im.Command, _ im.Result, err error) {
@@ -124,6 +126,7 @@ func BenchmarkOverload(b *testing.B) {
 				f.offer(load*peak, length)
 				b.ReportMetric(float64(f.done.Load())/length.Seconds(), "done/s")
 				b.ReportMetric(float64(f.done.Load())/length.Seconds()/peak, "of-peak")
+				b.ReportMetric(float64(f.late.Milliseconds()), "most-late-ms")
 				b.ReportMetric(float64(f.p99().Milliseconds()), "p99-ms")
 				time.Sleep(time.Second)
 			}
