@@ -79,6 +79,10 @@ func newBank(w *world) *bank {
 	key := func(name string, n int) im.Key { return im.Key{Name: fmt.Sprint(name, n), Asked: epochStart} }
 	anyone := func() *user { return w.users[rng.IntN(len(w.users))] }
 	b.actions = pick(20, 120)
+	if rng.IntN(2) == 0 {
+		// Envelopes are out of memory when they end.
+		w.plan.core.MaxHot = pick(1, 2)
+	}
 	for i := range pick(1, 3*len(w.users)) {
 		cmd := &im.TopUp{Reference: fmt.Sprint("top up ", i), User: anyone().id, Cents: im.Cents(pick(1, 500))}
 		b.topUps = append(b.topUps, cmd)
@@ -223,9 +227,14 @@ func (b *bank) send(g *gift) {
 
 func (b *bank) openGift(g *gift, u *user) {
 	w := b.w
+	_, opened := g.opened[u.id]
 	w.persistAt(g.addr, 3, &im.Open{User: u.id}, func(res im.Result, err error) {
 		w.logf("%v: opens %v: %+v, %v", u, g.addr, res, err)
-		if err != nil {
+		switch {
+		case err == nil:
+		case opened && !im.KindOf(err).Temporary():
+			w.fail("%v has opened %v, and is refused now: %v", u, g.addr, err)
+		default:
 			return
 		}
 		got := *res.(*im.Opened)
@@ -240,9 +249,29 @@ func (b *bank) openGift(g *gift, u *user) {
 // look asks some node for the balance, whoever owns the wallet: gateways with
 // an old view do. What is durable before the question is part of the answer.
 func (b *bank) look(u *user) {
+	b.lookAt(u, b.w.nodes[b.w.rng.IntN(len(b.w.nodes))])
+}
+
+// doubt asks a node about the users of a slot that it is to lose, while it may
+// not know.
+func (b *bank) doubt(pos int, n *node) {
+	w := b.w
+	if w.calm {
+		return
+	}
+	for _, u := range w.users {
+		if w.slotPos[u.addr.Slot()] != pos {
+			continue
+		}
+		for range 4 {
+			w.after(w.between(0, w.plan.staleness), func() { b.lookAt(u, n) })
+		}
+	}
+}
+
+func (b *bank) lookAt(u *user, n *node) {
 	w := b.w
 	known, head := b.book(u.addr).statement, w.ledger(u.addr).head
-	n := w.nodes[w.rng.IntN(len(w.nodes))]
 	if !n.up {
 		return
 	}
