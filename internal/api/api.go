@@ -39,6 +39,9 @@ type Config struct {
 	BodyTimeout time.Duration
 	// Shake, when set, tries to win an envelope of a campaign for a user.
 	Shake func(ctx context.Context, user im.UserID, c im.CampaignID) (skeinv1.ShakeOutcome, im.Cents, error)
+	// Limit, when set, is asked whether a device may call a method over HTTP
+	// now; send: the method sends a message. Links have their own limits.
+	Limit func(user im.UserID, device im.DeviceID, send bool) error
 	// Notify, when set, hands a notice to every link there is and returns to
 	// how many.
 	Notify func(ctx context.Context, n Notice) (reached uint64, err error)
