@@ -51,7 +51,7 @@ in order, on every device, whatever dies in between.`,
 	}
 	root.AddCommand(
 		newServeCommand(), newMailboxCommand(), newGatewayCommand(), newWorkerCommand(),
-		newDrainCommand(), newNotifyCommand(), newChatCommand(), newBenchCommand(), newConfigCommand(), newVersionCommand(),
+		newDrainCommand(), newNotifyCommand(), newChatCommand(), newBenchCommand(), newConfigCommand(), newDoctorCommand(), newVersionCommand(),
 	)
 	return root
 }

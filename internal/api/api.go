@@ -36,6 +36,9 @@ type Config struct {
 	// BodyTimeout is how long a body of ordinary size may take to arrive; 0
 	// means DefaultBodyTimeout. Provision gets four times as long.
 	BodyTimeout time.Duration
+	// Limit, when set, is asked whether a device may call a method over HTTP
+	// now; send: the method sends a message. Links have their own limits.
+	Limit func(user im.UserID, device im.DeviceID, send bool) error
 	// Notify, when set, hands a notice to every link there is and returns to
 	// how many.
 	Notify func(ctx context.Context, n Notice) (reached uint64, err error)

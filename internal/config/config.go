@@ -45,6 +45,11 @@ type Config struct {
 	ConnRatePerAddr int `toml:"conn_rate_per_addr" role:"gateway" help:"new links per second and client address"`
 	// UnlimitedAddrs are networks that this does not hold for.
 	UnlimitedAddrs string `toml:"unlimited_addrs" role:"gateway" help:"networks, comma-separated, without limits per address: where proxies and load balancers are"`
+	// DeviceSends and DeviceCalls are how many messages and how many other
+	// requests per second a device may have taken, after ten seconds' worth
+	// at once; 0: any number.
+	DeviceSends int `toml:"device_sends_per_second" role:"gateway" help:"messages per second that a device may send; 0: any number"`
+	DeviceCalls int `toml:"device_calls_per_second" role:"gateway" help:"other requests per second that a device may make; 0: any number"`
 	// DrainSeconds is over how long clients are told to go when the node
 	// stops, if there are many.
 	DrainSeconds int `toml:"drain_seconds" role:"gateway" help:"over how many seconds clients are told to connect elsewhere when the node stops"`
@@ -79,6 +84,8 @@ func Default() Config {
 		LinkEngine: "auto",
 
 		ConnRatePerAddr: 200,
+		DeviceSends:     500,
+		DeviceCalls:     100,
 		UnlimitedAddrs:  "127.0.0.0/8,::1/128",
 		DrainSeconds:    10,
 		Mailbox:         DefaultRoleListen,

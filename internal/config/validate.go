@@ -60,6 +60,8 @@ func (c *Config) Validate() error {
 	if _, err := c.UnlimitedNetworks(); err != nil {
 		p.add("unlimited_addrs: %v", err)
 	}
+	p.between("device_sends_per_second", c.DeviceSends, 0, 1<<24)
+	p.between("device_calls_per_second", c.DeviceCalls, 0, 1<<24)
 	p.between("drain_seconds", c.DrainSeconds, 0, 3600)
 	p.between("shards", c.Shards, 0, 256)
 	p.between("cache_mb", c.CacheMB, 1, 1<<20)

@@ -108,7 +108,8 @@ func purseMovement(e im.LogEntry) (m Movement, err error) {
 func Holding(ent Entity) im.Cents {
 	switch e := ent.(type) {
 	case *user:
-		return e.wallet.balance
+		balance, _ := e.balance()
+		return balance
 	case *envelope:
 		return e.left
 	case *campaign:

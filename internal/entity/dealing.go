@@ -38,7 +38,10 @@ func (p *pair) over(now im.Millis) bool {
 
 // snapshotDealings writes those that changed and forgets those that are over.
 func (u *user) snapshotDealings(tx *Tx) {
-	u.dealings = slices.DeleteFunc(u.dealings, func(p *pair) bool {
+	if u.wallet == nil {
+		return
+	}
+	u.wallet.dealings = slices.DeleteFunc(u.wallet.dealings, func(p *pair) bool {
 		if p.over(tx.Now) {
 			delete(u.pairs, p.peer)
 			tx.Delete = append(tx.Delete, dealingKey(p.peer))

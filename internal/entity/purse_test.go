@@ -183,7 +183,7 @@ func (m *market) total() (held, out im.Cents) {
 	for _, a := range m.all() {
 		switch e := a.ent.(type) {
 		case *user:
-			held += e.wallet.balance
+			held += Holding(e)
 		case *envelope:
 			held += e.left
 		case *campaign:

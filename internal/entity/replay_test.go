@@ -30,15 +30,16 @@ func picture(u *user, acks bool) string {
 		}
 		b.WriteString("\n")
 	}
-	for _, d := range u.deviceOrder {
+	for _, d := range u.devices {
 		fmt.Fprintf(&b, "device %d %x %q created %d revoked %v seq %d answers %v", d.id, d.tokenHash[:2], d.name, d.created, d.revoked, d.clientSeq, d.kept())
 		if acks {
 			fmt.Fprintf(&b, " cursor %d", d.cursor)
 		}
 		b.WriteString("\n")
 	}
-	fmt.Fprintf(&b, "wallet %+v\n", u.wallet)
-	for _, p := range slices.SortedFunc(slices.Values(u.dealings), func(a, b *pair) int { return strings.Compare(dealingKey(a.peer), dealingKey(b.peer)) }) {
+	balance, statement := u.balance()
+	fmt.Fprintf(&b, "wallet %d %d\n", balance, statement)
+	for _, p := range slices.SortedFunc(slices.Values(u.dealings()), func(a, b *pair) int { return strings.Compare(dealingKey(a.peer), dealingKey(b.peer)) }) {
 		fmt.Fprintf(&b, "dealing %v %+v out %d in %d", p.peer, *p.deal, p.out, p.in)
 		if acks {
 			fmt.Fprintf(&b, " acked %d refs %v", p.acked, p.refs)
@@ -49,6 +50,13 @@ func picture(u *user, acks bool) string {
 		fmt.Fprintf(&b, "early %d to %d %q\n", id, u.early[id].to, u.early[id].content.Body)
 	}
 	return b.String()
+}
+
+func (u *user) dealings() []*pair {
+	if u.wallet == nil {
+		return nil
+	}
+	return u.wallet.dealings
 }
 
 // world of the test: a user under test and peers that answer it.
@@ -151,7 +159,7 @@ func checkRecords(t *rapid.T, a *actor) {
 	if len(page.Pairs) != len(u.order) {
 		t.Fatalf("%d of %d pairs", len(page.Pairs), len(u.order))
 	}
-	for _, d := range u.deviceOrder {
+	for _, d := range u.devices {
 		var m storev1.DeviceState
 		read(t, a, deviceKey(d.id), &m)
 		if m.Device != uint32(d.id) || m.Cursor != uint64(d.cursor) || len(m.Answers) != len(d.kept()) {
@@ -165,7 +173,7 @@ func checkRecords(t *rapid.T, a *actor) {
 			t.Fatalf("early send %v", &m)
 		}
 	}
-	if n := 2 + len(u.deviceOrder) + len(u.early); len(a.records) != n {
+	if n := 2 + len(u.devices) + len(u.early); len(a.records) != n {
 		t.Fatalf("%d records, want %d", len(a.records), n)
 	}
 }

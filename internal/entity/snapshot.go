@@ -43,7 +43,7 @@ func (u *user) Snapshot(tx *Tx) {
 		}
 	}
 	u.snapshotDealings(tx)
-	for _, d := range u.deviceOrder {
+	for _, d := range u.devices {
 		if d.dirty {
 			d.dirty = false
 			tx.put(deviceKey(d.id), d.encode())
@@ -70,8 +70,9 @@ func (u *user) encodeHead() []byte {
 	b = appendUint(b, 6, u.recvID)
 	b = appendUint(b, 7, u.clientRecvID)
 	b = appendBool(b, 8, u.marked)
-	b = appendUint(b, 9, uint64(u.wallet.balance))
-	return appendUint(b, 10, uint64(u.wallet.statement))
+	balance, statement := u.balance()
+	b = appendUint(b, 9, uint64(balance))
+	return appendUint(b, 10, uint64(statement))
 }
 
 func encodePage(page []*pair) []byte {
@@ -176,7 +177,10 @@ func (u *user) restoreHead(value []byte) error {
 	u.sendID, u.sendAckID = m.SendId, m.SendAckId
 	u.recvID, u.clientRecvID = m.RecvId, m.ClientRecvId
 	u.marked = m.Pending
-	u.wallet = wallet{balance: im.Cents(m.Balance), statement: im.Seq(m.Statement)}
+	if m.Statement != 0 {
+		w := u.ownWallet()
+		w.balance, w.statement = im.Cents(m.Balance), im.Seq(m.Statement)
+	}
 	return nil
 }
 
@@ -238,8 +242,7 @@ func (u *user) restoreEarly(r im.Record) error {
 		return err
 	}
 	e := &earlySend{}
-	u.early[id] = e
-	return rangeFields(r.Value, func(num protowire.Number, v uint64, b []byte) error {
+	err = rangeFields(r.Value, func(num protowire.Number, v uint64, b []byte) error {
 		switch num {
 		case 2:
 			e.to = im.UserID(v)
@@ -248,6 +251,8 @@ func (u *user) restoreEarly(r im.Record) error {
 		}
 		return nil
 	})
+	u.keepEarly(id, e)
+	return err
 }
 
 // Replay implements Entity.
@@ -269,7 +274,10 @@ func (u *user) Start(tx *Tx) {
 	for _, p := range u.order {
 		u.restart(tx, &p.line)
 	}
-	for _, p := range u.dealings {
+	if u.wallet == nil {
+		return
+	}
+	for _, p := range u.wallet.dealings {
 		u.restart(tx, &p.line)
 	}
 }

@@ -20,16 +20,19 @@ type user struct {
 	recvID       uint64
 	clientRecvID uint64
 
+	// pairs and early are nil until there is something in them: most users in
+	// memory are connected and do nothing.
 	pairs map[im.Addr]*pair
 	// order lists pairs of users as they were created: 64 of them make a
-	// page. dealings are the other pairs.
-	order    []*pair
-	dealings []*pair
-	devices  map[im.DeviceID]*device
-	// deviceOrder is by id, so that nothing depends on map order.
-	deviceOrder []*device
-	early       map[uint64]*earlySend
-	wallet      wallet
+	// page.
+	order []*pair
+	// devices are by id.
+	devices []*device
+	early   map[uint64]*earlySend
+	// earlyBytes is what the contents of early hold.
+	earlyBytes int
+	// wallet is nil until the user has to do with money.
+	wallet *wallet
 
 	lines
 
@@ -56,7 +59,7 @@ type pair struct {
 }
 
 func newUser(id im.UserID) *user {
-	return &user{id: id, pairs: map[im.Addr]*pair{}, devices: map[im.DeviceID]*device{}, early: map[uint64]*earlySend{}}
+	return &user{id: id}
 }
 
 // Status implements Entity.
@@ -113,10 +116,14 @@ func (u *user) makePair(peer im.Addr) *pair {
 		return p
 	case isPurse(peer.Kind):
 		p = &pair{line: newLine(peer), deal: &dealing{}}
-		u.dealings = append(u.dealings, p)
+		w := u.ownWallet()
+		w.dealings = append(w.dealings, p)
 	default:
 		p = &pair{line: newLine(peer), index: len(u.order)}
 		u.order = append(u.order, p)
+	}
+	if u.pairs == nil {
+		u.pairs = map[im.Addr]*pair{}
 	}
 	u.pairs[peer] = p
 	return p
@@ -243,7 +250,7 @@ func (u *user) counters(tx *Tx, c *im.Counters) (im.Result, error) {
 		RecvID: u.recvID, ClientRecvID: u.clientRecvID,
 		Head: u.head,
 	}
-	if d := u.devices[c.Device]; d != nil {
+	if d := u.device(c.Device); d != nil {
 		info.ClientSeq = d.clientSeq
 	}
 	for _, p := range u.order {

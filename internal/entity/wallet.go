@@ -18,13 +18,32 @@ type wallet struct {
 	balance im.Cents
 	// statement is the last entry that changed the balance.
 	statement im.Seq
+	// dealings are the pairs of purses.
+	dealings []*pair
+}
+
+// ownWallet is the user's wallet, new if need be.
+func (u *user) ownWallet() *wallet {
+	if u.wallet == nil {
+		u.wallet = &wallet{}
+	}
+	return u.wallet
+}
+
+// balance is what the wallet has, and since which entry.
+func (u *user) balance() (balance im.Cents, statement im.Seq) {
+	if u.wallet == nil {
+		return 0, 0
+	}
+	return u.wallet.balance, u.wallet.statement
 }
 
 // handleMoney answers the commands of wallets.
 func (u *user) handleMoney(tx *Tx, cmd im.Command) (im.Result, error) {
 	switch c := cmd.(type) {
 	case *im.GetWallet:
-		return &im.WalletInfo{Balance: u.wallet.balance, LastSeq: u.wallet.statement}, nil
+		balance, statement := u.balance()
+		return &im.WalletInfo{Balance: balance, LastSeq: statement}, nil
 	case *im.CreateEnvelope:
 		return u.createEnvelope(tx, c)
 	case *im.CreateCampaign:
@@ -202,8 +221,8 @@ func (u *user) mayFund(tx *Tx, f *funding) (*dealing, error) {
 	if err := f.key.CheckAge(tx.Now); err != nil {
 		return nil, err
 	}
-	if f.cents > u.wallet.balance {
-		return nil, im.Errorf(im.Insufficient, "the wallet has %d cents, and %d are needed", u.wallet.balance, f.cents)
+	if balance, _ := u.balance(); f.cents > balance {
+		return nil, im.Errorf(im.Insufficient, "the wallet has %d cents, and %d are needed", balance, f.cents)
 	}
 	return nil, nil
 }
@@ -252,7 +271,8 @@ func (u *user) takeMoney(tx *Tx, ev *event, m *Message) bool {
 		return false
 	}
 	change := im.Cents(t.Cents)
-	if change > im.MaxMoney-u.wallet.balance {
+	balance, statement := u.balance()
+	if change > im.MaxMoney-balance {
 		return false
 	}
 	if m.Body.Kind == BodyNotice && u.mayReceive(u.pairs[im.User(im.UserID(t.User))]) != 0 {
@@ -262,7 +282,7 @@ func (u *user) takeMoney(tx *Tx, ev *event, m *Message) bool {
 	}
 	shown := &wire.Money{Event: im.MoneyEvent(t.Event), Ref: m.From.ID, Expires: until}
 	if change != 0 {
-		shown.Cents, shown.Balance, shown.Prev = change, u.wallet.balance+change, u.wallet.statement
+		shown.Cents, shown.Balance, shown.Prev = change, balance+change, statement
 	}
 	if e := t.Envelope; e != nil {
 		shown.Total, shown.Shares, shown.Rule = im.Cents(e.Total), e.Shares, im.SplitRule(e.Rule)
@@ -282,7 +302,8 @@ var lastWords = []im.MoneyEvent{im.EnvelopeFinished, im.CampaignFinished, im.Mon
 func (u *user) evolveMoney(ev *event) {
 	m := ev.entry.Money
 	if m.Cents != 0 {
-		u.wallet = wallet{balance: m.Balance, statement: ev.seq}
+		w := u.ownWallet()
+		w.balance, w.statement = m.Balance, ev.seq
 	}
 	purse := ev.from
 	if ev.linkOut != 0 {

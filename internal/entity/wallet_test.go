@@ -325,7 +325,7 @@ func TestDealingsAreForgotten(t *testing.T) {
 		a := f.user(id)
 		a.now = now
 		a.snapshot()
-		if n := len(a.user().dealings); n != 0 {
+		if n := len(a.user().dealings()); n != 0 {
 			t.Fatalf("user %d remembers %d dealings", id, n)
 		}
 		a.restart()

@@ -44,7 +44,10 @@
 // Connections: Config.MaxConns, then they are closed at once; Stats.Refused.
 // Outgoing bytes of a connection: Config.MaxQueue, then ErrQueueFull. Bytes of
 // a message that is not whole: Config.MaxPartial, then the connection is closed
-// with ErrTooLong. Requests of other goroutines: Config.MaxInbox and
+// with ErrTooLong. Bytes of all connections of a loop: Config.MaxLoopBytes, and
+// of all loops: Config.Budget; then those that hold more than Spare get no more
+// (ErrNoRoom), and TLS handshakes wait. What crypto/tls itself keeps is not
+// counted, but for an estimate while a handshake lasts. Requests of other goroutines: Config.MaxInbox and
 // MaxInboxBytes, then ErrBusy; only Conn.PostLast, once for each connection, is
 // always taken. Handshakes: Config.MaxHandshakes at a time, the others wait, all
 // of them no longer than Config.HandshakeTimeout. Peers that do not read:
@@ -59,7 +62,9 @@
 // # What it costs
 //
 // 100 to 150 bytes of process memory per idle connection, 9.7 KiB with TLS
-// (TestMemoryPerConnection); 0.89 to 0.94 of the CPU per small request that a
+// (TestMemoryPerConnection), up to three times that while many log in, and half
+// a second longer: then the engine gives memory back to the system, for the
+// whole process (TestMemoryAfterALoginStorm); 0.89 to 0.94 of the CPU per small request that a
 // goroutine per connection takes, nine tenths of both being the kernel's
 // (BenchmarkRequests). A system call for each, read and write, is the floor.
 package evloop

@@ -27,6 +27,7 @@ type Loop struct {
 	poller  *poller
 	table   *table
 	wheel   *wheel
+	budget  *Budget
 	buffers buffers
 	inbox   inbox
 	stats   counters
@@ -69,9 +70,10 @@ func newLoop(e *Engine) (*Loop, error) {
 	}
 	t := newTable()
 	now := time.Now()
+	budget := NewBudget(e.cfg.MaxLoopBytes, e.cfg.Budget)
 	return &Loop{
 		engine: e, cfg: &e.cfg, handler: e.cfg.Handler,
-		poller: p, table: t, wheel: newWheel(t),
+		poller: p, table: t, wheel: newWheel(t), budget: budget, buffers: buffers{budget: budget},
 		started: now, now: now,
 		buf:  make([]byte, readSize),
 		done: make(chan struct{}),
@@ -80,6 +82,10 @@ func newLoop(e *Engine) (*Loop, error) {
 
 // Now is when the loop's turn began. It is for the loop's goroutine.
 func (l *Loop) Now() time.Time { return l.now }
+
+// Budget counts what the loop holds for its connections. A handler that keeps
+// bytes of its own for them adds these.
+func (l *Loop) Budget() *Budget { return l.budget }
 
 // Post runs fn on the loop, after what was requested before. It fails with
 // ErrBusy when the inbox is full and with ErrClosed after Shutdown; otherwise
@@ -105,6 +111,7 @@ func (l *Loop) run() {
 		l.walk()
 	}
 	l.closeEnded()
+	l.budget.lease()
 	l.poller.close()
 }
 
@@ -222,7 +229,7 @@ func (l *Loop) adopt(fd int, early []byte, opts Options) {
 		return
 	}
 	if opts.TLS != nil && len(early) > 0 {
-		c.need().in = early
+		c.need().in = append(l.buffers.get(len(early)), early...)
 		c.later()
 	}
 	c.establish(&opts)
@@ -231,11 +238,21 @@ func (l *Loop) adopt(fd int, early []byte, opts Options) {
 	}
 }
 
-// closeAll cuts every connection.
-func (l *Loop) closeAll() {
+// do runs fn on the loop and waits for that, unless the loop is gone.
+func (l *Loop) do(fn func()) {
+	done := make(chan struct{})
+	if l.post(func() { fn(); close(done) }, true) == nil {
+		<-done
+	}
+}
+
+// closeAll cuts every connection, and counts them.
+func (l *Loop) closeAll() (cut int) {
 	for slot := range l.table.size {
 		if c := l.table.at(slot).conn; c != nil {
 			c.end(ErrShutdown)
+			cut++
 		}
 	}
+	return cut
 }

@@ -191,6 +191,9 @@ func (r *rig) stop() {
 	if n := r.e.Open(); n != 0 {
 		r.t.Errorf("%d connections are left after Shutdown", n)
 	}
+	if n := r.e.Stats().Held; n != 0 {
+		r.t.Errorf("%d bytes are held for nobody", n)
+	}
 	if o, c := r.openCalls.Load(), r.closeds.Load(); o != c {
 		r.t.Errorf("%d connections were opened, %d closed", o, c)
 	}
@@ -296,7 +299,7 @@ func newHandLoop(t testing.TB, cfg Config, tune func(h *hooks)) *handLoop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := newLoop(&Engine{cfg: cfg})
+	l, err := newLoop(&Engine{cfg: cfg, trimmer: newTrimmer()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -145,6 +145,8 @@ func (c *Conn) deliver(b []byte) {
 		}
 	case len(b)-n > l.cfg.MaxPartial && c.flags&paused == 0:
 		c.end(ErrTooLong)
+	case kept && !l.budget.Room(len(b)-n, 0), !kept && !l.budget.Room(0, len(b)-n):
+		c.end(ErrNoRoom)
 	case kept:
 		c.busy.in = b[:copy(b, b[n:])]
 	default:

@@ -56,6 +56,13 @@ type handshakes struct {
 // handshakesPerTurn is how many handshakes make a step in a turn.
 const handshakesPerTurn = 4
 
+const (
+	// handshakeBytes is what a handshake takes while it lasts, about.
+	handshakeBytes = 32 << 10
+	// minHandshakes may be under way even if there is no room.
+	minHandshakes = 4
+)
+
 // wouldBlock is the temporary net.Error by which crypto/tls knows that it may
 // read again.
 type wouldBlock struct{}
@@ -143,12 +150,14 @@ func (l *Loop) stepHandshakes() {
 
 // beginHandshake makes the coroutine, if there may be one more.
 func (l *Loop) beginHandshake(c *Conn) bool {
-	if l.tls.running >= l.cfg.MaxHandshakes {
+	if n := l.tls.running; n >= l.cfg.MaxHandshakes || n >= minHandshakes && !l.budget.Room(Spare, handshakeBytes) {
 		l.tls.waiting = append(l.tls.waiting, c)
 		c.flags |= inShaking
 		return false
 	}
 	l.tls.running++
+	l.engine.trimmer.begin()
+	l.budget.Add(handshakeBytes)
 	t, h := c.tls, c.tls.shaking
 	h.resume, h.stop = iter.Pull(func(yield func(struct{}) bool) {
 		h.park = yield
@@ -165,6 +174,7 @@ func (c *Conn) stepHandshake() {
 		// Read before the connection was adopted.
 		b = c.busy.in
 		c.busy.in = nil
+		defer c.loop.buffers.put(b)
 	case c.flags&readable != 0 && c.flags&finished == 0:
 		b = c.read()
 	}
@@ -200,13 +210,16 @@ func (l *Loop) stopHandshake(c *Conn) {
 	}
 	h.stop()
 	l.tls.running--
-	for len(l.tls.waiting) > 0 && l.tls.running < l.cfg.MaxHandshakes {
+	l.engine.trimmer.end()
+	l.budget.Add(-handshakeBytes)
+	// Two, for there may be room again for more than there were.
+	for left := 2; left > 0 && len(l.tls.waiting) > 0; {
 		next := l.tls.waiting[0]
 		l.tls.waiting = l.tls.waiting[1:]
 		next.flags &^= inShaking
 		if next.state == handshaking {
 			next.shake()
-			return
+			left--
 		}
 	}
 }

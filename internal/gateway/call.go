@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
+	"github.com/skein-im/skein/internal/admit"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
 )
@@ -19,6 +20,10 @@ func (s *session) call(payload []byte) error {
 	s.g.stats.calls.Add(1)
 	if s.g.cfg.Caller == nil {
 		s.answerCall(m.GetId(), nil, im.Errorf(im.Unimplemented, "calls are not served here"))
+		return nil
+	}
+	if err := s.admit(s.g.cfg.Calls, admit.Calls); err != nil {
+		s.answerCall(m.GetId(), nil, err)
 		return nil
 	}
 	ctx := s.reserve()

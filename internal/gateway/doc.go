@@ -38,10 +38,16 @@
 // sends, one Ack, one Pull and MaxConnCalls calls. Acks and pulls that come
 // meanwhile replace each other: only the latest counts.
 //
+// Shakes go to Config.Shaker, and each is answered by its id, in no order. It
+// bounds those that wait.
+//
 // # When it is full
 //
-// Sends and calls beyond their bounds are answered Busy. Logins beyond
-// Config.MaxAttaching wait, those beyond MaxWaiting are closed with OVERLOADED.
+// Sends and calls beyond their bounds are answered Busy: by number and bytes
+// without an answer, by the rate of their device, and by what an im.Leveler says
+// that the mailbox admits. Logins beyond Config.MaxAttaching wait, those beyond
+// MaxWaiting, the rate of their address or the mailbox's level are closed with
+// OVERLOADED and a moment to come back. Resumptions wait, however many there are.
 // A connection that does not read is closed by the link with SLOW; what it
 // missed it gets again from its cursor.
 //

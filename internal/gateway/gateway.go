@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
 
+	"github.com/skein-im/skein/internal/admit"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/link"
 	"github.com/skein-im/skein/internal/wire"
@@ -42,6 +44,13 @@ const (
 	DefaultMaxWaiting   = 16384
 )
 
+// Defaults of Config for the bodies of sends without an answer.
+const (
+	DefaultMaxConnBytes = 1 << 20
+	DefaultMaxUserBytes = 4 << 20
+	DefaultMaxBytes     = 256 << 20
+)
+
 // Caller answers the methods of the HTTP API. It must heed ctx.
 type Caller interface {
 	Call(ctx context.Context, user im.UserID, device im.DeviceID, method string, body []byte) ([]byte, error)
@@ -54,6 +63,8 @@ type Config struct {
 	// ParseToken returns whose token it is, and the hash of its secret.
 	ParseToken func(token string) (im.UserID, im.DeviceID, [32]byte, error)
 	Caller     Caller
+	// Shaker answers shakes; nil: every campaign is closed here.
+	Shaker im.Shaker
 	// NextSession gives out session identifiers. Nobody else in the process
 	// may use the same ones.
 	NextSession func() im.SessionID
@@ -79,19 +90,35 @@ type Config struct {
 	// at a time, and MaxWaiting how many more logins may wait for that; 0 means
 	// DefaultMaxAttaching and DefaultMaxWaiting.
 	MaxAttaching, MaxWaiting int
+	// MaxConnBytes, MaxUserBytes and MaxBytes bound the bodies of the sends
+	// without an answer: of a connection, of a user over all connections here,
+	// and in all. 0 means DefaultMaxConnBytes, DefaultMaxUserBytes and
+	// DefaultMaxBytes; each has room for one send at least, and a connection
+	// for 16 MiB at most.
+	MaxConnBytes, MaxUserBytes, MaxBytes int
+	// Sends, Calls and Shakes limit how many a device may ask for, Logins those
+	// of an address; nil: there is no limit.
+	Sends, Calls, Shakes, Logins *admit.Buckets
 }
 
 // Gateway implements link.Handler.
 type Gateway struct {
-	cfg  Config
-	gate gate
+	cfg Config
+	// leveler is the mailbox, if it says what it admits.
+	leveler im.Leveler
+	// began is what times for limits are counted from.
+	began   time.Time
+	gate    gate
+	freight *freight
 	// slots holds one element per running call.
 	slots chan struct{}
 	tasks sync.WaitGroup
 	// scratch lends buffers for frames on their way to a connection.
 	scratch sync.Pool
-	pong    []byte
-	stats   counters
+	// shakings lends what a shake needs until its answer.
+	shakings sync.Pool
+	pong     []byte
+	stats    counters
 }
 
 // New makes a Gateway.
@@ -105,6 +132,9 @@ func New(cfg Config) (*Gateway, error) {
 	cfg.ResumeFor = cmp.Or(cfg.ResumeFor, DefaultResumeFor)
 	cfg.MaxAttaching = cmp.Or(cfg.MaxAttaching, DefaultMaxAttaching)
 	cfg.MaxWaiting = cmp.Or(cfg.MaxWaiting, DefaultMaxWaiting)
+	cfg.MaxConnBytes = min(max(cmp.Or(cfg.MaxConnBytes, DefaultMaxConnBytes), leastBytes), math.MaxUint16*piece)
+	cfg.MaxUserBytes = max(cmp.Or(cfg.MaxUserBytes, DefaultMaxUserBytes), leastBytes)
+	cfg.MaxBytes = max(cmp.Or(cfg.MaxBytes, DefaultMaxBytes), leastBytes)
 	if cfg.After == nil {
 		cfg.After = func(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
 	}
@@ -114,12 +144,16 @@ func New(cfg Config) (*Gateway, error) {
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Int64N
 	}
-	return &Gateway{
-		cfg:   cfg,
-		gate:  gate{free: cfg.MaxAttaching, most: cfg.MaxWaiting},
-		slots: make(chan struct{}, cfg.MaxCalls),
-		pong:  wire.AppendPong(nil),
-	}, nil
+	g := &Gateway{
+		cfg:     cfg,
+		began:   cfg.Now(),
+		gate:    gate{free: cfg.MaxAttaching, most: cfg.MaxWaiting},
+		freight: newFreight(cfg.MaxBytes, cfg.MaxUserBytes),
+		slots:   make(chan struct{}, cfg.MaxCalls),
+		pong:    wire.AppendPong(nil),
+	}
+	g.leveler, _ = cfg.Mailbox.(im.Leveler)
+	return g, nil
 }
 
 // now is the clock in milliseconds.
@@ -127,6 +161,13 @@ func (g *Gateway) now() im.Millis { return im.Millis(g.cfg.Now().UnixMilli()) }
 
 // Wait waits for calls that still run, after the connections have been closed.
 func (g *Gateway) Wait() { g.tasks.Wait() }
+
+// LoggedIn reports whether a connection has a session, for link.Server's
+// Broadcast: notices are for those who have.
+func (g *Gateway) LoggedIn(c link.Conn) bool {
+	s, ok := c.Value().(*session)
+	return ok && (s.is(live) || s.is(resuming))
+}
 
 // Open implements link.Handler.
 func (g *Gateway) Open(c link.Conn) {

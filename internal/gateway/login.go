@@ -4,6 +4,7 @@ import (
 	"time"
 
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
+	"github.com/skein-im/skein/internal/admit"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
 )
@@ -19,7 +20,15 @@ func (s *session) hello(payload []byte) {
 		s.conn.Close(im.CloseVersion, "this server speaks version 1 of the protocol")
 		return
 	}
+	err := s.g.admitLogin(s.conn.RemoteAddr())
+	if err != nil {
+		s.refuse(err)
+		return
+	}
 	user, device, hash, err := s.g.cfg.ParseToken(m.GetToken())
+	if err == nil {
+		err = s.g.shed(admit.Login, user, s.g.cfg.Now())
+	}
 	if err != nil {
 		s.refuse(err)
 		return

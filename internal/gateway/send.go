@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 
+	"github.com/skein-im/skein/internal/admit"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
 )
@@ -17,7 +18,11 @@ func (s *session) send(payload []byte) error {
 		return err
 	}
 	s.g.stats.sends.Add(1)
-	if err := check(&m); err != nil {
+	err := check(&m)
+	if err == nil {
+		err = s.admit(s.g.cfg.Sends, admit.Live)
+	}
+	if err != nil {
 		s.answer(m.ClientSeq, nil, err)
 		return nil
 	}
@@ -50,10 +55,9 @@ func (s *session) accept(cmd *im.Send) (submit bool, err error) {
 	if !s.is(live) && !s.is(resuming) {
 		return false, nil
 	}
-	if s.sends >= im.SendWindow {
+	if s.sends >= im.SendWindow || !s.book(cmd) {
 		return false, &im.Error{Kind: im.Busy, RetryAfterMS: windowRetryMS, Detail: "too many sends without an answer"}
 	}
-	s.sends++
 	cmd.Session = s.id
 	// The payload is the link's; the command outlives it.
 	cmd.Content.Body = bytes.Clone(cmd.Content.Body)
@@ -62,6 +66,26 @@ func (s *session) accept(cmd *im.Send) (submit bool, err error) {
 		return false, nil
 	}
 	return true, nil
+}
+
+// book takes a send onto the books, if there is room. The caller has the
+// mutex.
+func (s *session) book(cmd *im.Send) bool {
+	n := pieces(cmd.Content.Body)
+	if (int(s.load)+n)*piece > s.g.cfg.MaxConnBytes || !s.g.freight.take(s.user, n) {
+		return false
+	}
+	s.sends++
+	s.load += uint16(n)
+	return true
+}
+
+// strike takes it off. The caller has the mutex.
+func (s *session) strike(cmd *im.Send) {
+	n := pieces(cmd.Content.Body)
+	s.sends--
+	s.load -= uint16(n)
+	s.g.freight.give(s.user, n)
 }
 
 // sent is the mailbox's word on a Send.
@@ -73,7 +97,7 @@ func (s *session) sent(cmd *im.Send, res im.Result, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.is(left) {
-		s.sends--
+		s.strike(cmd)
 		return
 	}
 	if s.unknown(err) {
@@ -83,7 +107,7 @@ func (s *session) sent(cmd *im.Send, res im.Result, err error) {
 		s.proceed()
 		return
 	}
-	s.sends--
+	s.strike(cmd)
 	if err == nil && sent.InTimeline {
 		sent = s.shown(sent)
 	}

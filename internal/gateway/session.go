@@ -55,8 +55,9 @@ type session struct {
 	after, has im.Seq
 	// resumedAt is when the session was last resumed, in seconds.
 	resumedAt uint16
-	// sends are those without an answer, whether the mailbox has them or not.
-	sends uint16
+	// sends are those without an answer, whether the mailbox has them or not,
+	// and load the pieces of their bodies.
+	sends, load uint16
 	// tries counts attempts to attach in a row.
 	tries uint8
 	// succeeded: the mailbox knows the session by a successor.
@@ -133,7 +134,7 @@ func (s *session) frame(t wire.Type, payload []byte) {
 		// The client does not know yet whether it is welcome.
 		switch t {
 		case wire.TypePing:
-			s.ping()
+			s.ping(payload)
 		case wire.TypeClose:
 			s.goodbye()
 		default:
@@ -148,7 +149,7 @@ func (s *session) liveFrame(t wire.Type, payload []byte) {
 	var err error
 	switch t {
 	case wire.TypePing:
-		s.ping()
+		s.ping(payload)
 	case wire.TypeSend:
 		err = s.send(payload)
 	case wire.TypeAck:
@@ -157,6 +158,8 @@ func (s *session) liveFrame(t wire.Type, payload []byte) {
 		err = s.pull(payload)
 	case wire.TypeCall:
 		err = s.call(payload)
+	case wire.TypeShake:
+		err = s.shake(payload)
 	case wire.TypeClose:
 		s.goodbye()
 	default:
@@ -171,11 +174,21 @@ func (s *session) unexpected(t wire.Type) {
 	s.conn.Close(im.CloseProtocol, "unexpected frame: "+t.String())
 }
 
-// ping answers at once. Errors of sending need no handling here or elsewhere:
-// the link has closed the connection, and Closed follows.
-func (s *session) ping() {
-	s.g.stats.frameOut(wire.TypePong)
-	_ = s.conn.Send(s.g.pong)
+// ping answers at once, with what the heartbeat carries. Errors of sending need
+// no handling here or elsewhere: the link has closed the connection, and Closed
+// follows.
+func (s *session) ping(payload []byte) {
+	switch {
+	case len(payload) == 0:
+		s.g.stats.frameOut(wire.TypePong)
+		_ = s.conn.Send(s.g.pong)
+	case len(payload) <= wire.MaxPing:
+		_ = s.g.send(s.conn, wire.TypePong, func(dst []byte) []byte {
+			return wire.AppendFrame(dst, wire.TypePong, payload)
+		})
+	default:
+		s.conn.Close(im.CloseProtocol, "a ping carries too much")
+	}
 }
 
 func (s *session) goodbye() {
@@ -231,7 +244,9 @@ func (s *session) end() (detach bool) {
 	if w.cancel != nil {
 		w.cancel()
 	}
-	s.sends -= uint16(len(w.queue))
+	for _, cmd := range w.queue {
+		s.strike(cmd)
+	}
 	if detach && w.submitting > 0 {
 		// The Detach must not overtake the Attach: who submits that sees
 		// to it.

@@ -23,6 +23,7 @@ type counters struct {
 	resumed, unresumed                 atomic.Uint64
 	framesIn, framesOut                [wire.Types]atomic.Uint64
 	logins, sends, calls, slow, busy   atomic.Uint64
+	shed, limited                      atomic.Uint64
 	loginRefused, refused, callRefused [Kinds]atomic.Uint64
 }
 
@@ -56,6 +57,12 @@ type Stats struct {
 	Refused     [Kinds]uint64
 	Calls       uint64
 	CallRefused [Kinds]uint64
+	// Shed counts logins, sends and calls refused because the mailbox would
+	// have refused them, Limited those of devices and addresses that ask for
+	// too much. They are counted by kind too.
+	Shed, Limited uint64
+	// Bytes is how many the bodies of sends without an answer have, roughly.
+	Bytes int64
 	// Slow counts connections closed because they did not read.
 	Slow uint64
 	// Busy counts acks, pulls and detaches that had to be repeated because
@@ -75,6 +82,9 @@ func (g *Gateway) Stats() Stats {
 		Logins:      c.logins.Load(),
 		Sends:       c.sends.Load(),
 		Calls:       c.calls.Load(),
+		Shed:        c.shed.Load(),
+		Limited:     c.limited.Load(),
+		Bytes:       g.freight.all.Stats().Used * piece,
 		Slow:        c.slow.Load(),
 		Busy:        c.busy.Load(),
 	}

@@ -15,6 +15,8 @@ import (
 const (
 	DefaultMaxConns         = 18000
 	DefaultMaxQueue         = 4 << 20
+	DefaultMaxLoopBytes     = 128 << 20
+	DefaultMaxBytes         = 256 << 20
 	DefaultFirstFrame       = 4 << 10
 	DefaultHandshakeTimeout = 10 * time.Second
 	DefaultIdle             = 90 * time.Second
@@ -43,6 +45,12 @@ type Config struct {
 	MaxConns int
 	// MaxQueue is how many outgoing bytes a connection may have waiting.
 	MaxQueue int
+	// MaxLoopBytes and MaxBytes are how many bytes a loop and the whole
+	// server may hold for connections: what is queued, frames and WebSocket
+	// messages that are not whole, TLS handshakes under way. Beyond, a
+	// connection that holds over 4 KiB and asks for more is closed with
+	// OVERLOADED.
+	MaxLoopBytes, MaxBytes int
 	// FirstFrame is the payload limit until SetMaxFrame.
 	FirstFrame int
 	// HandshakeTimeout is how long a connection may take to its first
@@ -68,6 +76,8 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	c.MaxConns = cmp.Or(c.MaxConns, DefaultMaxConns)
 	c.MaxQueue = cmp.Or(c.MaxQueue, DefaultMaxQueue)
+	c.MaxLoopBytes = cmp.Or(c.MaxLoopBytes, DefaultMaxLoopBytes)
+	c.MaxBytes = cmp.Or(c.MaxBytes, DefaultMaxBytes)
 	c.FirstFrame = min(cmp.Or(c.FirstFrame, DefaultFirstFrame), im.MaxClientFrame)
 	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, DefaultHandshakeTimeout)
 	c.Idle = cmp.Or(c.Idle, DefaultIdle)

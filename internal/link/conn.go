@@ -99,7 +99,7 @@ func (c *conn) closeLocked(e *CloseError) {
 	if !c.ready {
 		return
 	}
-	if e.Code == im.CloseSlow {
+	if e.Code == im.CloseSlow || e.Code == im.CloseOverloaded {
 		// The peer does not read; the goodbye must not wait behind what
 		// it will fetch again anyway.
 		c.dropLocked()
@@ -175,7 +175,7 @@ func (c *conn) finish(err error) {
 	c.mu.Lock()
 	c.dropLocked()
 	c.mu.Unlock()
-	c.in.buf.close()
+	c.in.close()
 }
 
 // readDeadline is until when reading may take.

@@ -31,13 +31,19 @@
 // # Bounds
 //
 // Outgoing bytes of a connection: Config.MaxQueue, then it is closed with
-// SLOW. Connections of an address: whatever Config.Accept lets in. All
-// connections: Config.MaxConns, then a few more are told OVERLOADED, and
-// the rest are hung up on. From connecting to the first frame, TLS and
-// WebSocket handshakes included: Config.HandshakeTimeout. Between frames: the
-// idle time. A write that makes no progress: Config.StallTimeout. A goodbye:
-// Config.CloseTimeout. On EngineEpoll, times are rounded up by 0.1 to 0.2
-// seconds, and a TLS handshake has a HandshakeTimeout of its own.
+// SLOW. Bytes of all connections, queued, not whole, or of TLS handshakes:
+// Config.MaxLoopBytes and MaxBytes, then those that hold over 4 KiB and ask for
+// more are closed with OVERLOADED, unsaid if there is no room to say so;
+// Stats.Overloaded. On EngineEpoll, handshakes wait for room instead. What
+// crypto/tls keeps for itself is not counted.
+//
+// Connections of an address: whatever Config.Accept lets in. All connections:
+// Config.MaxConns, then a few more are told OVERLOADED, and the rest are hung
+// up on. From connecting to the first frame, TLS and WebSocket handshakes
+// included: Config.HandshakeTimeout. Between frames: the idle time. A write
+// that makes no progress: Config.StallTimeout. A goodbye: Config.CloseTimeout.
+// On EngineEpoll, times are rounded up by 0.1 to 0.2 seconds, and a TLS
+// handshake has a HandshakeTimeout of its own.
 //
 // # When it dies
 //

@@ -68,7 +68,8 @@ func (s *Server) takeOver(loops loopEngine, nc net.Conn, from netip.AddrPort, ea
 			return false
 		}
 	}
-	d := &decoder{buf: newBuffer(&s.buffers), ws: &wsDecoder{side: ws.StateServerSide}}
+	d := &decoder{buf: newBuffer(&s.buffers), ws: &wsDecoder{side: ws.StateServerSide, budget: s.budget}}
+	d.buf.budget = s.budget
 	d.buf.put(early)
 	s.start(nc, plain(from.Addr()), d)
 	return true

@@ -42,7 +42,9 @@ func newLoops(s *Server) (loopEngine, error) {
 		MaxInbox: s.cfg.MaxConns + refusable + spareInbox,
 		// The bounds that count are kept here. These leave room for what
 		// TLS and WebSocket add, and for the goodbye.
-		MaxQueue:         min(2*s.cfg.MaxQueue+1<<20, 512<<20),
+		MaxQueue:         min(s.cfg.MaxQueue+s.cfg.MaxQueue/16+1<<20, 512<<20),
+		MaxLoopBytes:     s.cfg.MaxLoopBytes,
+		Budget:           s.budget,
 		MaxPartial:       math.MaxInt32,
 		HandshakeTimeout: s.cfg.HandshakeTimeout,
 		StallTimeout:     s.cfg.StallTimeout,
@@ -78,12 +80,14 @@ func (e *loops) acceptFrom(from netip.AddrPort) (value any, ok bool) {
 func (e *loops) adopt(nc net.Conn, from netip.AddrPort, early []byte) error {
 	c := newLoopConn(from)
 	c.web = true
+	// It may be open before Adopt returns.
+	e.srv.stats.accepted.Add(1)
 	err := e.engine.Adopt(nc, early, evloop.Options{Value: c})
+	if err != nil {
+		e.srv.stats.accepted.Add(^uint64(0))
+	}
 	if errors.Is(err, evloop.ErrNotAdoptable) {
 		return errNotAdoptable
-	}
-	if err == nil {
-		e.srv.stats.accepted.Add(1)
 	}
 	return err
 }
@@ -120,7 +124,7 @@ func (e *loops) broadcast(b *broadcast) (wait func()) {
 func (e *loops) end() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	// It says that it cut connections even if there were none.
+	// That it cut connections is what it is for.
 	_ = e.engine.Shutdown(ctx)
 }
 
@@ -133,8 +137,8 @@ func (e *loops) addStats(s *Stats) {
 	s.Writes += st.Writes
 }
 
-// since is the time t, counted from the start.
-func (e *loops) since(t time.Time) time.Duration { return t.Sub(e.began) }
+// since is the time t as connections keep it.
+func (e *loops) since(t time.Time) uint32 { return uint32(t.Sub(e.began).Milliseconds()) }
 
 // Open implements evloop.Handler.
 func (e *loops) Open(ec *evloop.Conn) {

@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"github.com/gobwas/ws"
+
+	"github.com/skein-im/skein/internal/evloop"
 )
 
 // run is the connection's goroutine.
@@ -17,7 +19,7 @@ func (c *conn) run() {
 			c.srv.stats.handshakeFailed.Add(1)
 		}
 		c.sock.Close()
-		c.in.buf.close()
+		c.in.close()
 		return
 	}
 	err := c.readAll()
@@ -31,6 +33,11 @@ func (c *conn) handshake() error {
 		return err
 	}
 	if cfg := c.srv.cfg.TLS; cfg != nil && !c.upgraded() {
+		if !c.srv.budget.Room(evloop.Spare, handshakeBytes) {
+			return c.srv.noRoom()
+		}
+		c.srv.budget.Add(handshakeBytes)
+		defer c.srv.budget.Add(-handshakeBytes)
 		t := tls.Server(c.sock, cfg)
 		if err := t.Handshake(); err != nil {
 			return err
@@ -79,7 +86,7 @@ func (c *conn) refused() bool {
 func (c *conn) readAll() error {
 	for {
 		if err := c.dispatch(); err != nil {
-			c.leave(refusal(err))
+			c.leave(c.srv.refusal(err))
 		}
 		if c.stopped.Load() {
 			// What comes now is not for the handler; it is read so that
@@ -89,6 +96,10 @@ func (c *conn) readAll() error {
 		c.srv.stats.reads.Add(1)
 		err := c.in.read(c.nc)
 		if err == nil {
+			continue
+		}
+		if errors.Is(err, evloop.ErrNoRoom) {
+			c.leave(c.srv.refusal(err))
 			continue
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) || c.overdue() {

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/skein-im/skein/internal/evloop"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
 )
@@ -36,15 +37,19 @@ type Server struct {
 	tasks sync.WaitGroup
 
 	// broadcasts are under way.
-	broadcasts      atomic.Int32
+	broadcasts atomic.Int32
+	// budget counts what is held for all connections.
+	budget          *evloop.Budget
 	buffers, chunks sync.Pool
 	stats           counters
 }
 
 // NewServer makes a Server; Serve, ServeHTTP and Pipe bring it connections.
 func NewServer(cfg Config) *Server {
+	cfg = cfg.withDefaults()
 	return &Server{
-		cfg:       cfg.withDefaults(),
+		cfg:       cfg,
+		budget:    evloop.NewBudget(cfg.MaxBytes, nil),
 		conns:     map[*conn]struct{}{},
 		listeners: map[net.Listener]struct{}{},
 		stop:      make(chan struct{}),
@@ -161,8 +166,10 @@ func (s *Server) start(nc net.Conn, from netip.Addr, web *decoder) {
 		c.in = *web
 	} else {
 		c.in.buf = newBuffer(&s.buffers)
+		c.in.buf.budget = s.budget
 	}
 	if !s.admit(c) {
+		c.in.close()
 		s.stats.refused.Add(1)
 		nc.Close()
 		s.gone(from)
@@ -212,14 +219,19 @@ func (s *Server) spread() time.Duration {
 	return time.Duration(s.cfg.Rand(int64(s.cfg.ReturnWithin)))
 }
 
-func (s *Server) getChunk() *chunk {
-	if k, ok := s.chunks.Get().(*chunk); ok {
-		return k
+// getChunk lends a chunk that counts itself.
+func (s *Server) getChunk(b *evloop.Budget) *chunk {
+	k, ok := s.chunks.Get().(*chunk)
+	if !ok {
+		k = newChunk()
 	}
-	return newChunk()
+	k.budget = b
+	k.count(cap(k.b))
+	return k
 }
 
 func (s *Server) putChunk(k *chunk) {
+	k.count(0)
 	if cap(k.b) <= keepChunk {
 		k.b = k.b[:headroom]
 		s.chunks.Put(k)

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -20,6 +19,7 @@ import (
 	"github.com/skein-im/skein/internal/gateway"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/link"
+	"github.com/skein-im/skein/internal/remote"
 	"github.com/skein-im/skein/internal/wire"
 )
 
@@ -53,14 +53,17 @@ func (n *Node) newFront() (*front, error) {
 		return nil, err
 	}
 	f := &front{tls: tlsConfig}
+	limits := n.newLimits()
 	f.api, err = api.New(api.Config{
-		Mailbox: m, Accounts: accounts, Operator: n.operator, NextSession: next, Notify: n.notify, Logger: n.log,
+		Mailbox: m, Accounts: accounts, Operator: n.operator, NextSession: next, Logger: n.log,
+		Limit: limits.check, Notify: n.notify,
 	})
 	if err != nil {
 		return nil, err
 	}
 	f.gateway, err = gateway.New(gateway.Config{
 		Mailbox: m, ParseToken: account.ParseToken, Caller: f.api, NextSession: next, Logger: n.log,
+		Sends: limits.sends, Calls: limits.calls,
 	})
 	if err != nil {
 		return nil, err
@@ -76,22 +79,6 @@ func (n *Node) newFront() (*front, error) {
 	})
 	return f, nil
 }
-
-// newConnLimit limits what one address may do.
-func (n *Node) newConnLimit() (*admit.ConnLimit, error) {
-	unlimited, err := n.cfg.UnlimitedNetworks()
-	if err != nil {
-		return nil, err
-	}
-	return admit.NewConnLimit(admit.ConnLimitConfig{
-		Open: cmp.Or(n.cfg.MaxConnsPerAddr, max(1, n.cfg.MaxConns/4)),
-		Rate: float64(n.cfg.ConnRatePerAddr), Burst: 10 * n.cfg.ConnRatePerAddr,
-		Addrs: limitedAddrs, Exempt: unlimited,
-	}), nil
-}
-
-// limitedAddrs is how many addresses are told apart that have connected lately.
-const limitedAddrs = 1 << 16
 
 // newSessionIDs gives out identifiers that no other process does, as likely as
 // random numbers of 63 bits allow: a mailbox has sessions of many gateways.
@@ -180,17 +167,23 @@ type frontSample struct {
 	Gateway gateway.Stats        `json:"gateway"`
 	Links   link.Stats           `json:"links"`
 	Limit   admit.ConnLimitStats `json:"limit"`
+	// Remote is of the link to the mailbox, if that is in another process.
+	Remote remote.ClientStats `json:"remote"`
 }
 
-func (f *front) sample() frontSample {
-	return frontSample{f.gateway.Stats(), f.links.Stats(), f.limit.Stats()}
+func (n *Node) frontSample() frontSample {
+	s := frontSample{Gateway: n.front.gateway.Stats(), Links: n.front.links.Stats(), Limit: n.front.limit.Stats()}
+	if n.remote != nil {
+		s.Remote = n.remote.Stats()
+	}
+	return s
 }
 
 func (f *front) open() int64 { return int64(f.links.Stats().Open) }
 
 // frontSamples are the counters of this process and of its workers.
 func (n *Node) frontSamples() []frontSample {
-	all := []frontSample{n.front.sample()}
+	all := []frontSample{n.frontSample()}
 	if n.workers != nil && n.workers.supervisor != nil {
 		all = append(all, n.workers.samples()...)
 	}

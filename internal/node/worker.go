@@ -34,7 +34,7 @@ func RunWorker(ctx context.Context, in io.ReadCloser, out io.Writer, opts Worker
 			return n.addrs, nil
 		},
 		Handlers: map[string]supervise.Handler{
-			askSample: func(context.Context, json.RawMessage) (any, error) { return n.front.sample(), nil },
+			askSample: func(context.Context, json.RawMessage) (any, error) { return n.frontSample(), nil },
 			askNotify: func(ctx context.Context, arg json.RawMessage) (any, error) {
 				var frame []byte
 				if err := json.Unmarshal(arg, &frame); err != nil {

@@ -96,6 +96,10 @@ func (n *Node) workerSettings(count int) (workerSettings, error) {
 	s := workerSettings{Config: n.cfg, Mailbox: n.cfg.Mailbox, Secret: secret}
 	s.Config.Link = n.workers.port.Addr().String()
 	s.Config.MaxConns = linksEach(n.cfg.MaxConns, count, openFiles())
+	if room := s.Config.MaxConns * count; room < n.cfg.MaxConns {
+		n.log.Warn("the workers cannot open as many files as there may be links; give more workers, or none",
+			"workers", count, "links", room, "max_conns", n.cfg.MaxConns)
+	}
 	// An address's links are dealt out to all workers.
 	s.Config.MaxConnsPerAddr = linksEach(cmp.Or(n.cfg.MaxConnsPerAddr, n.cfg.MaxConns/4), count, openFiles())
 	s.Config.ConnRatePerAddr = max(1, n.cfg.ConnRatePerAddr/count)

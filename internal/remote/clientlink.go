@@ -15,8 +15,9 @@ type clientLink struct {
 	peer   welcome
 	// batchOut are the commands being encoded, by the writer.
 	batchOut []outgoing
-	// answered: identifiers have become free since the last batch.
-	answered bool
+	// answered: identifiers have become free since the last batch. useful:
+	// there was an answer at all.
+	answered, useful bool
 	// told: GoAway has been sent.
 	told bool
 
@@ -72,7 +73,7 @@ func (l *clientLink) gather() (leave bool) {
 	c := l.client
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for weight := 0; c.queue.len() > 0 && len(c.free) > 0 && !l.asked && !l.told; {
+	for weight := 0; c.queue.len() > 0 && len(c.free) > 0 && !l.told; {
 		if len(l.batchOut) == writeCommands || weight >= writeBytes {
 			break
 		}
@@ -144,7 +145,7 @@ func (l *clientLink) answer(payload []byte) error {
 	if !ok {
 		return im.Errorf(im.Invalid, "an answer to a command that was not sent")
 	}
-	l.answered = true
+	l.answered, l.useful = true, true
 	res, err := readAnswer(h.code, body)
 	l.client.finish(&p, res, err)
 	return nil

@@ -18,7 +18,7 @@ func proxiedPair(t testing.TB, sc ServerConfig, cc ClientConfig) (*fakeMailbox, 
 	ln, addr := listen(t, "tcp")
 	sc.Mailbox = m
 	s := serve(t, ln, sc)
-	p := newProxy(t, addr)
+	p := newProxy(t, addr, unlimited)
 	cc.Addr = p.addr()
 	return m, s, connect(t, cc), p
 }
@@ -130,6 +130,56 @@ func TestWhatALossDoes(t *testing.T) {
 	}
 }
 
+// TestWhatWaitsAtALoss: commands about sessions that were lost fail with those
+// in flight; what does not rest on the link waits on.
+func TestWhatWaitsAtALoss(t *testing.T) {
+	m, _, c, p := proxiedPair(t, ServerConfig{Window: 1}, ClientConfig{})
+	j := newJournal()
+	do(t, c, im.User(1), &im.Attach{Session: 1, Sink: named{j, "one"}})
+	m.script(never)
+	for _, cmd := range []im.Command{
+		&im.Send{Session: 1, ClientSeq: 1}, // in flight
+		&im.Send{Session: 1, ClientSeq: 2},
+		&im.AckDelivered{Seq: 3},
+		&im.Attach{Session: 2, Sink: named{j, "two"}},
+		&im.Redeliver{Session: 2},
+		&im.Detach{Session: 1},
+	} {
+		c.Submit(im.User(1), cmd, j)
+	}
+	m.waitForN(2)
+	m.script(nil)
+	p.cutAll()
+	want := []string{
+		// Its Detach had been submitted, so the session is not kicked.
+		"send 1 unavailable", "send 2 unavailable", "*Detach unspecified",
+		"*AckDelivered unspecified", "*Attach unspecified", "*Redeliver unspecified",
+	}
+	if d := cmp.Diff(want, j.upTo(len(want))); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if n := c.Stats().Sessions; n != 1 {
+		t.Errorf("%d sessions", n)
+	}
+}
+
+// TestServerHoldsClientsToTheWindow: one that sends more is cut off.
+func TestServerHoldsClientsToTheWindow(t *testing.T) {
+	m, s, c := pair(t, "tcp", ServerConfig{Window: 2}, ClientConfig{})
+	do(t, c, im.User(1), &im.Counters{})
+	m.script(never)
+	c.mu.Lock()
+	c.inFlight, c.free = make([]pending, 3), []uint32{2, 1, 0}
+	c.mu.Unlock()
+	for range 3 {
+		c.Submit(im.User(1), &im.AckDelivered{}, nil)
+	}
+	eventually(t, func() bool { return c.Stats().Connects == 2 })
+	if st := s.Stats(); st.Broken != 1 {
+		t.Errorf("stats %+v", st)
+	}
+}
+
 // TestServerDetachesWhatALinkLeaves.
 func TestServerDetachesWhatALinkLeaves(t *testing.T) {
 	m, s, c, p := proxiedPair(t, ServerConfig{}, ClientConfig{})
@@ -208,7 +258,9 @@ func TestPatienceEnds(t *testing.T) {
 // TestWindow: no more commands are in flight than the server says.
 func TestWindow(t *testing.T) {
 	const size, all = 4, 100
-	m, _, c := pair(t, "tcp", ServerConfig{Window: size}, ClientConfig{})
+	// No heartbeat helps.
+	slow := Heartbeat{Every: time.Hour, Dead: time.Hour, Idle: time.Hour}
+	m, _, c := pair(t, "tcp", ServerConfig{Window: size, Heartbeat: slow}, ClientConfig{Heartbeat: slow})
 	m.script(never)
 	j := newJournal()
 	for i := range all {

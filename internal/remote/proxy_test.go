@@ -10,7 +10,6 @@ import (
 
 // proxy stands between client and server, and fails as a test wants.
 type proxy struct {
-	t    testing.TB
 	ln   net.Listener
 	to   string
 	wait sync.WaitGroup
@@ -22,8 +21,10 @@ type proxy struct {
 	conns map[*proxied]struct{}
 	// down: connections are closed at once.
 	down, closed bool
-	accepted     chan struct{}
 }
+
+// unlimited is the budget of connections that are not cut by themselves.
+func unlimited() int64 { return -1 }
 
 type proxied struct {
 	near, far net.Conn
@@ -37,10 +38,10 @@ func (p *proxied) cut() {
 	p.far.Close()
 }
 
-func newProxy(t testing.TB, to string) *proxy {
+func newProxy(t testing.TB, to string, budget func() int64) *proxy {
 	t.Helper()
 	ln, _ := listen(t, "tcp")
-	p := &proxy{t: t, ln: ln, to: to, conns: map[*proxied]struct{}{}, accepted: make(chan struct{}, 1000)}
+	p := &proxy{ln: ln, to: to, budget: budget, conns: map[*proxied]struct{}{}}
 	p.wait.Go(p.accept)
 	t.Cleanup(func() {
 		p.mu.Lock()
@@ -76,17 +77,10 @@ func (p *proxy) accept() {
 		}
 		c := &proxied{near: near, far: far}
 		p.conns[c] = struct{}{}
-		there, back := int64(-1), int64(-1)
-		if p.budget != nil {
-			there, back = p.budget(), p.budget()
-		}
+		there, back := p.budget(), p.budget()
 		p.mu.Unlock()
 		p.wait.Go(func() { p.carry(c, far, near, there) })
 		p.wait.Go(func() { p.carry(c, near, far, back) })
-		select {
-		case p.accepted <- struct{}{}:
-		default:
-		}
 	}
 }
 

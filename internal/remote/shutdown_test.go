@@ -146,6 +146,21 @@ func TestCloseGivesUp(t *testing.T) {
 	}
 }
 
+// TestLevelTravelsByItself while commands come, though none is answered and
+// no heartbeat is due.
+func TestLevelTravelsByItself(t *testing.T) {
+	slow := Heartbeat{Every: time.Hour, Dead: time.Hour, Idle: time.Hour}
+	m, _, c := pair(t, "tcp", ServerConfig{Heartbeat: slow}, ClientConfig{Heartbeat: slow})
+	do(t, c, im.User(1), &im.Counters{})
+	m.script(never)
+	c.Submit(im.User(1), &im.AckDelivered{}, nil)
+	m.waitForN(2)
+	m.mu.Lock()
+	m.level = 3
+	m.mu.Unlock()
+	eventually(t, func() bool { return c.Level() == 3 })
+}
+
 // TestLevelTravels when it changes, and is forgotten with the link.
 func TestLevelTravels(t *testing.T) {
 	m, _, c, p := proxiedPair(t, ServerConfig{}, ClientConfig{})

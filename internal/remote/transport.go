@@ -130,6 +130,8 @@ func (t *transport) read(r reader) error {
 		before := t.in.w - t.in.r
 		err := t.in.fill()
 		if err == nil {
+			// After silence, the next tick is far away.
+			armed = armed && silent == 0
 			silent = 0
 			t.traffic.bytesIn.Add(uint64(t.in.w - t.in.r - before))
 			continue

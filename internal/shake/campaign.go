@@ -16,8 +16,9 @@ type campaign struct {
 	// known: it has answered. closed: there is nothing more to be had. gone: it
 	// is forgotten.
 	known, closed, gone bool
-	// waiting are shakes that came before it was known.
-	waiting []waiter
+	// waiting are shakes that came before it was known, one per user.
+	waiting  []waiter
+	waitsFor map[im.UserID]bool
 	// demand is how many shakes each SET gets from one renewal to the next.
 	demand []demand
 	// shakenAt is when a shake was seen last, sentAt when leases were asked
@@ -62,7 +63,7 @@ func (d *Desk) meet(user im.UserID, id im.CampaignID, done func(im.Shaken)) {
 		d.mu.Unlock()
 		d.Shake(user, id, done)
 		return
-	case d.closed, d.waiting >= d.cfg.MaxWaiting, c == nil && (d.now() < d.awayUntil || !d.room()):
+	case d.closed, d.waiting >= d.cfg.MaxWaiting, c != nil && c.waitsFor[user], c == nil && (d.now() < d.awayUntil || !d.room()):
 		d.stats.Outcomes[im.ShakeBusy]++
 		d.mu.Unlock()
 		done(busy(awayRetryMS))
@@ -70,16 +71,25 @@ func (d *Desk) meet(user im.UserID, id im.CampaignID, done func(im.Shaken)) {
 	}
 	first := c == nil
 	if first {
-		c = &campaign{desk: d, id: id, pace: d.cfg.Pace, shakenAt: d.now(), demand: make([]demand, len(d.sets)), queues: make([]queue, len(d.sets))}
-		d.campaigns[id] = c
-		d.asking++
+		c = d.newCampaign(id)
 	}
-	c.waiting = append(c.waiting, waiter{user, done})
+	c.waiting, c.waitsFor[user] = append(c.waiting, waiter{user, done}), true
 	d.waiting++
 	d.mu.Unlock()
 	if first {
 		c.renew()
 	}
+}
+
+// newCampaign is one that is going to be asked. The caller has the lock.
+func (d *Desk) newCampaign(id im.CampaignID) *campaign {
+	c := &campaign{
+		desk: d, id: id, pace: d.cfg.Pace, shakenAt: d.now(), waitsFor: map[im.UserID]bool{},
+		demand: make([]demand, len(d.sets)), queues: make([]queue, len(d.sets)),
+	}
+	d.campaigns[id] = c
+	d.asking++
+	return c
 }
 
 // room reports whether there is any for another campaign, and makes some if
@@ -181,7 +191,7 @@ func (c *campaign) Complete(_ im.Command, res im.Result, err error) {
 	}
 	waiting := c.waiting
 	d.waiting -= len(waiting)
-	c.waiting = nil
+	c.waiting, c.waitsFor = nil, nil
 	known := c.known
 	d.mu.Unlock()
 	for _, w := range waiting {

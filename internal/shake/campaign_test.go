@@ -90,15 +90,18 @@ func TestOver(t *testing.T) {
 // Campaigns that do not exist cost one question each, and are forgotten first.
 func TestUnknownCampaigns(t *testing.T) {
 	r := opened(t, 1, func(c *Config) { c.MaxCampaigns = 4; c.IdleFor = time.Hour })
-	shake := func(id im.CampaignID) *answer {
+	shakeAs := func(user im.UserID, id im.CampaignID) *answer {
 		a := &answer{}
-		r.desk.Shake(1, id, func(out im.Shaken) { a.Shaken, a.n = out, a.n+1 })
+		r.desk.Shake(user, id, func(out im.Shaken) { a.Shaken, a.n = out, a.n+1 })
 		return a
 	}
+	shake := func(id im.CampaignID) *answer { return shakeAs(1, id) }
 	for id := im.CampaignID(1000); id < 1010; id++ {
 		a := shake(id)
 		q, _ := take[*im.RenewSets](r)
-		b := shake(id)
+		b := shakeAs(2, id)
+		// One of a user waits at a time.
+		r.want(shake(id), im.ShakeBusy)
 		q.failed(im.NotFound)
 		r.want(a, im.ShakeClosed)
 		r.want(b, im.ShakeClosed)

@@ -83,7 +83,7 @@ func must[T any](h *host, to im.Addr, cmd im.Command) T {
 	return got.(T)
 }
 
-// campaign makes one that starts in ten seconds. A cent is in each envelope.
+// campaign makes one that starts in eight seconds. A cent is in each envelope.
 func (h *host) campaign(count, rate uint32, lasts, lease time.Duration) im.CampaignID {
 	h.t.Helper()
 	h.call(im.User(1), func(e entity.Entity, tx *entity.Tx) {
@@ -93,7 +93,7 @@ func (h *host) campaign(count, rate uint32, lasts, lease time.Duration) im.Campa
 	})
 	must[*im.PaymentInfo](h, im.Payment(im.TopUpOf("gift")), &im.TopUp{Reference: "gift", User: 1, Cents: im.Cents(count)})
 	h.advance(time.Second)
-	start := h.millis() + 10_000
+	start := h.millis() + 8_000
 	return must[*im.CampaignCreated](h, im.User(1), &im.CreateCampaign{Key: im.Key{Name: "party", Asked: h.millis()}, Total: im.Cents(count), Count: count,
 		Rate: rate, Start: start, End: start + im.Millis(lasts.Milliseconds()), Limit: 3, Lease: im.Millis(lease.Milliseconds())}).Campaign
 }

@@ -161,7 +161,7 @@ func (c *Core) Drop(slots []im.Slot, err error) {
 		drop[s] = true
 		c.epochs[s] = 0
 	}
-	for _, cl := range c.lru.all() {
+	for _, cl := range c.all() {
 		if drop[cl.addr.Slot()] {
 			c.forget(cl, err)
 		}
@@ -180,7 +180,7 @@ func (c *Core) forget(cl *cell, err error) {
 	cl.gone = true
 	delete(c.cells, cl.addr)
 	c.Stats.Hot = len(c.cells)
-	c.lru.remove(cl)
+	c.listOf(cl).remove(cl)
 	c.timers.set(cl, 0)
 	for _, p := range []*part{cl.flight, cl.fill} {
 		if p != nil {

@@ -18,7 +18,7 @@ type Config struct {
 	MaxParked      int
 	MaxParkedBytes int
 	// MaxHot is how many entities may be in memory before idle ones are
-	// put out.
+	// put out; an eighth of it may be idle in any case.
 	MaxHot int
 	// FlushAfter is how long acks and cursors may stay out of the store.
 	FlushAfter im.Millis
@@ -96,7 +96,8 @@ type Core struct {
 	timers              timerHeap
 	alarms              alarms
 	flush               cellQueue
-	lru                 lru
+	// idle are the entities without sessions, attached those with some.
+	idle, attached cellList
 	// stayed counts the entities in a row that could not be put out;
 	// evictAt is when to look again after all could not.
 	stayed  int
@@ -138,7 +139,7 @@ type cell struct {
 	timerPos int
 	flushAt  im.Millis
 	gone     bool
-	lru      lruLinks
+	links    cellLinks
 }
 
 // NewCore makes a Core that owns no slot.
@@ -198,7 +199,7 @@ func (c *Core) Wake(now im.Millis, a im.Addr) {
 func (c *Core) cell(a im.Addr) *cell {
 	cl := c.cells[a]
 	if cl != nil {
-		c.lru.touch(cl)
+		c.used(cl)
 		return cl
 	}
 	if !entity.Exists(a.Kind) {
@@ -207,7 +208,7 @@ func (c *Core) cell(a im.Addr) *cell {
 	cl = &cell{addr: a, timerPos: -1}
 	c.cells[a] = cl
 	c.Stats.Hot = len(c.cells)
-	c.lru.add(cl)
+	c.idle.add(cl)
 	c.load(cl)
 	return cl
 }

@@ -48,7 +48,9 @@ func (c *Core) attachSession(cl *cell, r *reply) {
 		id: cmd.Session, device: cmd.Device, sink: cmd.Sink, poll: cmd.Poll, login: cmd.Login,
 		next: at.Cursor + 1, acked: at.Cursor,
 	}
+	c.listOf(cl).remove(cl)
 	cl.sessions = append(cl.sessions, s)
+	c.listOf(cl).add(cl)
 	c.Stats.Sessions++
 	r.session = s
 }
@@ -119,7 +121,9 @@ func (cl *cell) session(id im.SessionID) *session {
 func (c *Core) detach(cl *cell, id im.SessionID) {
 	for i, s := range cl.sessions {
 		if s.id == id {
+			c.listOf(cl).remove(cl)
 			cl.sessions = slices.Delete(cl.sessions, i, i+1)
+			c.listOf(cl).add(cl)
 			c.Stats.Sessions--
 			return
 		}
@@ -269,11 +273,13 @@ func (c *Core) ackSession(cl *cell, cmd *im.AckDelivered) {
 	c.pump(cl, s)
 }
 
-// redeliver starts a session's deliveries again after an entry.
+// redeliver starts a session's deliveries again after an entry. A gateway that
+// has not heard yet that its session is lost has to resume it first: it must
+// not take the request for granted.
 func (c *Core) redeliver(cl *cell, cmd *im.Redeliver) error {
 	s := cl.session(cmd.Session)
 	if s == nil {
-		return nil
+		return &im.Error{Kind: im.Unavailable, RetryAfterMS: 100, Detail: "the mailbox does not have this session"}
 	}
 	if cmd.Seq > cl.durable {
 		return im.Errorf(im.Invalid, "entry %d does not exist yet", cmd.Seq)

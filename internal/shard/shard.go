@@ -53,11 +53,13 @@ type Shard struct {
 	stop     chan struct{}
 	loops    sync.WaitGroup
 
-	// reading counts the reads of the store that run, backlog are those
-	// that wait; both belong to the shard's goroutine.
+	// reading counts the readers that are busy, backlog are the reads that
+	// wait; both belong to the shard's goroutine.
 	reading int
-	backlog []func() func(im.Millis)
-	reads   sync.WaitGroup
+	backlog []readFunc
+	// jobs has room for every reader, so handing one out does not block.
+	jobs    chan []readFunc
+	readers sync.WaitGroup
 
 	statsMu sync.Mutex
 	stats   Stats
@@ -80,6 +82,7 @@ func New(opts Options) *Shard {
 		commits:  make(chan *Batch, 1),
 		finished: make(chan commitResult, 1),
 		stop:     make(chan struct{}),
+		jobs:     make(chan []readFunc, opts.Readers),
 	}
 	if opts.Control != nil {
 		s.opts.Started = func(queued im.Millis) {
@@ -94,6 +97,9 @@ func New(opts Options) *Shard {
 func (s *Shard) Start() {
 	s.loops.Go(s.commitLoop)
 	s.loops.Go(s.run)
+	for range s.opts.Readers {
+		s.readers.Go(s.readLoop)
+	}
 }
 
 // Stop refuses new inputs, finishes those it has, writes snapshots and waits
@@ -107,7 +113,7 @@ func (s *Shard) Stop() {
 		close(s.stop)
 	}
 	s.loops.Wait()
-	s.reads.Wait()
+	s.readers.Wait()
 	// Of a shard that was never started.
 	inputs, _ := s.take(nil, nil)
 	for _, in := range inputs {
@@ -172,6 +178,7 @@ func (s *Shard) takePosts(posts []func(im.Millis)) []func(im.Millis) {
 // run is the shard's goroutine.
 func (s *Shard) run() {
 	defer close(s.commits)
+	defer close(s.jobs)
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	t := turn{shard: s, limit: maxParts}
@@ -303,7 +310,7 @@ func (t *turn) cut(now im.Millis) {
 
 func (t *turn) finish(r commitResult) {
 	t.busy = false
-	t.limit.committed(len(r.batch.Changes.Changes), r.took)
+	t.limit.committed(len(r.batch.inner.parts), r.took)
 	s := t.shard
 	if lost := s.core.Done(s.opts.Now(), r.batch, r.err); len(lost) > 0 {
 		s.opts.Lost(lost, r.err)

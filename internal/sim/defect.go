@@ -49,6 +49,22 @@ const (
 	LoginIgnored
 	// StaysAttached: sessions that leave are not detached.
 	StaysAttached
+	// ReturnedLeaseHonoured: a campaign takes a claim of a lease whose envelope
+	// it has dealt again.
+	ReturnedLeaseHonoured
+	// CreditRepeated: a wallet takes money again that is sent again.
+	CreditRepeated
+	// RefundRaces: an envelope that expires returns what was opened just
+	// before, too.
+	RefundRaces
+	// Overdraft: a wallet does not heed what it has just spent.
+	Overdraft
+	// SumOff: the shares of an envelope are a cent off after a reload.
+	SumOff
+	// AlarmForgotten: an envelope out of memory misses its end.
+	AlarmForgotten
+	// WonEarly: a gateway says "won" before the claim is durable.
+	WonEarly
 	defects
 )
 
@@ -58,6 +74,8 @@ var defectNames = [defects]string{
 	"client_seq forgotten after reload", "delivery before durability", "cursor beyond delivery", "unconfirmed reads",
 	"resumes before what was shown", "resumes after what was shown", "repeats sends in reverse", "forgets to repeat a send",
 	"deliveries of a lost session", "resumption replaces a newer login", "sessions are not detached",
+	"claim of a returned lease honoured", "credit repeated on retransmission", "refund racing with an open",
+	"overdraft by concurrent creates", "shares off by a cent after a reload", "end missed out of memory", "won before the claim",
 }
 
 func (d Defect) String() string { return defectNames[d] }

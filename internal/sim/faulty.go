@@ -49,6 +49,7 @@ func (f *faulty) Receive(tx *entity.Tx, m *entity.Message) {
 	next := f.in[m.From] + 1
 	switch {
 	case f.w.defect == NoDedup && m.Seq != 0 && m.Seq < next,
+		f.w.defect == CreditRepeated && m.Body.Kind == entity.BodyCredit && m.Seq != 0 && m.Seq < next,
 		f.w.defect == SkipOne && m.Seq == next+1:
 		changed := *m
 		changed.Seq = next
@@ -78,7 +79,7 @@ func (f *faulty) acked(tx *entity.Tx, m *entity.Message) {
 
 // shown delivers new entries before their time.
 func (f *faulty) shown(tx *entity.Tx, logged int) {
-	if f.w.defect != ShowsEarly || len(tx.Append) == logged {
+	if f.w.defect != ShowsEarly || len(tx.Append) == logged || f.addr.Kind != im.KindUser {
 		return
 	}
 	var entries [][]byte
@@ -97,7 +98,7 @@ func (f *faulty) shown(tx *entity.Tx, logged int) {
 func (f *faulty) Handle(tx *entity.Tx, cmd im.Command) (im.Result, error) {
 	send, ok := cmd.(*im.Send)
 	if !ok {
-		return f.Entity.Handle(tx, cmd)
+		return f.handleMoney(tx, cmd)
 	}
 	last, first := f.sends[send.Device]
 	delete(f.sends, send.Device)
@@ -129,9 +130,11 @@ func (f *faulty) answered(cmd im.Command, sent *im.Sent) {
 // Timer implements entity.Entity.
 func (f *faulty) Timer(tx *entity.Tx) {
 	f.timers++
+	logged := len(tx.Append)
 	if !f.givenUp() {
 		f.Entity.Timer(tx)
 	}
+	f.refunded(tx, logged)
 }
 
 func (f *faulty) givenUp() bool { return f.w.defect == GivesUp && f.timers > 3 }
@@ -141,6 +144,9 @@ func (f *faulty) Status() entity.Status {
 	st := f.Entity.Status()
 	if f.givenUp() {
 		st.Due = 0
+	}
+	if f.w.defect == AlarmForgotten {
+		st.Wake = 0
 	}
 	return st
 }

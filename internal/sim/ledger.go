@@ -87,6 +87,12 @@ func addrOf(a *storev1.Addr) im.Addr { return im.Addr{Kind: im.Kind(a.GetKind())
 
 // append takes an entry that has become durable.
 func (l *ledger) append(seq im.Seq, value []byte) {
+	if isPurse(l.addr) {
+		l.head = seq
+		l.w.stats.Entries++
+		l.w.bank.purse(l, seq, value)
+		return
+	}
 	var ev storev1.Event
 	if err := proto.Unmarshal(value, &ev); err != nil {
 		l.fail(seq, "cannot be decoded: %v", err)
@@ -99,6 +105,7 @@ func (l *ledger) append(seq im.Seq, value []byte) {
 	}
 	l.links(seq, &ev)
 	l.messages(seq, &ev)
+	l.w.bank.wallet(l, seq, &ev)
 	if ev.GetRecvId() != l.recv {
 		l.fail(seq, "recv_id is %d, but %d messages were received", ev.GetRecvId(), l.recv)
 	}
@@ -106,23 +113,31 @@ func (l *ledger) append(seq im.Seq, value []byte) {
 
 // links checks that link numbers are dense, in both directions.
 func (l *ledger) links(seq im.Seq, ev *storev1.Event) {
-	if n := im.LinkSeq(ev.GetLinkIn()); n != 0 {
-		from := addrOf(ev.GetFrom())
-		if n != l.in[from]+1 {
-			l.fail(seq, "takes message %d of %v after %d", n, from, l.in[from])
-		}
-		if n > l.w.ledger(from).out[l.addr] {
-			l.fail(seq, "takes message %d of %v, which is not durable there", n, from)
-		}
-		l.in[from] = n
+	if n := ev.GetLinkIn(); n != 0 {
+		l.linkIn(seq, addrOf(ev.GetFrom()), n)
 	}
-	if n := im.LinkSeq(ev.GetLinkOut()); n != 0 {
-		to := addrOf(ev.GetTo())
-		if n != l.out[to]+1 {
-			l.fail(seq, "sends message %d to %v after %d", n, to, l.out[to])
-		}
-		l.out[to] = n
+	if n := ev.GetLinkOut(); n != 0 {
+		l.linkOut(seq, addrOf(ev.GetTo()), n)
 	}
+}
+
+func (l *ledger) linkIn(seq im.Seq, from im.Addr, number uint64) {
+	n := im.LinkSeq(number)
+	if n != l.in[from]+1 {
+		l.fail(seq, "takes message %d of %v after %d", n, from, l.in[from])
+	}
+	if n > l.w.ledger(from).out[l.addr] {
+		l.fail(seq, "takes message %d of %v, which is not durable there", n, from)
+	}
+	l.in[from] = n
+}
+
+func (l *ledger) linkOut(seq im.Seq, to im.Addr, number uint64) {
+	n := im.LinkSeq(number)
+	if n != l.out[to]+1 {
+		l.fail(seq, "sends message %d to %v after %d", n, to, l.out[to])
+	}
+	l.out[to] = n
 }
 
 func (l *ledger) messages(seq im.Seq, ev *storev1.Event) {
@@ -213,6 +228,7 @@ func (l *ledger) checkVisible(d *device, seq im.Seq, shown []byte) {
 func (w *world) checkAnswer(to im.Addr, cmd im.Command, res im.Result, err error) {
 	c, ok := cmd.(*im.Send)
 	if !ok {
+		w.bank.checkAnswer(to, cmd, res, err)
 		return
 	}
 	l := w.ledger(to)

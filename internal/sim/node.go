@@ -303,9 +303,9 @@ func (c *core) committed(b *shard.Batch, err error) {
 
 // forget drops the entities of slots from those that live here.
 func (c *core) forget(slots []im.Slot) {
-	for _, u := range c.n.w.users {
-		if slices.Contains(slots, u.addr.Slot()) {
-			delete(c.live, u.addr)
+	for a := range c.live {
+		if slices.Contains(slots, a.Slot()) {
+			delete(c.live, a)
 		}
 	}
 }

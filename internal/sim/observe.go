@@ -26,7 +26,7 @@ func (s *storage) loader(a im.Addr) func(func([]im.Record) im.Seq) (store.Entity
 
 // loadEntity makes the entity that a core asked for.
 func (w *world) loadEntity(c *core, a im.Addr) (entity.Entity, error) {
-	ent, err := shard.LoadEntity(w.store.loader(a), a)
+	ent, err := shard.LoadEntity(w.spoilLoad(a, w.store.loader(a)), a)
 	if err != nil {
 		return nil, err
 	}

@@ -46,6 +46,7 @@ func (p *placement) snapshot() view {
 
 // move gives a slot to a node and spreads the news.
 func (p *placement) move(pos, to int) {
+	p.w.bank.doubt(pos, p.w.nodes[p.owner[pos]])
 	p.owner[pos] = to
 	p.version[pos]++
 	p.spread(pos)

@@ -5,7 +5,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	"github.com/skein-im/skein/internal/im"
@@ -32,6 +31,9 @@ type Report struct {
 	// Resumed counts sessions that gateways resumed, Unresumed those that
 	// they gave up.
 	Resumed, Unresumed uint64
+	// Money counts changes of balances, Opened shares of envelopes, Won
+	// envelopes of campaigns.
+	Money, Opened, Won int
 }
 
 // Add sums reports.
@@ -51,6 +53,9 @@ func (r *Report) Add(o Report) {
 	r.Resent += o.Resent
 	r.Resumed += o.Resumed
 	r.Unresumed += o.Unresumed
+	r.Money += o.Money
+	r.Opened += o.Opened
+	r.Won += o.Won
 }
 
 // count adds what a core did.
@@ -101,11 +106,10 @@ func newWorld(o Options) *world {
 		u := &user{w: w, id: im.UserID(i + 1), addr: im.User(im.UserID(i + 1)), article: i >= w.plan.users}
 		w.users = append(w.users, u)
 		w.byID[u.id] = u
-		if slot := u.addr.Slot(); !slices.Contains(w.slots, slot) {
-			w.slotPos[slot] = len(w.slots)
-			w.slots = append(w.slots, slot)
-		}
+		w.addSlot(u.addr.Slot())
 	}
+	w.bank = newBank(w)
+	w.bank.settleIn()
 	w.placement = newPlacement(w)
 	for i := range w.plan.nodes {
 		n := &node{w: w, id: i}
@@ -159,6 +163,7 @@ func (w *world) run() {
 	for _, b := range w.plan.blows {
 		w.at(w.between(begin, end), func() { w.strike(b) })
 	}
+	w.bank.open(begin, end)
 	w.breakConns()
 	w.runUntil(end)
 	w.settle()

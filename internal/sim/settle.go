@@ -58,7 +58,7 @@ func (w *world) unsettled() string {
 			return u.String() + " " + why
 		}
 	}
-	return ""
+	return w.bank.unsettled()
 }
 
 // unsettledGateways says what gateways and mailboxes have to do for sessions.
@@ -165,6 +165,7 @@ func (w *world) reckon() {
 		views[u.id] = live
 	}
 	w.checkContacts(views)
+	w.bank.reckon()
 }
 
 // checkConversation: from the last entry back, each names the one before it.

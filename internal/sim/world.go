@@ -38,6 +38,9 @@ type world struct {
 	bodies map[string]bool
 
 	sessions im.SessionID
+	sets     im.SetID
+	// bank is what happens with money.
+	bank *bank
 	// calls by command, for a defect.
 	calls map[im.Command]*call
 	// requests are those without an answer.
