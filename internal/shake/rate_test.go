@@ -90,7 +90,8 @@ func TestWinsFollowTheRate(t *testing.T) {
 			const lasts = 14 * time.Second
 			c := newCrowd(t, test.desks, func(h *host) im.CampaignID { return h.campaign(10_000, 200, lasts, 2*time.Second) })
 			// They shake before it begins, as people do.
-			c.run(7*time.Second, test.perMilli, 1_000_000)
+			c.advance(6 * time.Second)
+			c.run(time.Second, test.perMilli, 1_000_000)
 			per := make([]int, 12)
 			for i := range per {
 				before := c.won
@@ -107,7 +108,7 @@ func TestWinsFollowTheRate(t *testing.T) {
 				}
 			}
 			t.Logf("wins per second: %v", per)
-			c.run(3*time.Second, test.perMilli, 1_000_000)
+			c.run(2*time.Second, test.perMilli, 1_000_000)
 			c.finish(0)
 		})
 	}

@@ -1,7 +1,7 @@
 // Package sim runs whole clusters on virtual time: nodes with their shards,
 // gateways, devices, the links between them and a store that crashes. It is
-// for tests only. Shards, gateways and the clients' core are those of
-// production; networks, the store and the people are models.
+// for tests only. Shards, gateways, their desks for shaking and the clients' core
+// are those of production; networks, the store and the people are models.
 //
 // One seed makes one run. A single goroutine takes events off an agenda in the
 // order of virtual time; one generator, seeded once, makes every choice; the
@@ -56,6 +56,10 @@
 // and every counter has caught up; every mailbox has the sessions of those who
 // are connected, and no others; friendship is mutual, and a request has somebody
 // who waits for the answer; the state in memory is that in the store.
+//
+// At desks (desk.go): a lease is claimed for one user, and not after it has
+// expired; nobody hears of a win that is not durable; every shake at a gateway
+// that lives on is answered once; the fate of every lease is known in the end.
 //
 // # Defects
 //
