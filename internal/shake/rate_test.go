@@ -56,9 +56,9 @@ func (c *crowd) run(d time.Duration, perMilli, users int) {
 }
 
 // finish ends everything and checks the books.
-func (c *crowd) finish(lasts time.Duration) *im.CampaignInfo {
+func (c *crowd) finish() *im.CampaignInfo {
 	c.t.Helper()
-	c.advance(lasts + time.Minute)
+	c.advance(2 * overFor)
 	var sum Stats
 	for _, d := range c.desks {
 		st := d.Stats()
@@ -109,7 +109,7 @@ func TestWinsFollowTheRate(t *testing.T) {
 			}
 			t.Logf("wins per second: %v", per)
 			c.run(2*time.Second, test.perMilli, 1_000_000)
-			c.finish(0)
+			c.finish()
 		})
 	}
 }
@@ -124,7 +124,7 @@ func TestFewShakes(t *testing.T) {
 			c.advance(250 * time.Millisecond)
 		}
 	}
-	if info := c.finish(0); info.Won != 6 {
+	if info := c.finish(); info.Won != 6 {
 		t.Errorf("%+v", info)
 	}
 }
