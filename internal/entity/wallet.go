@@ -319,3 +319,19 @@ func (u *user) evolveMoney(ev *event) {
 	}
 	d.finished = d.finished || slices.Contains(lastWords, m.Event)
 }
+
+// VisibleInStatement is what devices see of an entry of a user's statement, and
+// the sequence of the entry before it.
+func VisibleInStatement(e im.LogEntry) (visible []byte, prev im.Seq, err error) {
+	if visible, err = Visible(e); err != nil {
+		return nil, 0, err
+	}
+	var shown wire.Entry
+	if err := shown.Unmarshal(visible); err != nil {
+		return nil, 0, err
+	}
+	if shown.Money == nil || shown.Money.Cents == 0 {
+		return nil, 0, im.Errorf(im.NotFound, "entry %d is not part of the statement", e.Seq)
+	}
+	return visible, shown.Money.Prev, nil
+}

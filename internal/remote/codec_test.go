@@ -205,7 +205,7 @@ func withUnknown(b []byte) []byte {
 func TestCommandsSurvive(t *testing.T) {
 	list := []im.Command{
 		&timelineRead{after: 1 << 40, limit: 2, patienceMS: 3},
-		&conversationRead{from: 1 << 40, limit: 2, patienceMS: 3},
+		&conversationRead{from: 1 << 40, limit: 2, patienceMS: 3, statement: true},
 	}
 	for _, cmd := range sampleCommands(t) {
 		list = append(list, full(cmd))
