@@ -164,8 +164,8 @@ func checkCampaign(c *im.CreateCampaign) error {
 		return im.Errorf(im.Invalid, "a campaign has 1 to %d envelopes", im.MaxCampaign)
 	case c.Rate == 0 || c.Rate > im.MaxRate:
 		return im.Errorf(im.Invalid, "a campaign deals 1 to %d envelopes per second", im.MaxRate)
-	case c.Limit == 0:
-		return im.Errorf(im.Invalid, "a user may win at least one envelope")
+	case c.Limit == 0 || c.Limit > im.MaxWins:
+		return im.Errorf(im.Invalid, "a user may win 1 to %d envelopes", im.MaxWins)
 	case c.Rule > im.SplitRandom:
 		return im.Errorf(im.Invalid, "unknown rule %d", c.Rule)
 	case c.Start <= 0 || c.Start >= c.End || c.End-c.Start > im.MaxCampaignTime:
