@@ -16,6 +16,7 @@ func newBenchConnectCommand() *cobra.Command {
 	cfg := bench.DefaultConnectConfig()
 	var files crowdFiles
 	var jsonFile string
+	var check bool
 	cmd := &cobra.Command{
 		Use:   "connect",
 		Short: "Open very many connections, hold them, push to all",
@@ -31,6 +32,7 @@ answer and push came.`,
 		Example: `  skein bench connect --conns 50000 --hold 60s
   skein bench connect --conns 19000 --rate 60000 --json -
   skein bench connect --conns 5000 --tls
+  skein bench connect --conns 1000000 --check
   skein bench connect --conns 1000000 --data /var/tmp/million --rate 60000
   skein bench connect --conns 1000000 --data /var/tmp/million --provisioned
   skein bench connect --addr tcp://127.0.0.1:7001 --http http://127.0.0.1:7080 --operator-token-file skein-data/operator.token`,
@@ -41,15 +43,22 @@ answer and push came.`,
 			if err := completeCrowd(&cfg.CrowdConfig, &files, cmd.ErrOrStderr()); err != nil {
 				return err
 			}
+			if check {
+				return cfg.Check()
+			}
 			res, err := bench.Connect(ctx, cfg)
-			if err != nil {
+			if res == nil {
 				return err
 			}
-			return statusOf(res.Good, report(cmd.OutOrStdout(), jsonFile, res, res.WriteSummary))
+			if err != nil {
+				fmt.Fprintln(cmd.ErrOrStderr(), "skein:", err)
+			}
+			return statusOf(err == nil && res.Good, report(cmd.OutOrStdout(), jsonFile, res, res.WriteSummary))
 		},
 	}
 	f := cmd.Flags()
 	addCrowdFlags(f, &cfg.CrowdConfig, &files)
+	f.BoolVar(&check, "check", false, "only see whether this machine can hold the connections, and say what it is short of")
 	f.DurationVar(&cfg.Hold, "hold", cfg.Hold, "how long the connections are to last")
 	f.Float64Var(&cfg.Rate, "rate", 0, "small requests per second of all connections together; 0: none")
 	f.DurationVar(&cfg.RequestsFor, "requests-for", cfg.RequestsFor, "how long to send requests")
@@ -70,6 +79,7 @@ func addCrowdFlags(f *pflag.FlagSet, cfg *bench.CrowdConfig, files *crowdFiles) 
 	f.Float64Var(&cfg.Ramp, "ramp", 0, "connections opened per second; 0: as fast as --login-window allows")
 	f.IntVar(&cfg.Window, "login-window", cfg.Window, "connections that may be on their way to be logged in")
 	f.DurationVar(&cfg.RampTimeout, "ramp-timeout", cfg.RampTimeout, "how long opening all connections may take")
+	f.DurationVar(&cfg.AnswerTimeout, "answer-timeout", cfg.AnswerTimeout, "how long the last answers may take")
 	f.DurationVar(&cfg.Heartbeat, "heartbeat", cfg.Heartbeat, "heartbeat interval to ask for")
 	f.Uint64Var(&cfg.Seed, "seed", cfg.Seed, "what the users' tokens are made from")
 	f.BoolVar(&cfg.TLS, "tls", false, "the own server speaks TLS, with a certificate made for the run")

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 
 	"github.com/skein-im/skein/internal/bench"
@@ -35,10 +37,13 @@ and in order, by the devices' books and by the server's.`,
 				return err
 			}
 			res, err := bench.Overload(ctx, cfg)
-			if err != nil {
+			if res == nil {
 				return err
 			}
-			return statusOf(res.Good, report(cmd.OutOrStdout(), jsonFile, res, res.WriteSummary))
+			if err != nil {
+				fmt.Fprintln(cmd.ErrOrStderr(), "skein:", err)
+			}
+			return statusOf(err == nil && res.Good, report(cmd.OutOrStdout(), jsonFile, res, res.WriteSummary))
 		},
 	}
 	f := cmd.Flags()

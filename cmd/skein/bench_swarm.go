@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"os/signal"
+	"runtime"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,8 @@ func newBenchSwarmCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// Ctrl-C reaches all processes; the parent ends this one.
 			signal.Ignore(os.Interrupt)
+			// There is one loop. What helps it shares its thread.
+			runtime.GOMAXPROCS(1)
 			ctx, stop := interruptible(cmd)
 			defer stop()
 			return swarm.Member(ctx, cmd.InOrStdin(), cmd.OutOrStdout())

@@ -24,7 +24,14 @@ type server struct {
 	heed   time.Duration
 	levels []levelAt
 
-	queue []time.Duration
+	// follow is how many further pieces of work each request makes, which
+	// nobody admits or observes: link messages and acks.
+	follow int
+	// speed changes every 50 ms, as the processor's other work does.
+	uneven bool
+	speed  float64
+
+	queue []work
 	// free is when the server can take the next request; stalled until when
 	// it takes none.
 	free, stalled time.Duration
@@ -33,8 +40,14 @@ type server struct {
 
 	done    int
 	latency []time.Duration
-	// users are those of whom a request was shed and of whom one was done.
-	shed, served map[im.UserID]bool
+	// shed are the users of whom a request was shed.
+	shed map[im.UserID]bool
+}
+
+// work is a request or what follows from one.
+type work struct {
+	arrived time.Duration
+	follows bool
 }
 
 type levelAt struct {
@@ -44,9 +57,9 @@ type levelAt struct {
 
 func newServer(seed uint64, capacity float64) *server {
 	return &server{
-		rnd: rand.New(rand.NewPCG(seed, 1)), ctl: NewController(DefaultConfig()),
+		rnd: rand.New(rand.NewPCG(seed, 1)), ctl: NewController(DefaultConfig()), speed: 1,
 		service: time.Duration(float64(time.Second) / capacity),
-		shed:    map[im.UserID]bool{}, served: map[im.UserID]bool{},
+		shed:    map[im.UserID]bool{},
 	}
 }
 
@@ -85,8 +98,7 @@ func (s *server) arrive() {
 		s.shed[user] = true
 		return
 	}
-	s.served[user] = true
-	s.queue = append(s.queue, s.now)
+	s.queue = append(s.queue, work{arrived: s.now})
 }
 
 // run lets time pass under a load.
@@ -94,19 +106,21 @@ func (s *server) run(offered float64, length time.Duration) {
 	s.offered = offered
 	s.done, s.latency = 0, nil
 	clear(s.shed)
-	clear(s.served)
 	s.nextArrival = s.now + s.pause()
 	for end := s.now + length; s.now < end; {
 		start := time.Duration(math.MaxInt64)
 		if len(s.queue) > 0 {
-			start = max(s.free, s.stalled, s.queue[0])
+			start = max(s.free, s.stalled, s.queue[0].arrived)
 		}
 		s.now = min(s.nextArrival, s.nextTick, start)
 		switch s.now {
 		case s.nextTick:
 			s.ctl.Tick(s.now)
 			s.levels = append(s.levels, levelAt{s.now, s.ctl.Level()})
-			s.nextTick += 20 * time.Millisecond
+			s.nextTick += 50 * time.Millisecond
+			if s.uneven {
+				s.speed = []float64{0.1, 0.5, 1, 1.5, 1.9}[s.rnd.IntN(5)]
+			}
 		case start:
 			s.process()
 		default:
@@ -121,12 +135,19 @@ func (s *server) pause() time.Duration {
 }
 
 func (s *server) process() {
-	arrived := s.queue[0]
+	w := s.queue[0]
 	s.queue = s.queue[1:]
-	s.ctl.Observe(s.now - arrived)
-	s.free = s.now + time.Duration(s.rnd.ExpFloat64()*float64(s.service))
+	// Of the time that a request takes, what follows takes its share.
+	s.free = s.now + time.Duration(s.rnd.ExpFloat64()*float64(s.service)/s.speed/float64(1+s.follow))
+	if w.follows {
+		return
+	}
+	s.ctl.Observe(s.now - w.arrived)
+	for range s.follow {
+		s.queue = append(s.queue, work{arrived: s.now, follows: true})
+	}
 	s.done++
-	s.latency = append(s.latency, s.free-arrived)
+	s.latency = append(s.latency, s.free-w.arrived)
 }
 
 func (s *server) p99() time.Duration {

@@ -108,7 +108,7 @@ func (c *Controller) sum(length time.Duration, started int64) sums {
 	switch {
 	case n > 0:
 		s.mean = time.Duration((waited - w.waited) / n)
-		s.wait = time.Duration(float64(queued) / s.started * float64(time.Second))
+		s.wait = time.Duration(float64(queued) / max(s.started, w.capacity) * float64(time.Second))
 		s.threshold = max(s.threshold, time.Duration(minQueue/s.started*float64(time.Second)))
 	case queued > 0:
 		// Nothing moves.
@@ -155,11 +155,11 @@ func (w *window) judge(s *sums, now time.Duration) {
 		w.atLeast(s.started)
 		return
 	}
-	// One slow window may be a pause of the machine; two are not.
+	// One slow window may be a pause of the machine; several are not.
 	if w.capacity == 0 {
 		w.capacity = max(s.started, w.usual)
 	}
-	w.capacity = (w.capacity + s.started) / 2
+	w.capacity += (s.started - w.capacity) / 4
 	drop := leastDrop * float64(min(s.mean, s.wait)) / float64(s.threshold)
 	target := w.capacity * (1 - min(drop, mostDrop))
 	w.cursor = min(w.cursor, w.reach(target))

@@ -55,15 +55,12 @@ func (c *crowd) counters(ctx context.Context) ([]counters, error) {
 	return list, nil
 }
 
-// auditTimeout is how long messages that were admitted may be on their way.
-const auditTimeout = 10 * time.Second
-
 // verify compares the books. Messages on their way get some time.
 func (r *overloading) verify(ctx context.Context) error {
 	if r.cfg.What != swarm.Sends {
 		return nil
 	}
-	for deadline := time.Now().Add(auditTimeout); ; {
+	for deadline := time.Now().Add(r.cfg.AnswerTimeout); ; {
 		after, err := r.counters(ctx)
 		if err != nil {
 			return err

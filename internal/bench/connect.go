@@ -34,7 +34,7 @@ const firstConnected im.UserID = 1 << 30
 func DefaultConnectConfig() ConnectConfig {
 	return ConnectConfig{
 		CrowdConfig: CrowdConfig{
-			Conns: 10_000, Seed: 1, Window: 1024, RampTimeout: 5 * time.Minute, Heartbeat: 30 * time.Second,
+			Conns: 10_000, Seed: 1, Window: 1024, RampTimeout: 5 * time.Minute, AnswerTimeout: 10 * time.Second, Heartbeat: 30 * time.Second,
 		},
 		Hold: 60 * time.Second, RequestsFor: 20 * time.Second, PushTimeout: 2 * time.Minute,
 	}
@@ -56,8 +56,9 @@ func (c *ConnectConfig) Validate() error {
 }
 
 // Connect opens very many connections, holds them, sends requests on them and
-// pushes to all of them. Without an error there is a result; whether every
-// connection, answer and push was there is in its Good.
+// pushes to all of them. Without an error, or with one of stopping afterwards,
+// there is a result; whether every connection, answer and push was there is in
+// its Good.
 func Connect(ctx context.Context, cfg ConnectConfig) (_ *ConnectResult, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -182,7 +183,7 @@ func (r *connecting) rest(ctx context.Context) error {
 	if err := r.swarm.Rest(ctx); err != nil {
 		return err
 	}
-	_, err := r.until(ctx, answerTimeout, func(s *swarm.Status) bool { return s.BeatsOpen == 0 })
+	_, err := r.until(ctx, r.cfg.AnswerTimeout, func(s *swarm.Status) bool { return s.BeatsOpen == 0 })
 	return err
 }
 

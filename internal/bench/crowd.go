@@ -34,6 +34,9 @@ type CrowdConfig struct {
 	Window int     `json:"window"`
 	// RampTimeout is how long opening them may take.
 	RampTimeout time.Duration `json:"-"`
+	// AnswerTimeout is how long after the last request, heartbeat or
+	// message what is outstanding may take.
+	AnswerTimeout time.Duration `json:"-"`
 	// Heartbeat is the interval that the devices ask for.
 	Heartbeat time.Duration `json:"heartbeat_ns"`
 	// Progress gets words on what happens, and a line that changes unless
@@ -55,8 +58,8 @@ func (c *CrowdConfig) validate() error {
 		return errors.New("procs and ramp are not negative")
 	case c.Window < 1:
 		return errors.New("window: at least 1")
-	case c.RampTimeout <= 0:
-		return errors.New("ramp-timeout: longer than nothing")
+	case c.RampTimeout <= 0 || c.AnswerTimeout <= 0:
+		return errors.New("ramp-timeout and answer-timeout: longer than nothing")
 	case c.Heartbeat < time.Second || c.Heartbeat > time.Hour:
 		return errors.New("heartbeat: between 1s and 1h")
 	}
@@ -78,7 +81,7 @@ type crowd struct {
 // gather makes server, users and swarm ready. Nobody is connected yet. shape
 // sets what the swarm's devices do.
 func gather(ctx context.Context, cfg CrowdConfig, first im.UserID, shape func(*swarm.Config)) (_ *crowd, err error) {
-	if err := preflight(cfg.Conns, cfg.TLS, cfg.own()); err != nil {
+	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
 	c := &crowd{cfg: cfg, first: first, progress: progress{out: cfg.Progress, still: cfg.Still}}
@@ -191,8 +194,11 @@ func (c *crowd) until(ctx context.Context, atMost time.Duration, cond func(*swar
 	return false, fmt.Errorf("%w%s", err, c.words.quote())
 }
 
-// lead is how long before its time an order is given.
-const lead = 300 * time.Millisecond
+// lead is how long before its time an order is given: long enough to reach all
+// processes.
+func (c *crowd) lead() int64 {
+	return int64(50*time.Millisecond + time.Duration(c.swarm.Processes())*5*time.Millisecond)
+}
 
 // ramp is what came of opening the connections.
 type ramp struct {
@@ -204,7 +210,7 @@ type ramp struct {
 // connect opens all connections. That not all came about is no error.
 func (c *crowd) connect(ctx context.Context) (*ramp, error) {
 	c.say("opening %d connections from %d processes", c.cfg.Conns, c.swarm.Processes())
-	start := c.swarm.Now() + int64(lead)
+	start := c.swarm.Now() + c.lead()
 	if err := c.swarm.Connect(ctx, start, c.cfg.Ramp, c.cfg.Window); err != nil {
 		return nil, err
 	}
@@ -237,13 +243,10 @@ type loaded struct {
 	gatewayCPU, serverCPU, clientCPU time.Duration
 }
 
-// answerTimeout is how long after the last request its answer may come.
-const answerTimeout = 10 * time.Second
-
 // load lets requests be sent and waits until the last is answered, or no more
 // is to be hoped for.
 func (c *crowd) load(ctx context.Context, l swarm.Load) (*loaded, error) {
-	l.Start = c.swarm.Now() + int64(lead)
+	l.Start = c.swarm.Now() + c.lead()
 	if err := c.swarm.Load(ctx, l); err != nil {
 		return nil, err
 	}
@@ -259,8 +262,8 @@ func (c *crowd) load(ctx context.Context, l swarm.Load) (*loaded, error) {
 		atMost time.Duration
 		over   func(*swarm.LoadStatus) bool
 	}{
-		{2*seconds + answerTimeout, func(s *swarm.LoadStatus) bool { return s.Running == 0 }},
-		{answerTimeout, func(s *swarm.LoadStatus) bool { return s.Open == 0 }},
+		{2*seconds + c.cfg.AnswerTimeout, func(s *swarm.LoadStatus) bool { return s.Running == 0 }},
+		{c.cfg.AnswerTimeout, func(s *swarm.LoadStatus) bool { return s.Open == 0 }},
 	} {
 		if _, err := c.until(ctx, wait.atMost, func(s *swarm.Status) bool {
 			watch(s)

@@ -34,7 +34,7 @@ const firstOverloaded im.UserID = 1 << 31
 func DefaultOverloadConfig() OverloadConfig {
 	return OverloadConfig{
 		CrowdConfig: CrowdConfig{
-			Conns: 4000, Seed: 1, Window: 1024, RampTimeout: time.Minute, Heartbeat: 60 * time.Second,
+			Conns: 4000, Seed: 1, Window: 1024, RampTimeout: time.Minute, AnswerTimeout: 10 * time.Second, Heartbeat: 60 * time.Second,
 		},
 		What: swarm.Sends, Body: 256, SendWindow: 16, Factors: []float64{0.5, 1, 2, 4}, Step: 10 * time.Second,
 	}
@@ -62,8 +62,8 @@ func (c *OverloadConfig) Validate() error {
 }
 
 // Overload offers a server more and more, and finds out what becomes of it.
-// Without an error there is a result; whether everything that was admitted
-// arrived is in its Good.
+// Without an error, or with one of stopping afterwards, there is a result;
+// whether everything that was admitted arrived is in its Good.
 func Overload(ctx context.Context, cfg OverloadConfig) (_ *OverloadResult, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -171,7 +171,7 @@ func (r *overloading) steps(ctx context.Context) error {
 
 // settle waits until what was admitted has been received.
 func (r *overloading) settle(ctx context.Context) error {
-	_, err := r.until(ctx, answerTimeout, func(s *swarm.Status) bool { return s.Books.Received >= s.Books.Admitted })
+	_, err := r.until(ctx, r.cfg.AnswerTimeout, func(s *swarm.Status) bool { return s.Books.Received >= s.Books.Admitted })
 	return err
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/skein-im/skein/internal/bench/swarm"
 )
 
 // What a connection takes of a machine on which both its ends are, in bytes:
@@ -16,6 +18,22 @@ const (
 
 // connFiles is how many open files a connection takes of such a machine.
 const connFiles = 2
+
+// Check fails when this machine cannot hold the connections, and says what it
+// is short of.
+func (c *CrowdConfig) Check() error {
+	if err := c.validate(); err != nil {
+		return err
+	}
+	limits, err := swarm.SystemLimits()
+	if err == nil {
+		_, err = limits.Members(c.Conns, c.Procs)
+	}
+	if err == nil {
+		err = preflight(c.Conns, c.TLS, c.own())
+	}
+	return err
+}
 
 // preflight fails when this machine cannot hold so many connections, with what
 // it is short of. What the system does not tell is not checked.

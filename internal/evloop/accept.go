@@ -4,7 +4,6 @@ package evloop
 
 import (
 	"encoding/binary"
-	"net"
 	"net/netip"
 	"os"
 	"syscall"
@@ -26,12 +25,6 @@ const (
 	maxAcceptWait = 16
 )
 
-// listener is what Engine.Accept can take over.
-type listener interface {
-	net.Listener
-	syscall.Conn
-}
-
 // acceptor is a listening socket of a loop.
 type acceptor struct {
 	fd   int
@@ -45,11 +38,7 @@ type acceptor struct {
 
 // adoptListener makes the loop accept from a listener, with a descriptor of
 // its own.
-func (l *Loop) adoptListener(ln net.Listener, opts Options) error {
-	sc, ok := ln.(listener)
-	if !ok {
-		return ErrNotAdoptable
-	}
+func (l *Loop) adoptListener(sc syscall.Conn, opts Options) error {
 	fd, err := duplicate(sc)
 	if err != nil {
 		return err
@@ -179,17 +168,29 @@ func (l *Loop) retryAccept(a *acceptor) {
 // closeListeners closes the listeners. Connections that wait to be accepted
 // would be reset with them.
 func (l *Loop) closeListeners() {
-	for _, a := range l.listeners {
+	for len(l.listeners) > 0 {
+		a := l.listeners[len(l.listeners)-1]
 		// Not all that come: they could come for ever.
 		for range maxBacklog {
 			if !l.acceptOne(a) {
 				break
 			}
 		}
-		if a.retryAt == 0 {
-			_ = l.poller.remove(a.fd)
-		}
-		unix.Close(a.fd)
+		l.dropListener()
 	}
-	l.listeners = nil
+}
+
+// dropListener closes the listener that came last.
+func (l *Loop) dropListener() {
+	if len(l.listeners) == 0 {
+		// The loop was about to end.
+		return
+	}
+	last := len(l.listeners) - 1
+	a := l.listeners[last]
+	l.listeners = l.listeners[:last]
+	if a.retryAt == 0 {
+		_ = l.poller.remove(a.fd)
+	}
+	unix.Close(a.fd)
 }

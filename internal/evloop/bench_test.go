@@ -263,6 +263,32 @@ func TestMemoryPerConnection(t *testing.T) {
 	}
 }
 
+// TestMemoryAfterALoginStorm: it does not stay at its peak.
+func TestMemoryAfterALoginStorm(t *testing.T) {
+	if raceEnabled || testing.Short() {
+		t.Skip("not a test of memory")
+	}
+	server, _ := testTLS(t)
+	const conns, most = 2000, 12 << 10
+	e, addr := serveLoops(t, 2, Options{TLS: server})
+	debug.FreeOSMemory()
+	before := residentBytes(t)
+	per := func() int { return (residentBytes(t) - before) / conns }
+	_, stop := startPeer(t, peerSpec{Addr: addr, Conns: conns, TLS: true})
+	defer stop()
+	peak := per()
+	for end := time.Now().Add(testTimeout); e.trimmer.trims.Load() == 0; runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatal("no memory was given back")
+		}
+	}
+	if n := per(); n > most {
+		t.Errorf("%d bytes a connection, after a peak of %d", n, peak)
+	} else {
+		t.Logf("%d bytes a connection, after a peak of %d", n, peak)
+	}
+}
+
 func BenchmarkMemory(b *testing.B) {
 	for kind, measure := range memoryCases(b) {
 		b.Run(kind, func(b *testing.B) {

@@ -62,7 +62,9 @@
 // # What it costs
 //
 // 100 to 150 bytes of process memory per idle connection, 9.7 KiB with TLS
-// (TestMemoryPerConnection); 0.89 to 0.94 of the CPU per small request that a
+// (TestMemoryPerConnection), up to three times that while many log in, and half
+// a second longer: then the engine gives memory back to the system, for the
+// whole process (TestMemoryAfterALoginStorm); 0.89 to 0.94 of the CPU per small request that a
 // goroutine per connection takes, nine tenths of both being the kernel's
 // (BenchmarkRequests). A system call for each, read and write, is the floor.
 package evloop

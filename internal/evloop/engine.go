@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -110,6 +111,10 @@ type Engine struct {
 	// open counts connections, those being dialed included.
 	open     atomic.Int64
 	stopping atomic.Bool
+	// listening is held while listeners come and go.
+	listening sync.Mutex
+	// trimmer returns memory after many handshakes.
+	trimmer *trimmer
 	// adopted deals connections out.
 	adopted atomic.Uint32
 }
@@ -120,7 +125,7 @@ func New(cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{cfg: cfg}
+	e := &Engine{cfg: cfg, trimmer: newTrimmer()}
 	for range cfg.Loops {
 		l, err := newLoop(e)
 		if err != nil {
@@ -167,38 +172,51 @@ func (e *Engine) Listen(ctx context.Context, addr string, opts Options) (netip.A
 		}), os.NewSyscallError("setsockopt", err))
 	}}
 	var bound netip.AddrPort
-	for _, l := range e.loops {
+	err := e.addListeners(func(l *Loop) error {
 		ln, err := lc.Listen(ctx, "tcp", addr)
 		if err != nil {
-			return bound, err
+			return err
 		}
+		defer ln.Close()
 		// Port 0 becomes one that the others take too.
 		addr = ln.Addr().String()
-		if bound, err = netip.ParseAddrPort(addr); err == nil {
-			err = l.adoptListener(ln, opts)
+		if bound, err = netip.ParseAddrPort(addr); err != nil {
+			return err
 		}
-		ln.Close()
-		if err != nil {
-			return bound, err
-		}
-	}
-	return bound, nil
+		return l.adoptListener(ln.(*net.TCPListener), opts)
+	})
+	return bound, err
 }
 
-// Accept takes over a listener, which all loops share, and closes it.
-// (EPOLLEXCLUSIVE would wake all loops the same: it counts threads blocked in
-// epoll_wait, and there are none.)
+// Accept takes over a listener, which all loops share, and closes it. After an
+// error, it is still the caller's. (EPOLLEXCLUSIVE would wake all loops the
+// same: it counts threads blocked in epoll_wait, and there are none.)
 func (e *Engine) Accept(ln net.Listener, opts Options) error {
-	sc, ok := ln.(listener)
+	sc, ok := ln.(syscall.Conn)
 	if !ok {
 		return ErrNotAdoptable
 	}
-	for _, l := range e.loops {
-		if err := l.adoptListener(sc, opts); err != nil {
+	if err := e.addListeners(func(l *Loop) error { return l.adoptListener(sc, opts) }); err != nil {
+		return err
+	}
+	// The loops have descriptors of their own.
+	_ = ln.Close()
+	return nil
+}
+
+// addListeners lets add bring a listener to all loops, or to none.
+func (e *Engine) addListeners(add func(l *Loop) error) error {
+	e.listening.Lock()
+	defer e.listening.Unlock()
+	for i, l := range e.loops {
+		if err := add(l); err != nil {
+			for _, l := range e.loops[:i] {
+				l.do(l.dropListener)
+			}
 			return err
 		}
 	}
-	return ln.Close()
+	return nil
 }
 
 // Adopt takes over a connection that was accepted elsewhere, with the bytes
@@ -223,7 +241,9 @@ func (e *Engine) Adopt(nc net.Conn, early []byte, opts Options) error {
 		e.open.Add(-1)
 		return err
 	}
-	return nc.Close()
+	// The loop has a descriptor of its own.
+	_ = nc.Close()
+	return nil
 }
 
 // duplicate gives a socket a second descriptor, one that Go does not watch.
@@ -259,16 +279,10 @@ func (e *Engine) Each(fn func(*Conn), slice int, done func()) error {
 // StopAccepting closes the listeners, once the connections that had come by
 // then are accepted. It waits for the loops and must not be called on one.
 func (e *Engine) StopAccepting() {
-	e.onEach((*Loop).closeListeners)
-}
-
-// onEach runs fn on each loop that is not gone, and waits for that.
-func (e *Engine) onEach(fn func(l *Loop)) {
+	e.listening.Lock()
+	defer e.listening.Unlock()
 	for _, l := range e.loops {
-		done := make(chan struct{})
-		if l.post(func() { fn(l); close(done) }, true) == nil {
-			<-done
-		}
+		l.do(l.closeListeners)
 	}
 }
 
@@ -277,24 +291,28 @@ func (e *Engine) onEach(fn func(l *Loop)) {
 // connections that are left are closed with ErrShutdown. It must not be called
 // on a loop.
 func (e *Engine) Shutdown(ctx context.Context) error {
-	e.onEach(func(l *Loop) {
-		l.closeListeners()
-		l.stopping = true
-	})
+	e.listening.Lock()
+	for _, l := range e.loops {
+		l.do(func() {
+			l.closeListeners()
+			l.stopping = true
+		})
+	}
 	e.stopping.Store(true)
-	cut := false
+	e.listening.Unlock()
+	cut := 0
 	for _, l := range e.loops {
 		select {
 		case <-l.done:
 			continue
 		case <-ctx.Done():
 		}
-		cut = true
-		_ = l.post(l.closeAll, true)
+		_ = l.post(func() { cut += l.closeAll() }, true)
 		<-l.done
 	}
-	if cut {
-		return fmt.Errorf("evloop: connections were cut: %w", context.Cause(ctx))
+	e.trimmer.close()
+	if cut > 0 {
+		return fmt.Errorf("evloop: %d connections were cut: %w", cut, context.Cause(ctx))
 	}
 	return nil
 }

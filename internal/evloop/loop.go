@@ -238,11 +238,21 @@ func (l *Loop) adopt(fd int, early []byte, opts Options) {
 	}
 }
 
-// closeAll cuts every connection.
-func (l *Loop) closeAll() {
+// do runs fn on the loop and waits for that, unless the loop is gone.
+func (l *Loop) do(fn func()) {
+	done := make(chan struct{})
+	if l.post(func() { fn(); close(done) }, true) == nil {
+		<-done
+	}
+}
+
+// closeAll cuts every connection, and counts them.
+func (l *Loop) closeAll() (cut int) {
 	for slot := range l.table.size {
 		if c := l.table.at(slot).conn; c != nil {
 			c.end(ErrShutdown)
+			cut++
 		}
 	}
+	return cut
 }

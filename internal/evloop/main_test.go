@@ -299,7 +299,7 @@ func newHandLoop(t testing.TB, cfg Config, tune func(h *hooks)) *handLoop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := newLoop(&Engine{cfg: cfg})
+	l, err := newLoop(&Engine{cfg: cfg, trimmer: newTrimmer()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -156,6 +156,7 @@ func (l *Loop) beginHandshake(c *Conn) bool {
 		return false
 	}
 	l.tls.running++
+	l.engine.trimmer.begin()
 	l.budget.Add(handshakeBytes)
 	t, h := c.tls, c.tls.shaking
 	h.resume, h.stop = iter.Pull(func(yield func(struct{}) bool) {
@@ -209,6 +210,7 @@ func (l *Loop) stopHandshake(c *Conn) {
 	}
 	h.stop()
 	l.tls.running--
+	l.engine.trimmer.end()
 	l.budget.Add(-handshakeBytes)
 	// Two, for there may be room again for more than there were.
 	for left := 2; left > 0 && len(l.tls.waiting) > 0; {

@@ -15,9 +15,13 @@ const (
 	maxBackoff = 3 * time.Second
 )
 
-// calmAfter is for how many seconds a session must have been live to be resumed
-// as if it were for the first time.
-const calmAfter = 10
+// A session that has been live for calmAfter seconds is resumed as if it were for
+// the first time; one that is lost again before begins as after hastyTries at
+// most.
+const (
+	calmAfter  = 2
+	hastyTries = 4
+)
 
 // attach asks the mailbox for the session: for the first time, or for one that
 // continues. It reports whether it did; otherwise nobody wants it any more.
@@ -171,6 +175,7 @@ func (s *session) lose() {
 	if uint16(s.g.now()/1000)-s.resumedAt >= calmAfter {
 		s.tries = 0
 	}
+	s.tries = min(s.tries, hastyTries)
 	s.proceed()
 }
 

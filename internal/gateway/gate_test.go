@@ -83,7 +83,7 @@ func TestResumptionsArePaced(t *testing.T) {
 
 // A mailbox that answers in place does not make the queue recurse.
 func TestGateDoesNotRecurse(t *testing.T) {
-	mbox := &obliging{t: t, attached: map[im.SessionID]bool{}}
+	mbox := newObliging(t)
 	r := newRig(t, func(g *Config, _ *link.Config) { g.MaxAttaching, g.Mailbox = 1, mbox })
 	g := &r.g.gate
 	g.free = 0

@@ -75,7 +75,7 @@ func peerLoop(url string) error {
 	}
 	conns := make([]*link.ClientConn, n)
 	for i := range conns {
-		if conns[i], err = peerLogin(url); err != nil {
+		if conns[i], err = peerLogin(url, secret); err != nil {
 			return err
 		}
 	}
@@ -96,12 +96,12 @@ func peerLoop(url string) error {
 	}
 }
 
-func peerLogin(url string) (*link.ClientConn, error) {
+func peerLogin(url, token string) (*link.ClientConn, error) {
 	c, err := link.Dial(context.Background(), url, link.DialOptions{MaxFrame: im.MaxServerFrame})
 	if err != nil {
 		return nil, err
 	}
-	hello, err := wire.AppendMessage(nil, wire.TypeHello, &skeinv1.Hello{Version: 1, Token: secret, Cursor: proto.Uint64(41)})
+	hello, err := wire.AppendMessage(nil, wire.TypeHello, &skeinv1.Hello{Version: 1, Token: token, Cursor: proto.Uint64(41)})
 	if err != nil {
 		return nil, err
 	}

@@ -3,9 +3,13 @@
 package link
 
 import (
+	"errors"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
 )
 
@@ -44,4 +48,29 @@ func TestQueueBoundIsExact(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPingsOfAPeerThatDoesNotRead: the answers fill its queue, and it is closed
+// and counted like others that do not read.
+func TestPingsOfAPeerThatDoesNotRead(t *testing.T) {
+	r := newRig(t, "ws-epoll", Config{MaxQueue: writeStep + 15000, CloseTimeout: 50 * time.Millisecond}, nil)
+	c, _, _ := blocked(t, r, 10000)
+	var flood sync.WaitGroup
+	flood.Go(func() {
+		ping := packet(pingFinal, strings.Repeat("p", 125))
+		for {
+			if _, err := c.nc.Write(ping); err != nil {
+				return
+			}
+		}
+	})
+	var e *CloseError
+	if err := wait(t, r.closed, "end"); !errors.As(err, &e) || e.Code != im.CloseSlow {
+		t.Errorf("closed with %v", err)
+	}
+	if n := r.srv.Stats().Slow; n != 1 {
+		t.Errorf("%d slow connections counted", n)
+	}
+	c.nc.Close()
+	flood.Wait()
 }

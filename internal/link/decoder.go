@@ -239,8 +239,12 @@ func checkClose(payload []byte) error {
 	if len(payload) == 1 {
 		return protocolError("WebSocket: half a close status")
 	}
-	if err := ws.CheckCloseFrameData(ws.ParseCloseFrameData(payload)); err != nil {
+	status, reason := ws.ParseCloseFrameData(payload)
+	if err := ws.CheckCloseFrameData(status, reason); err != nil {
 		return protocolError("WebSocket: %w", err)
+	}
+	if status > 4999 {
+		return protocolError("WebSocket: close status %d, which nobody has defined", status)
 	}
 	return nil
 }

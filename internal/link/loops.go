@@ -124,7 +124,7 @@ func (e *loops) broadcast(b *broadcast) (wait func()) {
 func (e *loops) end() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	// It says that it cut connections even if there were none.
+	// That it cut connections is what it is for.
 	_ = e.engine.Shutdown(ctx)
 }
 

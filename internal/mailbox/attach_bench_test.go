@@ -75,7 +75,7 @@ func provisionAs(user im.UserID) im.Command {
 // TestAttachedUsersAreSmall: what a connected user who does nothing takes in
 // memory is bounded, and attaching writes nothing.
 func TestAttachedUsersAreSmall(t *testing.T) {
-	const users, most = 20_000, 800
+	const users, most = 5000, 800
 	st := memstore.New(time.Now)
 	start := func() *Mailbox {
 		cfg := DefaultConfig()

@@ -1,11 +1,8 @@
 package remote
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"log/slog"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,52 +10,6 @@ import (
 
 	"github.com/skein-im/skein/internal/im"
 )
-
-// Defaults of ClientConfig.
-const (
-	DefaultPatience       = 10 * time.Second
-	DefaultMaxQueued      = 1 << 16
-	DefaultMaxQueuedBytes = 64 << 20
-)
-
-// ClientConfig is what a Client needs. Zero values mean the defaults.
-type ClientConfig struct {
-	// Addr of the mailbox node: host:port, or unix: and a path.
-	Addr string
-	// Secret is shared by all nodes; at least MinSecret bytes.
-	Secret []byte
-	// Node names this node.
-	Node   string
-	Logger *slog.Logger
-	// Instance tells this process's sessions from those of others: every
-	// Client of the process has the same, and one Client per mailbox node.
-	// 0: a random one.
-	Instance uint64
-	// Patience is how long a command may wait to be sent.
-	Patience time.Duration
-	// MaxQueued and MaxQueuedBytes bound the commands that wait.
-	MaxQueued, MaxQueuedBytes int
-	// HandshakeTimeout bounds connecting, and the handshake after it.
-	HandshakeTimeout time.Duration
-	Heartbeat        Heartbeat
-	// Rand returns a number in [0, n); it spreads attempts to connect.
-	Rand func(n int64) int64
-}
-
-func (c ClientConfig) withDefaults() ClientConfig {
-	c.Patience = cmp.Or(c.Patience, DefaultPatience)
-	c.MaxQueued = cmp.Or(c.MaxQueued, DefaultMaxQueued)
-	c.MaxQueuedBytes = cmp.Or(c.MaxQueuedBytes, DefaultMaxQueuedBytes)
-	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, DefaultHandshakeTimeout)
-	c.Heartbeat = c.Heartbeat.withDefaults()
-	if c.Instance == 0 {
-		c.Instance = randomID()
-	}
-	if c.Rand == nil {
-		c.Rand = rand.Int64N
-	}
-	return c
-}
 
 // Client is a Mailbox in another process.
 type Client struct {
@@ -227,7 +178,7 @@ func (c *Client) Health() error {
 
 // Close sends what is queued, waits for the answers until ctx ends, completes
 // the rest as Unavailable and kicks every session. Without a link it does not
-// wait. It may be called more than once.
+// wait. It may be called more than once, but not by a completion or a sink.
 func (c *Client) Close(ctx context.Context) {
 	c.mu.Lock()
 	if !c.closing {
@@ -248,50 +199,4 @@ func (c *Client) Close(ctx context.Context) {
 		l.fail(context.Cause(ctx))
 	}
 	<-c.done
-}
-
-type clientCounters struct {
-	connects, losses                              atomic.Uint64
-	submitted, completed, repeated, expired, busy atomic.Uint64
-	deliveries, entries, kicks, unwanted          atomic.Uint64
-}
-
-// ClientStats are a Client's counters and gauges.
-type ClientStats struct {
-	Up bool
-	// Queued commands wait to be sent, InFlight ones for their answers.
-	Queued, QueuedBytes, InFlight int
-	Sessions                      int
-	Level                         im.Level
-	// Connects and Losses of links.
-	Connects, Losses uint64
-	// Repeated commands were sent over another link, because their fate was
-	// unknown; Expired ones waited too long; Busy ones were not queued.
-	Submitted, Completed, Repeated, Expired, Busy uint64
-	// Unwanted are deliveries for sessions that have ended.
-	Deliveries, Entries, Kicks, Unwanted uint64
-	// Skipped are frames of a later version.
-	Skipped           uint64
-	BytesIn, BytesOut uint64
-}
-
-// Stats returns the counters.
-func (c *Client) Stats() ClientStats {
-	s := &c.stats
-	st := ClientStats{
-		Level:    c.Level(),
-		Connects: s.connects.Load(), Losses: s.losses.Load(),
-		Submitted: s.submitted.Load(), Completed: s.completed.Load(),
-		Repeated: s.repeated.Load(), Expired: s.expired.Load(), Busy: s.busy.Load(),
-		Deliveries: s.deliveries.Load(), Entries: s.entries.Load(), Kicks: s.kicks.Load(),
-		Unwanted: s.unwanted.Load(), Skipped: c.traffic.skipped.Load(),
-		BytesIn: c.traffic.bytesIn.Load(), BytesOut: c.traffic.bytesOut.Load(),
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	st.Up = c.link != nil
-	st.Queued, st.QueuedBytes = c.queue.len(), c.queue.weight
-	st.InFlight = len(c.inFlight) - len(c.free)
-	st.Sessions = c.sessions.len()
-	return st
 }

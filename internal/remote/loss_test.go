@@ -258,7 +258,9 @@ func TestPatienceEnds(t *testing.T) {
 // TestWindow: no more commands are in flight than the server says.
 func TestWindow(t *testing.T) {
 	const size, all = 4, 100
-	m, _, c := pair(t, "tcp", ServerConfig{Window: size}, ClientConfig{})
+	// No heartbeat helps.
+	slow := Heartbeat{Every: time.Hour, Dead: time.Hour, Idle: time.Hour}
+	m, _, c := pair(t, "tcp", ServerConfig{Window: size, Heartbeat: slow}, ClientConfig{Heartbeat: slow})
 	m.script(never)
 	j := newJournal()
 	for i := range all {

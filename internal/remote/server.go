@@ -1,86 +1,17 @@
 package remote
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
-	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/skein-im/skein/internal/im"
 )
-
-// Defaults of ServerConfig.
-const (
-	DefaultWindow           = 1024
-	DefaultMaxLinks         = 1024
-	DefaultMaxHandshakes    = 64
-	DefaultHandshakeTimeout = 5 * time.Second
-	DefaultMaxQueue         = 64 << 20
-	DefaultMaxReads         = 16
-)
-
-// MaxWindow is the highest Window.
-const MaxWindow = 1 << 16
-
-// ServerConfig is what a Server needs. Zero values mean the defaults.
-type ServerConfig struct {
-	Mailbox im.Mailbox
-	// Secret is shared by all nodes; at least MinSecret bytes.
-	Secret []byte
-	// Node names this node.
-	Node   string
-	Logger *slog.Logger
-	// Window is how many commands of a link may be in flight.
-	Window int
-	// MaxLinks is how many links there may be, MaxHandshakes how many
-	// connections that have not shown yet that they know the secret.
-	MaxLinks, MaxHandshakes int
-	HandshakeTimeout        time.Duration
-	// MaxQueue is how many outgoing bytes of a link may wait; beyond them
-	// the link is cut.
-	MaxQueue int
-	// MaxReads is how many reads of timelines run at a time.
-	MaxReads  int
-	Heartbeat Heartbeat
-}
-
-func (c ServerConfig) withDefaults() ServerConfig {
-	c.Window = cmp.Or(c.Window, DefaultWindow)
-	c.MaxLinks = cmp.Or(c.MaxLinks, DefaultMaxLinks)
-	c.MaxHandshakes = cmp.Or(c.MaxHandshakes, DefaultMaxHandshakes)
-	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, DefaultHandshakeTimeout)
-	c.MaxQueue = cmp.Or(c.MaxQueue, DefaultMaxQueue)
-	c.MaxReads = cmp.Or(c.MaxReads, DefaultMaxReads)
-	c.Heartbeat = c.Heartbeat.withDefaults()
-	return c
-}
-
-func (c *ServerConfig) check() error {
-	switch {
-	case c.Mailbox == nil || c.Logger == nil:
-		return errors.New("a role link's server needs a mailbox and a logger")
-	case c.Window < 1 || c.Window > MaxWindow:
-		return im.Errorf(im.Invalid, "a role link's window is 1 to %d commands", MaxWindow)
-	}
-	return checkIdentity(c.Secret, c.Node)
-}
-
-func checkIdentity(secret []byte, node string) error {
-	if len(secret) < MinSecret {
-		return im.Errorf(im.Invalid, "the secret of role links needs at least %d bytes", MinSecret)
-	}
-	if node == "" || len(node) > MaxNode {
-		return im.Errorf(im.Invalid, "a node's name has 1 to %d bytes", MaxNode)
-	}
-	return nil
-}
 
 // Server offers a Mailbox to Clients.
 type Server struct {
@@ -327,85 +258,4 @@ func host(nc net.Conn) string {
 		return h
 	}
 	return addr
-}
-
-const (
-	// refusalEvery is how often refusals of one address are logged.
-	refusalEvery = time.Minute
-	// maxRefusals is how many addresses are remembered for it; those of
-	// others are counted only.
-	maxRefusals = 1024
-)
-
-// refusals remembers when a refusal of an address was last logged.
-type refusals struct {
-	mu   sync.Mutex
-	last map[string]time.Time
-}
-
-// due reports whether a refusal is to be logged, and notes that it was.
-func (r *refusals) due(from string, now time.Time) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if now.Sub(r.last[from]) < refusalEvery {
-		return false
-	}
-	if len(r.last) >= maxRefusals {
-		for k, at := range r.last {
-			if now.Sub(at) >= refusalEvery {
-				delete(r.last, k)
-			}
-		}
-	}
-	if len(r.last) >= maxRefusals {
-		return false
-	}
-	if r.last == nil {
-		r.last = map[string]time.Time{}
-	}
-	r.last[from] = now
-	return true
-}
-
-type serverCounters struct {
-	accepted, refused, handshakesFailed, wrongSecrets atomic.Uint64
-	commands, answers, deliveries, entries, kicks     atomic.Uint64
-	unknown, slow, broken                             atomic.Uint64
-	sessions                                          atomic.Int64
-}
-
-// ServerStats are a Server's counters and gauges.
-type ServerStats struct {
-	// Links and Sessions are those that there are now.
-	Links, Sessions int
-	// Accepted links; Refused connections, because there were too many;
-	// HandshakesFailed, WrongSecrets among them.
-	Accepted, Refused, HandshakesFailed, WrongSecrets uint64
-	// Commands taken and Answers given; Deliveries and the Entries in them.
-	Commands, Answers, Deliveries, Entries, Kicks uint64
-	// Unknown commands and frames, of a later version.
-	Unknown, Skipped uint64
-	// Slow links were cut because too much waited to be read, Broken ones
-	// because what they sent is not acceptable.
-	Slow, Broken uint64
-
-	BytesIn, BytesOut uint64
-}
-
-// Stats returns the counters.
-func (s *Server) Stats() ServerStats {
-	s.mu.Lock()
-	links := len(s.links)
-	s.mu.Unlock()
-	c := &s.stats
-	return ServerStats{
-		Links: links, Sessions: int(c.sessions.Load()),
-		Accepted: c.accepted.Load(), Refused: c.refused.Load(),
-		HandshakesFailed: c.handshakesFailed.Load(), WrongSecrets: c.wrongSecrets.Load(),
-		Commands: c.commands.Load(), Answers: c.answers.Load(),
-		Deliveries: c.deliveries.Load(), Entries: c.entries.Load(), Kicks: c.kicks.Load(),
-		Unknown: c.unknown.Load(), Skipped: s.traffic.skipped.Load(),
-		Slow: c.slow.Load(), Broken: c.broken.Load(),
-		BytesIn: s.traffic.bytesIn.Load(), BytesOut: s.traffic.bytesOut.Load(),
-	}
 }

@@ -18,7 +18,7 @@ const (
 // queue, where it counts as waiting, and admission heeds it.
 type batchLimit int
 
-// committed takes how long a commit of a batch took.
+// committed takes how long the commit of a batch of so many parts took.
 func (l *batchLimit) committed(parts int, took time.Duration) {
 	switch {
 	case took > commitSlow && parts >= int(*l)/2:

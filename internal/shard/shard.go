@@ -310,7 +310,7 @@ func (t *turn) cut(now im.Millis) {
 
 func (t *turn) finish(r commitResult) {
 	t.busy = false
-	t.limit.committed(len(r.batch.Changes.Changes), r.took)
+	t.limit.committed(len(r.batch.inner.parts), r.took)
 	s := t.shard
 	if lost := s.core.Done(s.opts.Now(), r.batch, r.err); len(lost) > 0 {
 		s.opts.Lost(lost, r.err)

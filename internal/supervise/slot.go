@@ -142,7 +142,9 @@ func (w *slot) watch(p *process, begun func()) (since time.Time, isReady bool) {
 			timeout = nil
 			p.kill(im.Errorf(im.Unavailable, "not ready within %v", s.cfg.ReadyTimeout))
 		case <-draining:
-			draining = nil
+			if draining = nil; ready != nil && closed(ready) {
+				nowReady()
+			}
 			w.set(Draining, func(*WorkerInfo) {})
 		case <-leave:
 			leave = nil

@@ -197,8 +197,8 @@ func (m *member) end(cl *client, kind string) {
 
 // forget drops what a connection still had to answer.
 func (m *member) forget(cl *client) {
-	if cl.awaiting {
-		cl.awaiting = false
+	if cl.beats > 0 {
+		cl.beats = 0
 		m.status.BeatsOpen--
 	}
 	open := int(cl.pings)

@@ -18,7 +18,10 @@ type heartbeats struct {
 	resting bool
 }
 
-const beatTick = 50 * time.Millisecond
+const (
+	beatTick = 50 * time.Millisecond
+	maxBeats = 1<<8 - 1
+)
 
 var heartbeat = wire.AppendPing(nil)
 
@@ -45,12 +48,17 @@ func (m *member) beatOne(cl *client) {
 	if cl.state != live {
 		return
 	}
-	if cl.awaiting {
-		m.status.BeatsMissed++
-	} else {
-		cl.awaiting = true
+	switch cl.beats {
+	case 0:
 		m.status.BeatsOpen++
+	case maxBeats:
+		// Something is very wrong, and known by now.
+		m.status.BeatsMissed++
+		return
+	default:
+		m.status.BeatsMissed++
 	}
+	cl.beats++
 	m.status.BeatsSent++
 	_ = cl.conn.Write(heartbeat) // If that fails, Closed follows.
 }
@@ -62,9 +70,10 @@ func (m *member) pong(cl *client, payload []byte, now int64) {
 		m.fail(cl, "a pong before welcome")
 	case len(payload) > 0:
 		m.pinged(cl, payload, now)
-	case cl.awaiting:
-		cl.awaiting = false
-		m.status.BeatsOpen--
+	case cl.beats > 0:
+		if cl.beats--; cl.beats == 0 {
+			m.status.BeatsOpen--
+		}
 	default:
 		m.wrong("a pong that brings nothing back")
 	}

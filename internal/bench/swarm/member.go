@@ -67,9 +67,10 @@ type client struct {
 	pings    uint16
 	attempts uint8
 	state    state
-	// awaiting: a heartbeat has not been answered. noticed: the expected
-	// notice has come.
-	awaiting, noticed bool
+	// beats are heartbeats without an answer.
+	beats uint8
+	// noticed: the expected notice has come.
+	noticed bool
 }
 
 // state is how far a client has come.
@@ -92,8 +93,12 @@ const never = math.MaxInt64
 
 // Timing of a member.
 const (
-	idleTick    = 100 * time.Millisecond
-	reportEvery = 200 * time.Millisecond
+	idleTick = 50 * time.Millisecond
+	// reportShare is what a member adds to the time between two reports of
+	// each, so that the parent has about as many to read however many they
+	// are; maxReportEvery is the longest such time.
+	reportShare    = 5 * time.Millisecond
+	maxReportEvery = 250 * time.Millisecond
 	// loginTimeout bounds connecting and, apart, the time to Welcome.
 	loginTimeout = 30 * time.Second
 )
@@ -116,6 +121,7 @@ func Member(ctx context.Context, in io.Reader, out io.Writer) error {
 	var ticking sync.WaitGroup
 	ticking.Go(func() { m.keepTicking(ctx) })
 	err = m.follow(orders)
+	_ = m.loop.Post(func() { m.stopping = true })
 	cancel()
 	ticking.Wait()
 	m.stop()
@@ -214,9 +220,16 @@ func (m *member) obey(o *Order) {
 	}
 }
 
-// keepTicking runs tick on the loop when it wants to be.
+// keepTicking runs tick on the loop when it wants to be. While there is more to
+// do at once, it goes on there, without another goroutine.
 func (m *member) keepTicking(ctx context.Context) {
-	tick := func() { m.ticked <- m.tick() }
+	var tick func()
+	tick = func() {
+		next := m.tick()
+		if next > m.clock.now() || m.loop.Post(tick) != nil {
+			m.ticked <- next
+		}
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -235,17 +248,19 @@ func (m *member) keepTicking(ctx context.Context) {
 
 // tick does what is due, and returns when something else is.
 func (m *member) tick() (next int64) {
+	if m.stopping {
+		return never
+	}
 	now := m.clock.now()
-	next = now + int64(idleTick)
-	next = min(next, m.fill(now))
+	next = min(now+int64(idleTick), m.fill(now))
 	next = min(next, m.beat(now))
 	next = min(next, m.request(now))
 	m.acknowledge(now)
 	if now >= m.reportAt {
-		m.reportAt = now + int64(reportEvery)
+		m.reportAt = now + int64(min(reportShare*time.Duration(m.job.Members), maxReportEvery))
 		m.report(nil)
 	}
-	return next
+	return min(next, m.reportAt)
 }
 
 // report tells how things stand. A status may be left out when the parent is
@@ -290,7 +305,6 @@ func (m *member) write(out io.Writer) {
 
 // stop cuts all connections.
 func (m *member) stop() {
-	_ = m.loop.Post(func() { m.stopping = true })
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_ = m.engine.Shutdown(ctx) // That they are cut is what it says.

@@ -35,6 +35,9 @@ type Job struct {
 	Body   int  `json:"body,omitempty"`
 }
 
+// MinBody is the least size of a message: sender, number and checksum.
+const MinBody = 8 + 8 + 4
+
 // Conns is how many of the connections are the member's.
 func (j *Job) Conns() int { return (j.Total - j.Member + j.Members - 1) / j.Members }
 
@@ -132,7 +135,7 @@ type Status struct {
 	HeartbeatMS uint32 `json:"heartbeat_ms"`
 	BeatsSent   uint64 `json:"beats_sent"`
 	BeatsMissed uint64 `json:"beats_missed"`
-	// BeatsOpen are those that wait for their answers now.
+	// BeatsOpen connections wait for the answer to one now.
 	BeatsOpen int `json:"beats_open"`
 	// Noticed connections have the expected notice since Expect,
 	// NoticedAgain counts its repetitions; LastNotice is when it came last.

@@ -27,9 +27,9 @@ func (l Limits) PerMember() int {
 // maxMembers keeps a mistake from starting thousands of processes.
 const maxMembers = 1000
 
-// members is how many processes conns connections need, and no fewer than
+// Members is how many processes conns connections need, and no fewer than
 // asked for.
-func (l Limits) members(conns, asked int) (int, error) {
+func (l Limits) Members(conns, asked int) (int, error) {
 	per := l.PerMember()
 	if per < 1 {
 		return 0, fmt.Errorf("%d open files and %d ports leave no room for connections (ulimit -n, net.ipv4.ip_local_port_range)", l.Files, l.Ports)

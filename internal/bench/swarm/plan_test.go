@@ -31,7 +31,7 @@ func TestConnectionsAreDealtOut(t *testing.T) {
 
 func TestMillionConnectionsFit(t *testing.T) {
 	l := Limits{Files: 20_000, Ports: 28_232}
-	n, err := l.members(1_000_000, 0)
+	n, err := l.Members(1_000_000, 0)
 	if err != nil || n != 51 {
 		t.Fatalf("%d processes, %v", n, err)
 	}
@@ -52,17 +52,17 @@ func TestMillionConnectionsFit(t *testing.T) {
 
 func TestWhatCannotBeDealtOut(t *testing.T) {
 	l := Limits{Files: 1064, Ports: 28_232}
-	if n, err := l.members(1000, 4); err != nil || n != 4 {
+	if n, err := l.Members(1000, 4); err != nil || n != 4 {
 		t.Errorf("%d processes, %v", n, err)
 	}
-	if n, err := l.members(3, 8); err != nil || n != 3 {
+	if n, err := l.Members(3, 8); err != nil || n != 3 {
 		t.Errorf("%d processes for 3 connections, %v", n, err)
 	}
 	for _, tc := range []struct {
 		limits       Limits
 		conns, procs int
 	}{{l, 3000, 2}, {l, 2_000_000, 0}, {Limits{Files: 64, Ports: 100}, 1, 0}} {
-		if n, err := tc.limits.members(tc.conns, tc.procs); err == nil {
+		if n, err := tc.limits.Members(tc.conns, tc.procs); err == nil {
 			t.Errorf("%+v: %d processes", tc, n)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os/exec"
 	"syscall"
-	"time"
 )
 
 // process is a member, seen from the parent. What it has said is guarded by
@@ -47,13 +46,8 @@ func startProcess(program string, args []string, attr *syscall.SysProcAttr, stde
 	return p, nil
 }
 
-// stopTimeout is how long a member may take to end.
-const stopTimeout = 30 * time.Second
-
 // wait waits for the end of a process that was told to.
 func (p *process) wait() error {
-	kill := time.AfterFunc(stopTimeout, func() { _ = p.cmd.Process.Kill() })
-	defer kill.Stop()
 	if err := p.cmd.Wait(); err != nil {
 		return fmt.Errorf("process %d of the load generator ended badly: %w", p.job.Member, err)
 	}

@@ -63,7 +63,7 @@ type Swarm struct {
 
 // Start starts the members. They do not connect yet.
 func Start(ctx context.Context, cfg Config) (_ *Swarm, err error) {
-	n, err := cfg.Limits.members(cfg.Conns, cfg.Procs)
+	n, err := cfg.Limits.Members(cfg.Conns, cfg.Procs)
 	if err == nil {
 		err = cfg.Limits.oneAddress(cfg.Conns, cfg.Targets)
 	}
@@ -291,6 +291,9 @@ func (c *Collection) add(j *Job, m *Collected) error {
 	return nil
 }
 
+// stopTimeout is how long the members may take to end.
+const stopTimeout = time.Minute
+
 // Stop ends the members and with them all connections.
 func (s *Swarm) Stop() error {
 	s.mu.Lock()
@@ -301,6 +304,12 @@ func (s *Swarm) Stop() error {
 	for _, p := range s.members {
 		p.stdin.Close()
 	}
+	kill := time.AfterFunc(stopTimeout, func() {
+		for _, p := range s.members {
+			_ = p.cmd.Process.Kill()
+		}
+	})
+	defer kill.Stop()
 	s.readers.Wait()
 	var errs []error
 	for _, p := range s.members {

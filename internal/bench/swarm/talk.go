@@ -44,9 +44,6 @@ type chat struct {
 	ackAt  int64
 }
 
-// MinBody is the least size of a message: sender, number and checksum.
-const MinBody = 8 + 8 + 4
-
 const (
 	// ackEntries is how many entries are acknowledged at once, ackEvery how
 	// long the last ones wait.
