@@ -7,12 +7,16 @@ import (
 	"github.com/skein-im/skein/internal/im"
 )
 
+// heeds is how late callers know the level: they do not look, or see it at
+// once, or by answers from another machine.
+var heeds = []time.Duration{0, 1, 50 * time.Millisecond}
+
 // Whatever is offered, nearly as much is done as can be, and what is admitted
 // is done soon; whether callers submit everything or heed the level, which
 // they know late.
 func TestGoodputUnderLoad(t *testing.T) {
 	for _, capacity := range []float64{5000, 10_000} {
-		for _, heed := range []time.Duration{0, 50 * time.Millisecond} {
+		for _, heed := range heeds {
 			for _, load := range []float64{0.5, 1, 2, 4} {
 				s := newServer(uint64(load), capacity)
 				s.heed = heed
@@ -47,7 +51,7 @@ func TestSuddenLoad(t *testing.T) {
 
 // When the load goes away, so does the shedding.
 func TestRelease(t *testing.T) {
-	for _, heed := range []time.Duration{0, 50 * time.Millisecond} {
+	for _, heed := range heeds {
 		for seed := range uint64(2) {
 			s := newServer(seed, 10_000)
 			s.heed = heed
@@ -97,7 +101,7 @@ func TestFollowingWork(t *testing.T) {
 // Where other programs take the processor away now and then, less is done, but
 // not much less, and what is admitted is still done soon.
 func TestUnevenServer(t *testing.T) {
-	for _, heed := range []time.Duration{0, 50 * time.Millisecond} {
+	for _, heed := range heeds {
 		for seed := range uint64(2) {
 			s := newServer(seed, 15_000)
 			s.uneven, s.follow, s.heed = true, 2, heed

@@ -151,10 +151,23 @@ func NewCore(cfg Config, host Host) *Core {
 // Own makes the Core serve a slot under an epoch. What it has of the slot
 // from an earlier epoch is forgotten: another node may have served it since.
 func (c *Core) Own(slot im.Slot, epoch im.Epoch) {
-	if old := c.epochs[slot]; old != 0 && old != epoch {
-		c.Drop([]im.Slot{slot}, errNotOwner())
+	c.OwnAll([]im.Slot{slot}, []im.Epoch{epoch})
+}
+
+// OwnAll is Own for many slots. It looks at what is in memory once.
+func (c *Core) OwnAll(slots []im.Slot, epochs []im.Epoch) {
+	var earlier []im.Slot
+	for i, slot := range slots {
+		if old := c.epochs[slot]; old != 0 && old != epochs[i] {
+			earlier = append(earlier, slot)
+		}
 	}
-	c.epochs[slot] = epoch
+	if len(earlier) > 0 {
+		c.Drop(earlier, errNotOwner())
+	}
+	for i, slot := range slots {
+		c.epochs[slot] = epochs[i]
+	}
 }
 
 // Owns reports whether the Core serves a slot.

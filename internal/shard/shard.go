@@ -125,9 +125,7 @@ func (s *Shard) Stop() {
 // undelivered messages.
 func (s *Shard) Own(slots []im.Slot, epochs []im.Epoch, pending []im.Addr) {
 	s.post(func(now im.Millis) {
-		for i, slot := range slots {
-			s.core.Own(slot, epochs[i])
-		}
+		s.core.OwnAll(slots, epochs)
 		for _, a := range pending {
 			s.core.Wake(now, a)
 		}
