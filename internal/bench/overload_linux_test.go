@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -88,6 +89,14 @@ func TestOverloadFindsWhatServersDoWrong(t *testing.T) {
 	}
 }
 
+func TestClosedLoadsGrow(t *testing.T) {
+	got := fmt.Sprint(closedLoads(4000, 16), closedLoads(4, 1))
+	want := "[{250 1} {500 1} {1000 1} {2000 1} {4000 1} {4000 4} {4000 16}] [{2 1} {2 1} {2 1} {2 1} {4 1}]"
+	if got != want {
+		t.Errorf("loads %s", got)
+	}
+}
+
 // What a busy server refuses is shed, and everything else arrives.
 func TestOverloadShedsWhatTheServerIsTooBusyFor(t *testing.T) {
 	t.Parallel()
@@ -101,7 +110,7 @@ func TestOverloadShedsWhatTheServerIsTooBusyFor(t *testing.T) {
 		return im.Busy
 	}
 	cfg := smallOverload()
-	cfg.Capacity = 0
+	cfg.Capacity, cfg.Step = 0, 400*time.Millisecond
 	s.serve(t, &cfg.Target)
 	res, err := Overload(t.Context(), cfg)
 	if err != nil || !res.Good {
