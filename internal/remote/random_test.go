@@ -35,7 +35,7 @@ func completedOnce(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	var all sync.WaitGroup
 	for g := range uint64(4) {
-		all.Go(func() { w.submit(rand.New(rand.NewPCG(seed, g+1)), 5000) })
+		all.Go(func() { w.submit(rand.New(rand.NewPCG(seed, g+1)), 2500) })
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -50,7 +50,7 @@ func completedOnce(t *testing.T, seed uint64) {
 			going = false
 		case <-tick.C:
 			w.disturb(rng, m, p)
-			if w.submitted() > 18000 {
+			if w.submitted() > 9000 {
 				hangUp(c)
 			}
 		}
