@@ -264,7 +264,7 @@ func TestCloseGently(t *testing.T) {
 				}
 				c.CloseGently(why, time.Minute)
 				c.CloseGently(errors.New("another reason"), 0)
-				if c.Write([]byte("more")) != ErrClosed || c.Send([]byte("more")) != ErrClosed {
+				if c.Write([]byte("more")) != ErrClosed {
 					h.t.Error("writing after CloseGently")
 				}
 				return 0
@@ -313,28 +313,6 @@ func TestCloseGentlyReadsWhatWasHeldBack(t *testing.T) {
 		}
 		nc.Close()
 		if err := wait(t, r.closed, "end"); err != why {
-			t.Errorf("closed with %v", err)
-		}
-	})
-}
-
-func TestCloseGentlySendsWhatIsOnItsWay(t *testing.T) {
-	onAll(t, func(t *testing.T, kind string) {
-		r := newRig(t, kind, Config{}, func(h *hooks) {
-			h.data = func(c *Conn, b []byte) int {
-				if err := errors.Join(c.Send([]byte("first")), c.Send([]byte("second"))); err != nil {
-					h.t.Error(err)
-				}
-				c.CloseGently(nil, time.Minute)
-				return len(b)
-			}
-		})
-		nc := r.dial(t)
-		mustWrite(t, nc, []byte("x"))
-		expect(t, nc, []byte("firstsecond"))
-		expectEnd(t, nc)
-		nc.Close()
-		if err := wait(t, r.closed, "end"); err != ErrClosed {
 			t.Errorf("closed with %v", err)
 		}
 	})
@@ -446,7 +424,7 @@ func TestPauseHoldsBackAndResumeGoesOn(t *testing.T) {
 				c.Pause()
 				if len(got)%3 == 0 {
 					c.Resume()
-				} else if err := c.Post((*Conn).Resume); err != nil {
+				} else if err := post(c, (*Conn).Resume); err != nil {
 					h.t.Error(err)
 				}
 				return 1

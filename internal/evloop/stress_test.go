@@ -173,17 +173,17 @@ func disturb(r *rig, rnd *rand.Rand, stop <-chan struct{}) {
 		push := []byte{0, 1, pushed}
 		switch p := rnd.IntN(10000); {
 		case p < 1:
-			_ = c.PostLast(func(c *Conn) { c.CloseGently(errors.New("goodbye"), 200*time.Millisecond) })
+			_ = post(c, func(c *Conn) { c.CloseGently(errors.New("goodbye"), 200*time.Millisecond) })
 		case p < 2:
-			_ = c.PostLast(func(c *Conn) { c.Close(nil) })
+			_ = post(c, func(c *Conn) { c.Close(nil) })
 		case p < 10:
 			_ = r.e.Each(func(c *Conn) { _ = c.Write(push) }, 5, nil)
 		case p < 50:
-			_ = c.Post(func(c *Conn) { c.Pause(); c.SetTimer(100 * time.Millisecond) })
+			_ = post(c, func(c *Conn) { c.Pause(); c.SetTimer(100 * time.Millisecond) })
 		case p < 200:
-			_ = c.Post(func(c *Conn) { c.NotifyDrained(); c.Resume() })
+			_ = post(c, func(c *Conn) { c.NotifyDrained(); c.Resume() })
 		default:
-			_ = c.Send(push)
+			_ = send(c, push)
 		}
 	}
 }
@@ -298,11 +298,12 @@ func TestRequestsAllocateNothing(t *testing.T) {
 	l.handler = &echoes{}
 	c, fd := l.pair(t)
 	buf := make([]byte, 100)
+	push := func() { _ = c.Write(request) }
 	trip := func() {
 		if _, err := unix.Write(fd, request); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Send(request); err != nil {
+		if err := l.Post(push); err != nil {
 			t.Fatal(err)
 		}
 		l.turn()
