@@ -22,9 +22,9 @@ s/rate seconds after the start whatever the server does, and reports what became
 of it. Latencies are of what was admitted and count from when it was due.
 
 Each device writes to one friend. What the server is too busy for is given up
-and not repeated: a refused message, those right behind it, and those that come
-due while the device waits as long as the server has asked it to, once or up to
-twice. The exit status is 1 unless everything that was admitted arrived, once
+and not repeated: a refused message, those right behind it, those that come due
+while the device waits as long as the server has asked it to, or up to twice as
+long, and those beyond its --window of unanswered ones. The exit status is 1 unless everything that was admitted arrived, once
 and in order, by the devices' books and by the server's.`,
 		Example: `  skein bench overload
   skein bench overload --conns 8000 --seconds 30s --json -
@@ -56,7 +56,7 @@ and in order, by the devices' books and by the server's.`,
 func addOverloadFlags(f *pflag.FlagSet, cfg *bench.OverloadConfig) {
 	f.StringVar(&cfg.What, "what", cfg.What, "send: durable messages; ping: requests that the gateway answers")
 	f.IntVar(&cfg.Body, "body", cfg.Body, "bytes per message")
-	f.IntVar(&cfg.SendWindow, "window", cfg.SendWindow, "unanswered messages per device")
+	f.IntVar(&cfg.SendWindow, "window", cfg.SendWindow, "unanswered requests per device; what comes due beyond is shed")
 	f.Float64Var(&cfg.Capacity, "capacity", 0, "what the factors are of, in requests per second; 0: measure it")
 	f.Float64SliceVar(&cfg.Factors, "factors", cfg.Factors, "loads to offer, in terms of the capacity")
 	f.DurationVar(&cfg.Step, "seconds", cfg.Step, "how long to offer each load")

@@ -17,7 +17,7 @@ import (
 func smallConnect() ConnectConfig {
 	cfg := DefaultConnectConfig()
 	cfg.Conns, cfg.Procs, cfg.Program = 20, 2, os.Args[0]
-	cfg.Hold, cfg.Rate, cfg.RequestsFor = 250*time.Millisecond, 500, 200*time.Millisecond
+	cfg.Hold, cfg.Rate, cfg.RequestsFor = 250*time.Millisecond, 500, 250*time.Millisecond
 	cfg.AnswerTimeout, cfg.PushTimeout = 500*time.Millisecond, 500*time.Millisecond
 	return cfg
 }
@@ -132,7 +132,7 @@ func TestConnectComesBackWhenTold(t *testing.T) {
 	if err != nil || !res.Good || res.Retries != 10 || res.Errors["closed with OVERLOADED"] != 10 {
 		t.Fatalf("%v, %+v", err, res)
 	}
-	if res.ConnectSeconds <= 0 || res.LoginMS.Max <= 0 || res.Requests.Answered != 100 || res.LatencyMS.Max <= 0 ||
+	if res.ConnectSeconds <= 0 || res.LoginMS.Max <= 0 || res.Requests.Answered != 125 || res.LatencyMS.Max <= 0 ||
 		res.PushSeconds <= 0 || res.Heartbeat.Sent == 0 || res.Processes != 2 {
 		t.Errorf("%+v", res)
 	}
@@ -187,5 +187,32 @@ func TestConnectNoticesThatAProcessDied(t *testing.T) {
 	_, err := Connect(t.Context(), cfg)
 	if err == nil || !strings.Contains(err.Error(), "of the load generator: it ended") {
 		t.Fatalf("error %v", err)
+	}
+}
+
+// Requests are due when they are due: what a server does not answer while it
+// stands still counts from then.
+func TestConnectLeavesNothingOut(t *testing.T) {
+	const still = 200 * time.Millisecond
+	first := true
+	s := &crowdServer{first: firstConnected, heartbeatMS: 60_000}
+	s.ping = func(_ link.Conn, _ int, payload []byte) bool {
+		if len(payload) > 0 && first {
+			first = false
+			// Nobody else is served meanwhile.
+			<-time.After(still)
+		}
+		return false
+	}
+	cfg := smallConnect()
+	s.serve(t, &cfg.Target)
+	res, err := Connect(t.Context(), cfg)
+	if err != nil || !res.Good {
+		t.Fatalf("%v, %+v", err, res)
+	}
+	// Of 125 requests, 100 are due while nothing happens, three quarters of
+	// which wait for more than 50 ms.
+	if res.Requests.Due != 125 || res.LatencyMS.P50 < 50 || res.LatencyMS.Max < 150 {
+		t.Errorf("latencies %+v of %+v", res.LatencyMS, res.Requests)
 	}
 }

@@ -17,7 +17,7 @@ type OverloadConfig struct {
 	// What is swarm.Sends or swarm.Pings.
 	What string `json:"what"`
 	Body int    `json:"body"`
-	// SendWindow is how many sends of a device may be unanswered.
+	// SendWindow is how many requests of a device may be unanswered.
 	SendWindow int `json:"send_window"`
 	// Capacity is what the factors are of, in requests per second; 0: it is
 	// measured.
@@ -174,7 +174,9 @@ func (r *overloading) steps(ctx context.Context) error {
 	for _, factor := range r.cfg.Factors {
 		rate := factor * r.res.Capacity
 		r.say("offering %g times the capacity, %.0f requests/s", factor, rate)
-		l, err := r.load(ctx, swarm.Load{What: r.cfg.What, Seconds: r.cfg.Step.Seconds(), Rate: rate})
+		l, err := r.load(ctx, swarm.Load{
+			What: r.cfg.What, Seconds: r.cfg.Step.Seconds(), Rate: rate, Window: r.cfg.SendWindow,
+		})
 		if err != nil {
 			return err
 		}
