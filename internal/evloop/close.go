@@ -97,6 +97,7 @@ func (c *Conn) close(err error) {
 	if c.tls != nil {
 		l.stopHandshake(c)
 		c.tls.sayGoodbye()
+		l.budget.Add(-int(c.tls.records.largest))
 	}
 	c.writeOut()
 	l.wheel.clear(c.slot)

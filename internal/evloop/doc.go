@@ -44,8 +44,8 @@
 // a message that is not whole: Config.MaxPartial, then the connection is closed
 // with ErrTooLong. Bytes of all connections of a loop: Config.MaxLoopBytes, and
 // of all loops: Config.Budget; then those that hold more than Spare get no more
-// (ErrNoRoom), and TLS handshakes wait. What crypto/tls itself keeps is not
-// counted, but for an estimate while a handshake lasts. Functions of other
+// (ErrNoRoom), and TLS handshakes wait. What crypto/tls itself keeps is
+// estimated: 32 KiB while a handshake lasts, then the largest record that came. Functions of other
 // goroutines: Config.MaxInbox, then ErrBusy. Handshakes: Config.MaxHandshakes at
 // a time, the others wait, all of them no longer than Config.HandshakeTimeout.
 // Peers that do not read: Config.StallTimeout for each 64 KiB. When descriptors

@@ -52,8 +52,9 @@ type Config struct {
 	// at most 512 MiB.
 	MaxQueue int
 	// MaxLoopBytes is how many bytes a loop may hold for its connections:
-	// their outgoing queues, what the handler leaves unconsumed, and 32 KiB
-	// for each TLS handshake under way. Beyond, those that hold more than
+	// their outgoing queues, what the handler leaves unconsumed, and of TLS
+	// 32 KiB for each handshake under way and the largest record of each
+	// connection. Beyond, those that hold more than
 	// Spare get no more: their writes fail, or they are closed, with
 	// ErrNoRoom; handshakes wait.
 	MaxLoopBytes int

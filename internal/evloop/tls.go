@@ -31,6 +31,7 @@ type tlsLayer struct {
 	eof, goodbye bool
 	// shaking is nil when the handshake is over.
 	shaking *handshake
+	records records
 }
 
 // handshake is the coroutine of a handshake.
@@ -95,6 +96,9 @@ func (t *tlsLayer) Read(p []byte) (int, error) {
 	}
 	n := copy(p, t.in)
 	t.in = t.in[n:]
+	if !t.records.note(p[:n], t.owner.loop.budget) {
+		return 0, ErrNoRoom
+	}
 	return n, nil
 }
 
