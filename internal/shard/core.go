@@ -36,12 +36,12 @@ type Config struct {
 	Confirm bool
 	// Jitter returns a number in [0, n).
 	Jitter func(n int64) int64
-	// Started hears of every command given to Handle, once, how long it has
-	// been queued when its processing starts, or when it is refused
-	// unprocessed; it may be nil. Waiting for the entity to be loaded counts:
-	// when entities are asked for faster than the store can read them, that
-	// is where the queue is.
-	Started func(queued im.Millis)
+	// Started hears of every input given to Handle, once, when its processing
+	// starts, or when it is refused unprocessed, and how long it has been
+	// queued; it may be nil. Waiting for the entity to be loaded counts: when
+	// entities are asked for faster than the store can read them, that is
+	// where the queue is.
+	Started func(in *Input, queued im.Millis)
 	Logger  *slog.Logger
 }
 
@@ -227,6 +227,7 @@ func (c *Core) cell(a im.Addr) *cell {
 
 // apply runs one input on a loaded entity.
 func (c *Core) apply(cl *cell, in Input) {
+	c.started(&in)
 	if in.Msg != nil {
 		if in.Msg.Seq == 0 {
 			c.Stats.Acks++
@@ -237,7 +238,6 @@ func (c *Core) apply(cl *cell, in Input) {
 		return
 	}
 	c.Stats.Commands++
-	c.started(&in)
 	switch cmd := in.Cmd.(type) {
 	case *im.Detach:
 		c.detach(cl, cmd.Session)

@@ -85,9 +85,7 @@ func New(opts Options) *Shard {
 		jobs:     make(chan []readFunc, opts.Readers),
 	}
 	if opts.Control != nil {
-		s.opts.Started = func(queued im.Millis) {
-			opts.Control.Observe(time.Duration(queued) * time.Millisecond)
-		}
+		s.opts.Started = s.started
 	}
 	s.core = NewCore(s.opts.Config, s)
 	return s
