@@ -37,10 +37,10 @@ type Config struct {
 	// Jitter returns a number in [0, n).
 	Jitter func(n int64) int64
 	// Started hears of every input given to Handle, once, when its processing
-	// starts, or when it is refused unprocessed, and how long it has been
-	// queued; it may be nil. Waiting for the entity to be loaded counts: when
-	// entities are asked for faster than the store can read them, that is
-	// where the queue is.
+	// starts, or when it is refused unprocessed, and of a command how long it
+	// has been queued; it may be nil. Waiting for the entity to be loaded
+	// counts: when entities are asked for faster than the store can read them,
+	// that is where the queue is.
 	Started func(in *Input, queued im.Millis)
 	Logger  *slog.Logger
 }
