@@ -25,7 +25,11 @@ Each device writes to one friend. What the server is too busy for is given up
 and not repeated: a refused message, those right behind it, those that come due
 while the device waits as long as the server has asked it to, or up to twice as
 long, and those beyond its --window of unanswered ones. The exit status is 1 unless everything that was admitted arrived, once
-and in order, by the devices' books and by the server's.`,
+and in order, by the devices' books and by the server's.
+
+"own p99" is by how much the load generator itself was late. When that is not
+small beside the latencies, it and not the server is what has reached its limit:
+give it more processes with --procs, or a machine of its own.`,
 		Example: `  skein bench overload
   skein bench overload --conns 8000 --seconds 30s --json -
   skein bench overload --what ping

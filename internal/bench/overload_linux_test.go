@@ -16,7 +16,6 @@ func smallOverload() OverloadConfig {
 	cfg := DefaultOverloadConfig()
 	cfg.Conns, cfg.Procs, cfg.Program = 20, 2, os.Args[0]
 	cfg.Capacity, cfg.Step, cfg.Factors = 500, 200*time.Millisecond, []float64{1, 2}
-	cfg.AnswerTimeout = 500 * time.Millisecond
 	return cfg
 }
 
@@ -71,6 +70,9 @@ func TestOverloadFindsWhatServersDoWrong(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cfg := smallOverload()
+			if tc.bad != nil {
+				cfg.AnswerTimeout = shortWait
+			}
 			tc.server.first = firstOverloaded
 			tc.server.serve(t, &cfg.Target)
 			res, err := Overload(t.Context(), cfg)
@@ -142,7 +144,7 @@ func TestOverloadOfPings(t *testing.T) {
 func TestOverloadOfAServerOfItsOwn(t *testing.T) {
 	t.Parallel()
 	cfg := smallOverload()
-	cfg.Conns, cfg.AnswerTimeout = 100, 10*time.Second
+	cfg.Conns = 100
 	res, err := Overload(t.Context(), cfg)
 	if err != nil || !res.Good || res.Audit.Admitted == 0 || res.Audit.ServerReceived != res.Audit.Admitted {
 		t.Fatalf("%v, %+v", err, res)
