@@ -38,9 +38,6 @@ const (
 	finished
 	// blocked: the kernel takes no more, and will tell when it does.
 	blocked
-	paused
-	// resumed: what was left unconsumed is to be handed over again.
-	resumed
 	// inAgain, inDirty and inShaking: the connection is in that list.
 	inAgain
 	inDirty
@@ -130,18 +127,6 @@ func (c *Conn) SetIdle(d time.Duration) {
 	c.SetTimer(d)
 	if d > 0 {
 		c.idle = ticks(d)
-	}
-}
-
-// Pause stops Data for the connection, and with it reading, until Resume.
-func (c *Conn) Pause() { c.flags |= paused }
-
-// Resume takes Pause back. Data is called in a later turn, first of all with
-// what was left unconsumed.
-func (c *Conn) Resume() {
-	if c.flags&paused != 0 {
-		c.flags = c.flags&^paused | resumed
-		c.later()
 	}
 }
 
