@@ -6,7 +6,8 @@ import (
 	"github.com/skein-im/skein/internal/im"
 )
 
-// commands are the codecs of all commands, the most frequent first.
+// commands are the codecs of all commands, the most frequent first. One that is
+// about a session belongs into sessionOf and serverLink.translate too.
 var commands = append([]commandCodec{
 	command(1, "Send", func(b []byte, m *im.Send) []byte {
 		b = appendUint(b, 1, m.To)
