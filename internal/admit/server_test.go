@@ -24,8 +24,8 @@ type server struct {
 	heed   time.Duration
 	levels []levelAt
 
-	// follow is how many further pieces of work each request makes, which
-	// nobody admits or observes: link messages and acks.
+	// follow is how many further pieces of work each request makes, such as
+	// link messages and acks.
 	follow int
 	// speed changes every 50 ms, as the processor's other work does.
 	uneven bool
@@ -140,10 +140,12 @@ func (s *server) process() {
 	// Of the time that a request takes, what follows takes its share.
 	s.free = s.now + time.Duration(s.rnd.ExpFloat64()*float64(s.service)/s.speed/float64(1+s.follow))
 	if w.follows {
+		s.ctl.Start()
 		return
 	}
 	s.ctl.Observe(s.now - w.arrived)
 	for range s.follow {
+		s.ctl.Enter()
 		s.queue = append(s.queue, work{arrived: s.now, follows: true})
 	}
 	s.done++

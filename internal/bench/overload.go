@@ -17,7 +17,7 @@ type OverloadConfig struct {
 	// What is swarm.Sends or swarm.Pings.
 	What string `json:"what"`
 	Body int    `json:"body"`
-	// SendWindow is how many sends of a device may be unanswered.
+	// SendWindow is how many requests of a device may be unanswered.
 	SendWindow int `json:"send_window"`
 	// Capacity is what the factors are of, in requests per second; 0: it is
 	// measured.
@@ -110,13 +110,30 @@ func (r *overloading) open(ctx context.Context) (err error) {
 	return err
 }
 
+// closedLoad is a closed loop: so many connections with so many requests each.
+type closedLoad struct{ active, depth int }
+
+// closedLoads begin with few connections and end with more requests than any
+// server takes at once.
+func closedLoads(conns, window int) []closedLoad {
+	var loads []closedLoad
+	for share := 16; share > 1; share /= 2 {
+		loads = append(loads, closedLoad{max(2, conns/share), 1})
+	}
+	for depth := 1; depth <= window; depth *= 4 {
+		loads = append(loads, closedLoad{conns, depth})
+	}
+	return loads
+}
+
 const (
-	// firstShare is the part of the connections that begins, one request
-	// each; then it is twice as many each time, until that has gained less
-	// than enough for some times in a row.
-	firstShare = 16
-	enough     = 1.05
-	patience   = 2
+	// enough is by what part more a load must bring to count as better;
+	// patience is how many that are not may follow each other.
+	enough   = 1.05
+	patience = 3
+	// closedPart is the part of OverloadConfig.Step that a closed load
+	// lasts.
+	closedPart = 4
 )
 
 // capacity finds how much the server does when each request follows an answer.
@@ -125,15 +142,15 @@ func (r *overloading) capacity(ctx context.Context) error {
 		r.res.Capacity = r.cfg.Capacity
 		return nil
 	}
-	worse := 0
-	for active := max(2, r.cfg.Conns/firstShare); ; active = min(2*active, r.cfg.Conns) {
-		r.say("measuring the capacity: %d connections with one request each", active)
-		l, err := r.load(ctx, swarm.Load{What: r.cfg.What, Seconds: r.cfg.Step.Seconds() / 2, Active: active, Depth: 1})
+	worse, seconds := 0, r.cfg.Step.Seconds()/closedPart
+	for _, c := range closedLoads(r.cfg.Conns, r.cfg.SendWindow) {
+		r.say("measuring the capacity: %d connections, requests of each unanswered: %d", c.active, c.depth)
+		l, err := r.load(ctx, swarm.Load{What: r.cfg.What, Seconds: seconds, Active: c.active, Depth: c.depth})
 		if err != nil {
 			return err
 		}
-		step := newLoadStep(l, r.cfg.Step.Seconds()/2)
-		r.res.Closed = append(r.res.Closed, ClosedStep{Active: active, LoadStep: step})
+		step := newLoadStep(l, seconds)
+		r.res.Closed = append(r.res.Closed, ClosedStep{Active: c.active, Depth: c.depth, LoadStep: step})
 		if worse++; step.Goodput > r.res.Capacity*enough {
 			worse = 0
 		}
@@ -141,7 +158,7 @@ func (r *overloading) capacity(ctx context.Context) error {
 		if err := r.settle(ctx); err != nil {
 			return err
 		}
-		if worse == patience || active == r.cfg.Conns {
+		if worse == patience {
 			break
 		}
 	}
@@ -157,7 +174,9 @@ func (r *overloading) steps(ctx context.Context) error {
 	for _, factor := range r.cfg.Factors {
 		rate := factor * r.res.Capacity
 		r.say("offering %g times the capacity, %.0f requests/s", factor, rate)
-		l, err := r.load(ctx, swarm.Load{What: r.cfg.What, Seconds: r.cfg.Step.Seconds(), Rate: rate})
+		l, err := r.load(ctx, swarm.Load{
+			What: r.cfg.What, Seconds: r.cfg.Step.Seconds(), Rate: rate, Window: r.cfg.SendWindow,
+		})
 		if err != nil {
 			return err
 		}
@@ -169,9 +188,16 @@ func (r *overloading) steps(ctx context.Context) error {
 	return nil
 }
 
-// settle waits until what was admitted has been received.
+// restPart is the part of OverloadConfig.Step that a server gets to recover
+// from a load.
+const restPart = 10
+
+// settle waits until what was admitted has been received, and a little more.
 func (r *overloading) settle(ctx context.Context) error {
 	_, err := r.until(ctx, r.cfg.AnswerTimeout, func(s *swarm.Status) bool { return s.Books.Received >= s.Books.Admitted })
+	if err == nil && !pause(ctx, r.cfg.Step/restPart) {
+		err = context.Cause(ctx)
+	}
 	return err
 }
 

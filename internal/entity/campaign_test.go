@@ -261,6 +261,8 @@ func TestCreateCampaignRefusals(t *testing.T) {
 		"count":     {func(c *im.CreateCampaign) { c.Count = im.MaxCampaign + 1 }, im.Invalid},
 		"no rate":   {func(c *im.CreateCampaign) { c.Rate = 0 }, im.Invalid},
 		"no limit":  {func(c *im.CreateCampaign) { c.Limit = 0 }, im.Invalid},
+		"limit":     {func(c *im.CreateCampaign) { c.Limit = im.MaxWins + 1 }, im.Invalid},
+		"rate":      {func(c *im.CreateCampaign) { c.Rate = im.MaxRate + 1 }, im.Invalid},
 		"rule":      {func(c *im.CreateCampaign) { c.Rule = 9 }, im.Invalid},
 		"backwards": {func(c *im.CreateCampaign) { c.End = c.Start }, im.Invalid},
 		"long":      {func(c *im.CreateCampaign) { c.End = c.Start + im.MaxCampaignTime + 1 }, im.Invalid},

@@ -106,7 +106,7 @@ type Gateway struct {
 	cfg Config
 	// leveler is the mailbox, if it says what it admits.
 	leveler im.Leveler
-	// began is what times for limits are counted from.
+	// began is when there was one.
 	began   time.Time
 	gate    gate
 	freight *freight
@@ -147,7 +147,7 @@ func New(cfg Config) (*Gateway, error) {
 	g := &Gateway{
 		cfg:     cfg,
 		began:   cfg.Now(),
-		gate:    gate{free: cfg.MaxAttaching, most: cfg.MaxWaiting},
+		gate:    gate{after: cfg.After, free: cfg.MaxAttaching, most: cfg.MaxWaiting},
 		freight: newFreight(cfg.MaxBytes, cfg.MaxUserBytes),
 		slots:   make(chan struct{}, cfg.MaxCalls),
 		pong:    wire.AppendPong(nil),
@@ -156,8 +156,13 @@ func New(cfg Config) (*Gateway, error) {
 	return g, nil
 }
 
-// now is the clock in milliseconds.
-func (g *Gateway) now() im.Millis { return im.Millis(g.cfg.Now().UnixMilli()) }
+// uptime is for how long there has been a Gateway. It does not go back.
+func (g *Gateway) uptime() time.Duration { return g.cfg.Now().Sub(g.began) }
+
+// now is the clock for login stamps, which do not go back either.
+func (g *Gateway) now() im.Millis {
+	return im.Millis(g.began.Add(g.uptime()).UnixMilli())
+}
 
 // Wait waits for calls that still run, after the connections have been closed.
 func (g *Gateway) Wait() { g.tasks.Wait() }
@@ -189,7 +194,9 @@ func (g *Gateway) Closed(c link.Conn, err error) {
 		g.stats.slow.Add(1)
 	}
 	s := c.Value().(*session)
-	g.cfg.Logger.Debug("link closed", "user", uint64(s.user), "device", uint32(s.device), "err", err)
+	if log := g.cfg.Logger; log.Enabled(context.Background(), slog.LevelDebug) {
+		log.Debug("link closed", "user", uint64(s.user), "device", uint32(s.device), "err", err)
+	}
 	s.leave()
 }
 

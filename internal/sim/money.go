@@ -159,10 +159,8 @@ func (b *bank) open(begin, end time.Duration) {
 				newBooth(f, g)
 			}
 		}
-		last := begin
 		for range 10 + w.rng.IntN(80) {
-			last = w.between(begin, end+3*time.Second)
-			w.at(last, func() { f.shake(w.users[w.rng.IntN(len(w.users))]) })
+			w.at(w.between(begin, end+3*time.Second), func() { f.shake(w.users[w.rng.IntN(len(w.users))]) })
 		}
 		for range w.rng.IntN(200) {
 			w.at(w.between(begin, end+3*time.Second), func() { f.shakeAtDesk(w.users[w.rng.IntN(len(w.users))]) })
