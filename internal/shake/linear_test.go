@@ -153,6 +153,7 @@ func startMailbox(t *testing.T, st *memstore.Store, node string) *mailbox.Mailbo
 }
 
 const (
+	title          = "new year"
 	linearUsers    = 100
 	linearShares   = 40
 	linearLimit    = 3
@@ -216,7 +217,7 @@ func newScene(t *testing.T, first *mailbox.Mailbox) *scene {
 		s.envelopes = append(s.envelopes, e.Envelope)
 	}
 	s.campaign = do[*im.CampaignCreated](s, im.User(1), &im.CreateCampaign{Key: im.Key{Name: "c", Asked: now}, Total: 10_000, Count: 2000,
-		Rule: im.SplitRandom, Rate: 2000, Start: now, End: now + 60_000, Limit: linearLimit, Lease: 500}).Campaign
+		Rule: im.SplitRandom, Rate: 2000, Start: now, End: now + 60_000, Limit: linearLimit, Lease: 500, Title: title}).Campaign
 	return s
 }
 
