@@ -84,6 +84,16 @@ func TestEvictedEnvelopeEnds(t *testing.T) {
 	if h.core.cells[envelope] != nil || !h.disk[envelope].pending {
 		t.Fatal("the envelope is in memory, or not marked")
 	}
+	h.core.Drop([]im.Slot{envelope.Slot()}, errNotOwner())
+	if len(h.core.alarms.at) != 0 {
+		t.Fatal("it still means to wake what is not its own")
+	}
+	h.own()
+	h.core.Wake(h.now, envelope)
+	for range 5 {
+		h.settle()
+		h.core.Evict(h.now)
+	}
 	h.now += im.DefaultLifetime - 1
 	h.core.Tick(h.now)
 	if h.settle(); h.core.cells[envelope] != nil || h.core.NextTick() != h.now+1 {
