@@ -64,6 +64,9 @@ func TestCampaignRate(t *testing.T) {
 		t.Fatalf("%d envelopes before the start", len(got))
 	}
 	dealt := 0
+	if !s.c.pending {
+		t.Fatal("nobody would wake the campaign at its end")
+	}
 	s.c.now += 1000
 	for second := range 10 {
 		for range 20 {
@@ -77,6 +80,11 @@ func TestCampaignRate(t *testing.T) {
 	}
 	if n := len(s.renew(50)); n != 0 {
 		t.Fatalf("%d more than there are", n)
+	}
+	s.c.now += 45_000
+	s.c.must(&im.ReturnLeases{Leases: []im.LeaseID{90}})
+	if l := s.renew(1); len(l) != 1 || l[0].Expires != s.user(1).now+60_000 {
+		t.Fatalf("lent beyond the end: %+v", l)
 	}
 }
 

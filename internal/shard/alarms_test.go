@@ -74,6 +74,7 @@ func TestEvictedEnvelopeEnds(t *testing.T) {
 	h.do("top up", im.Payment(im.TopUpOf("x")), &im.TopUp{Reference: "x", User: 1, Cents: 100})
 	h.settle()
 	key := im.Key{Name: "k", Asked: h.now}
+	expires := h.now + im.DefaultLifetime
 	h.do("create", im.User(1), &im.CreateEnvelope{Key: key, To: []im.UserID{2}, Total: 100, Shares: 1})
 	h.settle()
 	for range 5 {
@@ -84,7 +85,18 @@ func TestEvictedEnvelopeEnds(t *testing.T) {
 	if h.core.cells[envelope] != nil || !h.disk[envelope].pending {
 		t.Fatal("the envelope is in memory, or not marked")
 	}
-	h.now += im.DefaultLifetime - 1
+	h.core.Drop([]im.Slot{envelope.Slot()}, errNotOwner())
+	if len(h.core.alarms.at) != 0 {
+		t.Fatal("it still means to wake what is not its own")
+	}
+	h.own()
+	h.core.Wake(h.now, envelope)
+	for range 5 {
+		h.settle()
+		h.now += evictRest
+		h.core.Evict(h.now)
+	}
+	h.now = expires - 1
 	h.core.Tick(h.now)
 	if h.settle(); h.core.cells[envelope] != nil || h.core.NextTick() != h.now+1 {
 		t.Fatalf("wakes at %d, not at %d", h.core.NextTick(), h.now+1)
