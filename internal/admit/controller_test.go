@@ -84,6 +84,22 @@ func TestReleaseWhenIdle(t *testing.T) {
 	t.Fatalf("the level is still %d", s.ctl.Level())
 }
 
+// Callers that keep to the time they are given do not come back all at once,
+// nor stay away longer than needed.
+func TestPatientCallers(t *testing.T) {
+	for _, heed := range heeds {
+		s := newServer(1, 10_000)
+		s.patient, s.users, s.only, s.heed = true, 2000, Live, heed
+		s.run(5000, time.Second)
+		for _, length := range []time.Duration{time.Second, 4 * time.Second} {
+			s.run(40_000, length)
+			if g, p99 := s.goodput(length), s.p99(); g < 0.88 || p99 > 350*time.Millisecond {
+				t.Errorf("heed %v, for %v: goodput %.3f, p99 %v", heed, length, g, p99)
+			}
+		}
+	}
+}
+
 // As much is done where requests make further work that nobody admits, as
 // messages between mailboxes are.
 func TestFollowingWork(t *testing.T) {
