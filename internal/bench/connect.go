@@ -146,14 +146,15 @@ func (r *connecting) push(ctx context.Context) error {
 		return err
 	}
 	r.say("pushing a notice to all of them")
-	began := r.swarm.Now()
+	// Those that have been lost and are not back get nothing.
+	there, began := min(r.cfg.Conns, r.swarm.Status().Connected), r.swarm.Now()
 	// The call may last as long as the push.
 	called := make(chan error, 1)
 	nctx, cancel := context.WithTimeout(ctx, r.cfg.PushTimeout)
 	defer cancel()
 	go func() { called <- notify(nctx, r.target.api, mark) }()
 	_, err := r.until(ctx, r.cfg.PushTimeout, func(s *swarm.Status) bool {
-		return s.Noticed >= r.cfg.Conns || len(called) > 0 && s.Noticed == 0 && r.failed(called)
+		return s.Noticed >= there || len(called) > 0 && s.Noticed == 0 && r.failed(called)
 	})
 	if err != nil {
 		return err
