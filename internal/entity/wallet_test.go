@@ -150,6 +150,8 @@ func TestTopUpOnce(t *testing.T) {
 	f.wantBalances(1050)
 	pay.refuses(&im.TopUp{Reference: "bank 7", User: 1, Cents: 51}, im.Conflict)
 	pay.refuses(&im.TopUp{Reference: "bank 7", User: 2, Cents: 50}, im.Conflict)
+	// Another reference with the same hash.
+	pay.refuses(&im.TopUp{Reference: "bank 8", User: 1, Cents: 50}, im.Conflict)
 	pay.refuses(&im.Settle{Paid: true}, im.Invalid)
 	for _, c := range []im.Cents{0, -1} {
 		f.at(im.Payment(im.TopUpOf("x"))).refuses(&im.TopUp{Reference: "x", User: 1, Cents: c}, im.Invalid)
