@@ -63,6 +63,8 @@ type Config struct {
 	// ParseToken returns whose token it is, and the hash of its secret.
 	ParseToken func(token string) (im.UserID, im.DeviceID, [32]byte, error)
 	Caller     Caller
+	// Shaker answers shakes; nil: every campaign is closed here.
+	Shaker im.Shaker
 	// NextSession gives out session identifiers. Nobody else in the process
 	// may use the same ones.
 	NextSession func() im.SessionID
@@ -79,10 +81,11 @@ type Config struct {
 	// After runs f after d, unless stop is called before; nil means
 	// time.AfterFunc.
 	After func(d time.Duration, f func()) (stop func() bool)
-	// LoginFor is for how long a login is tried again whose mailbox cannot be
-	// reached, and ResumeFor for how long a session whose mailbox is lost,
-	// before the client is told to come back; 0 means DefaultLoginFor and
-	// DefaultResumeFor.
+	// LoginFor is for how long a login is tried again whose mailbox goes away,
+	// and ResumeFor for how long a session whose mailbox is lost, before the
+	// client is told to come back; 0 means DefaultLoginFor and
+	// DefaultResumeFor. A login without a cursor is not tried again: there is
+	// no telling where it would continue.
 	LoginFor, ResumeFor time.Duration
 	// MaxAttaching is how many logins and resumptions the mailbox is asked for
 	// at a time, and MaxWaiting how many more logins may wait for that; 0 means
@@ -94,9 +97,9 @@ type Config struct {
 	// DefaultMaxBytes; each has room for one send at least, and a connection
 	// for 16 MiB at most.
 	MaxConnBytes, MaxUserBytes, MaxBytes int
-	// Sends and Calls limit how many a device may ask for, Logins those of an
-	// address; nil: there is no limit.
-	Sends, Calls, Logins *admit.Buckets
+	// Sends, Calls and Shakes limit how many a device may ask for, Logins those
+	// of an address; nil: there is no limit.
+	Sends, Calls, Shakes, Logins *admit.Buckets
 }
 
 // Gateway implements link.Handler.
@@ -104,7 +107,7 @@ type Gateway struct {
 	cfg Config
 	// leveler is the mailbox, if it says what it admits.
 	leveler im.Leveler
-	// began is what times for limits are counted from.
+	// began is when there was one.
 	began   time.Time
 	gate    gate
 	freight *freight
@@ -113,8 +116,10 @@ type Gateway struct {
 	tasks sync.WaitGroup
 	// scratch lends buffers for frames on their way to a connection.
 	scratch sync.Pool
-	pong    []byte
-	stats   counters
+	// shakings lends what a shake needs until its answer.
+	shakings sync.Pool
+	pong     []byte
+	stats    counters
 }
 
 // New makes a Gateway.
@@ -143,7 +148,7 @@ func New(cfg Config) (*Gateway, error) {
 	g := &Gateway{
 		cfg:     cfg,
 		began:   cfg.Now(),
-		gate:    gate{free: cfg.MaxAttaching, most: cfg.MaxWaiting},
+		gate:    gate{after: cfg.After, free: cfg.MaxAttaching, most: cfg.MaxWaiting},
 		freight: newFreight(cfg.MaxBytes, cfg.MaxUserBytes),
 		slots:   make(chan struct{}, cfg.MaxCalls),
 		pong:    wire.AppendPong(nil),
@@ -152,8 +157,13 @@ func New(cfg Config) (*Gateway, error) {
 	return g, nil
 }
 
-// now is the clock in milliseconds.
-func (g *Gateway) now() im.Millis { return im.Millis(g.cfg.Now().UnixMilli()) }
+// uptime is for how long there has been a Gateway. It does not go back.
+func (g *Gateway) uptime() time.Duration { return g.cfg.Now().Sub(g.began) }
+
+// now is the clock for login stamps, which do not go back either.
+func (g *Gateway) now() im.Millis {
+	return im.Millis(g.began.Add(g.uptime()).UnixMilli())
+}
 
 // Wait waits for calls that still run, after the connections have been closed.
 func (g *Gateway) Wait() { g.tasks.Wait() }
@@ -185,7 +195,9 @@ func (g *Gateway) Closed(c link.Conn, err error) {
 		g.stats.slow.Add(1)
 	}
 	s := c.Value().(*session)
-	g.cfg.Logger.Debug("link closed", "user", uint64(s.user), "device", uint32(s.device), "err", err)
+	if log := g.cfg.Logger; log.Enabled(context.Background(), slog.LevelDebug) {
+		log.Debug("link closed", "user", uint64(s.user), "device", uint32(s.device), "err", err)
+	}
 	s.leave()
 }
 
