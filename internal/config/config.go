@@ -51,8 +51,9 @@ type Config struct {
 	// DeviceSends and DeviceCalls are how many messages and how many other
 	// requests per second a device may have taken, after ten seconds' worth
 	// at once; 0: any number.
-	DeviceSends int `toml:"device_sends_per_second" role:"gateway" help:"messages per second that a device may send; 0: any number"`
-	DeviceCalls int `toml:"device_calls_per_second" role:"gateway" help:"other requests per second that a device may make; 0: any number"`
+	DeviceSends  int `toml:"device_sends_per_second" role:"gateway" help:"messages per second that a device may send; 0: any number"`
+	DeviceShakes int `toml:"device_shakes_per_second" role:"gateway" help:"shakes per second that a device may make; 0: any number"`
+	DeviceCalls  int `toml:"device_calls_per_second" role:"gateway" help:"other requests per second that a device may make; 0: any number"`
 	// DrainSeconds is over how long clients are told to go when the node
 	// stops, if there are many.
 	DrainSeconds int `toml:"drain_seconds" role:"gateway" help:"over how many seconds clients are told to connect elsewhere when the node stops"`
@@ -90,6 +91,7 @@ func Default() Config {
 		ConnRatePerAddr: 200,
 		DeviceSends:     500,
 		DeviceCalls:     100,
+		DeviceShakes:    20,
 		UnlimitedAddrs:  "127.0.0.0/8,::1/128",
 		DrainSeconds:    10,
 		Mailbox:         DefaultRoleListen,

@@ -62,6 +62,7 @@ func (c *Config) Validate() error {
 		p.add("unlimited_addrs: %v", err)
 	}
 	p.between("device_sends_per_second", c.DeviceSends, 0, 1<<24)
+	p.between("device_shakes_per_second", c.DeviceShakes, 0, 1<<24)
 	p.between("device_calls_per_second", c.DeviceCalls, 0, 1<<24)
 	p.between("drain_seconds", c.DrainSeconds, 0, 3600)
 	p.between("shards", c.Shards, 0, 256)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/link"
 	"github.com/skein-im/skein/internal/remote"
+	"github.com/skein-im/skein/internal/shake"
 	"github.com/skein-im/skein/internal/wire"
 )
 
@@ -30,6 +32,8 @@ type front struct {
 	api     *api.API
 	gateway *gateway.Gateway
 	links   *link.Server
+	// shakes holds what campaigns have lent to this process.
+	shakes *shake.Desk
 	// limit bounds the links of each address.
 	limit *admit.ConnLimit
 }
@@ -54,10 +58,13 @@ func (n *Node) newFront() (*front, error) {
 		return nil, err
 	}
 	f := &front{tls: tlsConfig}
+	if f.shakes, err = shake.New(shake.Config{Mailbox: m, Logger: n.log}); err != nil {
+		return nil, err
+	}
 	limits := n.newLimits()
 	f.api, err = api.New(api.Config{
 		Mailbox: m, Accounts: accounts, Operator: n.operator, NextSession: next, Logger: n.log,
-		Limit: limits.check, Notify: n.notify,
+		Limit: limits.check, Notify: n.notify, Shake: f.shakes.Ask,
 	})
 	if err != nil {
 		return nil, err
@@ -65,6 +72,7 @@ func (n *Node) newFront() (*front, error) {
 	f.gateway, err = gateway.New(gateway.Config{
 		Mailbox: m, ParseToken: account.ParseToken, Caller: f.api, NextSession: next, Logger: n.log,
 		Sends: limits.sends, Calls: limits.calls, MaxAttaching: n.attaching,
+		Shaker: f.shakes, Shakes: limits.shakes,
 	})
 	if err != nil {
 		return nil, err
@@ -175,10 +183,11 @@ type frontSample struct {
 	Limit   admit.ConnLimitStats `json:"limit"`
 	// Remote is of the link to the mailbox, if that is in another process.
 	Remote remote.ClientStats `json:"remote"`
+	Shakes shake.Stats        `json:"shakes"`
 }
 
 func (n *Node) frontSample() frontSample {
-	s := frontSample{Gateway: n.front.gateway.Stats(), Links: n.front.links.Stats(), Limit: n.front.limit.Stats()}
+	s := frontSample{Gateway: n.front.gateway.Stats(), Links: n.front.links.Stats(), Limit: n.front.limit.Stats(), Shakes: n.front.shakes.Stats()}
 	if n.remote != nil {
 		s.Remote = n.remote.Stats()
 	}
@@ -201,7 +210,9 @@ func (f *front) drain(ctx context.Context, over time.Duration, elsewhere []strin
 	f.api.Drain()
 	err := f.links.Drain(ctx, link.DrainOptions{Over: over, Addresses: elsewhere})
 	f.gateway.Wait()
-	return err
+	// Nobody shakes any more; what was lent goes back while there is a
+	// mailbox to take it.
+	return errors.Join(err, f.shakes.Close(ctx))
 }
 
 // notify hands a frame to every link of this process that has logged in.

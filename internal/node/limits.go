@@ -21,13 +21,17 @@ const burst = 10
 type limits struct {
 	began        time.Time
 	sends, calls *admit.Buckets
+	shakes       *admit.Buckets
 }
 
 func (n *Node) newLimits() *limits {
 	buckets := func(perSecond int) *admit.Buckets {
 		return admit.NewBuckets(admit.BucketsConfig{Rate: float64(perSecond), Burst: burst * perSecond, Size: limitedDevices})
 	}
-	return &limits{began: time.Now(), sends: buckets(n.cfg.DeviceSends), calls: buckets(n.cfg.DeviceCalls)}
+	return &limits{
+		began: time.Now(), sends: buckets(n.cfg.DeviceSends), calls: buckets(n.cfg.DeviceCalls),
+		shakes: buckets(n.cfg.DeviceShakes),
+	}
 }
 
 // check reports that a device asks for too much over HTTP.

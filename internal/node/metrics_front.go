@@ -1,6 +1,10 @@
 package node
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/skein-im/skein/internal/im"
+)
 
 func (n *Node) frontCollector() prometheus.Collector {
 	c := &collector[frontSample]{samples: n.frontSamples}
@@ -29,7 +33,22 @@ func (n *Node) frontCollector() prometheus.Collector {
 	c.count("skein_gateway_resumed_total", "Sessions that went on after their mailbox came back.", func(s *frontSample) float64 { return float64(s.Gateway.Resumed) })
 	c.count("skein_gateway_unresumed_total", "Sessions closed because their mailbox did not come back in time.", func(s *frontSample) float64 { return float64(s.Gateway.Unresumed) })
 	addRemote(c)
+	addShakes(c)
 	return c
+}
+
+// addShakes exports what became of shakes, and of what campaigns have lent.
+func addShakes(c *collector[frontSample]) {
+	for outcome, name := range map[im.ShakeOutcome]string{
+		im.ShakeNothing: "nothing", im.ShakeWon: "won", im.ShakeLimit: "limit", im.ShakeClosed: "closed", im.ShakeBusy: "busy",
+	} {
+		c.count("skein_shakes_"+name+"_total", "Shakes answered so.", func(s *frontSample) float64 { return float64(s.Shakes.Outcomes[outcome]) })
+	}
+	c.count("skein_leases_total", "Envelopes that campaigns have lent.", func(s *frontSample) float64 { return float64(s.Shakes.Leases) })
+	c.count("skein_leases_claimed_total", "Lent envelopes that were won.", func(s *frontSample) float64 { return float64(s.Shakes.Claimed) })
+	c.count("skein_leases_returned_total", "Lent envelopes that were given back.", func(s *frontSample) float64 { return float64(s.Shakes.Returned) })
+	c.count("skein_leases_expired_total", "Lent envelopes that nobody won in time.", func(s *frontSample) float64 { return float64(s.Shakes.Expired) })
+	c.gauge("skein_leases_queued", "Lent envelopes that wait for a shake.", func(s *frontSample) float64 { return float64(s.Shakes.Queued) })
 }
 
 // addRemote exports what is known of the links to a mailbox in another process.
