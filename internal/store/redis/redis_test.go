@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -111,8 +112,32 @@ func TestConformance(t *testing.T) {
 	})
 	t.Run("Cluster", func(t *testing.T) {
 		c := cluster(t)
-		storetest.Run(t, func(t *testing.T) store.Store { return mustOpen(t, options(c, 1)) })
+		storetest.Run(t, func(t *testing.T) store.Store {
+			opts := options(c, 1)
+			opts.ReplicaTimeout, opts.ReplyTimeout = 10*time.Second, 10*time.Second
+			return stalling{mustOpen(t, opts), c}
+		})
 	})
+}
+
+// stalling is a store of whose servers no replica confirms anything while it
+// is stalled.
+type stalling struct {
+	*Store
+	servers *redistest.Cluster
+}
+
+// Stall implements storetest.Staller.
+func (s stalling) Stall() func() {
+	replicas := s.servers.Servers[s.servers.Primaries:]
+	for _, r := range replicas {
+		r.Pause()
+	}
+	return func() {
+		for _, r := range replicas {
+			r.Resume()
+		}
+	}
 }
 
 func TestPlace(t *testing.T) {
