@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/skein-im/skein/internal/im"
@@ -202,7 +203,9 @@ func testDurableReads(e *env) {
 	}
 	a := im.User(1)
 	e.own(a)
-	resume := s.Stall()
+	e.commit(e.change(a)) // the first may need more than one step
+	resume := sync.OnceFunc(s.Stall())
+	e.t.Cleanup(resume) // before the store is closed
 	committed := make(chan error, 1)
 	c := e.change(a)
 	c.First, c.Append, c.Put, c.Pending = 1, bodies("x"), []store.Record{rec("k", "v")}, store.Set
@@ -213,7 +216,6 @@ func testDurableReads(e *env) {
 	}
 	select {
 	case err := <-committed:
-		resume()
 		e.TB.Fatalf("a commit ended while nothing could become durable: %v", err)
 	default:
 	}
