@@ -151,6 +151,25 @@ func (g *group) take(results []rueidis.RedisResult) rueidis.RedisResult {
 	return results[at]
 }
 
+// answered reports whether any call ran.
+func (g *group) answered() bool {
+	for _, c := range g.calls {
+		if c.outcome == answered {
+			return true
+		}
+	}
+	return false
+}
+
+// doubt is for calls that ran on a server that may not have kept what they did.
+func (g *group) doubt(err error) {
+	for _, c := range g.calls {
+		if c.outcome == answered {
+			c.outcome, c.err = unknown, fmt.Errorf("%s: wait for replicas: %w", g.node.addr, err)
+		}
+	}
+}
+
 func (g *group) lacksScripts() bool {
 	for _, c := range g.calls {
 		if refusal, ok := rueidis.IsRedisErr(c.err); ok && refusal.IsNoScript() {
@@ -233,16 +252,19 @@ func (s *Store) loadScripts(ctx context.Context, g *group) {
 	g.node.release(conns, failed != nil)
 }
 
-// confirm reads how many replicas have what a connection wrote.
+// confirm reads how many replicas have what the calls wrote. A server that does
+// not say, because it has just become a replica itself, leaves their fate
+// unknown.
 func (s *Store) confirm(g *group, r rueidis.RedisResult) error {
 	n, err := r.AsInt64()
-	if err == nil && n >= int64(s.opts.Replicas) {
+	if err == nil && n >= int64(s.opts.Replicas) || !g.answered() {
+		return nil
+	}
+	if err != nil {
+		g.doubt(err)
 		return nil
 	}
 	s.counts.unconfirmed.Add(1)
-	if err != nil {
-		return fmt.Errorf("%s: wait for replicas: %w", g.node.addr, err)
-	}
 	return &ReplicaError{Addr: g.node.addr, Confirmed: int(n), Wanted: s.opts.Replicas, Waited: s.opts.ReplicaTimeout}
 }
 
