@@ -189,3 +189,27 @@ func TestClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestRecommendedSettings starts a server with the redis.conf of
+// docs/STORAGE.md.
+func TestRecommendedSettings(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "STORAGE.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "### redis.conf\n\n```\n")
+	block, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("there is no redis.conf in docs/STORAGE.md")
+	}
+	var settings []string
+	for line := range strings.Lines(block) {
+		line, _, _ = strings.Cut(line, "#")
+		fields := strings.Fields(line)
+		settings = append(settings, "--"+fields[0])
+		for _, f := range fields[1:] {
+			settings = append(settings, strings.Trim(f, `"`))
+		}
+	}
+	server(t, settings...)
+}
