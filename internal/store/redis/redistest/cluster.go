@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/redis/rueidis"
 )
 
 // Cluster is a Redis Cluster.
@@ -119,6 +121,30 @@ func (c *Cluster) isReady(ctx context.Context, s *Server) error {
 	return nil
 }
 
+// HasSlots reports whether a server has any slots, as the others see it.
+func (c *Cluster) HasSlots(ctx context.Context, server *Server) (bool, error) {
+	for _, s := range c.Servers {
+		if s == server || s.Down() {
+			continue
+		}
+		m, err := s.Do(ctx, "CLUSTER", "SLOTS")
+		if err != nil {
+			return false, err
+		}
+		ranges, err := slotRanges(m)
+		if err != nil {
+			return false, err
+		}
+		for _, r := range ranges {
+			if r.addr == server.Addr {
+				return true, nil
+			}
+		}
+		return false, nil
+	}
+	return false, errors.New("no other server is up")
+}
+
 // Owner is the server that has a slot now, as those that are not down agree.
 func (c *Cluster) Owner(ctx context.Context, slot uint16) (*Server, error) {
 	for _, s := range c.Servers {
@@ -143,29 +169,50 @@ func ownerOf(ctx context.Context, s *Server, slot uint16) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ranges, err := m.ToArray()
+	ranges, err := slotRanges(m)
 	if err != nil {
 		return "", err
 	}
 	for _, r := range ranges {
+		if r.first <= int64(slot) && int64(slot) <= r.last {
+			return r.addr, nil
+		}
+	}
+	return "", fmt.Errorf("%s knows of nobody who has slot %d", s.Addr, slot)
+}
+
+// slotRange is a range of slots and the primary that has them.
+type slotRange struct {
+	first, last int64
+	addr        string
+}
+
+// slotRanges reads what CLUSTER SLOTS answers.
+func slotRanges(m rueidis.RedisMessage) ([]slotRange, error) {
+	list, err := m.ToArray()
+	if err != nil {
+		return nil, err
+	}
+	var ranges []slotRange
+	for _, r := range list {
 		f, err := r.ToArray()
 		if err != nil || len(f) < 3 {
-			return "", fmt.Errorf("CLUSTER SLOTS answered %v", r)
-		}
-		first, _ := f[0].ToInt64()
-		last, _ := f[1].ToInt64()
-		if int64(slot) < first || int64(slot) > last {
-			continue
+			return nil, fmt.Errorf("CLUSTER SLOTS answered %v", r)
 		}
 		server, err := f[2].ToArray()
 		if err != nil || len(server) < 2 {
-			return "", fmt.Errorf("CLUSTER SLOTS answered %v", r)
+			return nil, fmt.Errorf("CLUSTER SLOTS answered %v", r)
 		}
-		host, _ := server[0].ToString()
-		port, _ := server[1].ToInt64()
-		return net.JoinHostPort(host, strconv.FormatInt(port, 10)), nil
+		first, err1 := f[0].ToInt64()
+		last, err2 := f[1].ToInt64()
+		host, err3 := server[0].ToString()
+		port, err4 := server[1].ToInt64()
+		if err := errors.Join(err1, err2, err3, err4); err != nil {
+			return nil, err
+		}
+		ranges = append(ranges, slotRange{first, last, net.JoinHostPort(host, strconv.FormatInt(port, 10))})
 	}
-	return "", fmt.Errorf("%s knows of nobody who has slot %d", s.Addr, slot)
+	return ranges, nil
 }
 
 // MoveSlot moves a slot with all its keys, some at a time, from the server
