@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/skein-im/skein/internal/bench"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
 	"github.com/skein-im/skein/internal/store/redis/redistest"
@@ -81,6 +82,52 @@ func benchmarkCommit(b *testing.B, servers *redistest.Cluster, replicas, shards 
 	report(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
 	report(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 	report(float64(took[len(took)-1].Microseconds())/1000, "max-ms")
+}
+
+// BenchmarkChat commits what mailboxes commit for a chat among 1,000 users, as
+// "skein bench store" does, and then looks for every message. One operation is
+// one message.
+//
+//	go test -run - -bench Chat -benchtime 60000x ./internal/store/redis
+func BenchmarkChat(b *testing.B) {
+	for _, c := range []struct {
+		name     string
+		servers  func(testing.TB) *redistest.Cluster
+		replicas int
+	}{{"one", single, 0}, {"cluster", cluster, 1}} {
+		b.Run(c.name, func(b *testing.B) { benchmarkChat(b, c.servers(b), c.replicas) })
+	}
+}
+
+func benchmarkChat(b *testing.B, servers *redistest.Cluster, replicas int) {
+	ctx := context.Background()
+	opts := options(servers, replicas)
+	theirs, err := servers.CPU(ctx)
+	if err != nil {
+		b.Fatal(err)
+	}
+	cfg := bench.DefaultStoreConfig()
+	cfg.Messages, cfg.Shards = b.N, 4
+	cfg.Open = func(ctx context.Context) (store.Store, error) { return Open(ctx, opts) }
+	res, err := bench.Store(ctx, cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if !res.Good {
+		b.Fatalf("%+v", res.Tally)
+	}
+	after, err := servers.CPU(ctx)
+	if err != nil {
+		b.Fatal(err)
+	}
+	n := float64(b.N)
+	b.ReportMetric(0, "ns/op") // it counts the making of the messages
+	b.ReportMetric(res.MsgsPerSec, "msg/s")
+	b.ReportMetric(res.CPU, "client-us/op")
+	b.ReportMetric(float64((after-theirs).Microseconds())/n, "servers-us/op")
+	b.ReportMetric(res.CommitMS.P50, "p50-ms")
+	b.ReportMetric(res.CommitMS.P99, "p99-ms")
+	b.ReportMetric(res.CommitMS.Max, "max-ms")
 }
 
 // usedMemory is what the primaries hold.
