@@ -292,7 +292,7 @@ func (s *Store) left(m mode, calls []*call, err error) ([]*call, error) {
 			return nil, fmt.Errorf("the fate of a write is unknown: %w", err)
 		case c.outcome == unknown, c.outcome == refused:
 			again = append(again, c)
-		case c.err != nil && !rueidis.IsRedisNil(c.err):
+		case c.err != nil:
 			err = errors.Join(err, c.err)
 		}
 	}
