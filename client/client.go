@@ -37,7 +37,9 @@ type Client struct {
 	self    Identity
 	// queue holds entries to hand over; untaken counts them and those
 	// being handed over.
-	queue   []Entry
+	queue []Entry
+	// notices wait likewise.
+	notices []Notice
 	untaken int
 	paused  bool
 	// err is why the client has ended; trouble why it has no link.

@@ -272,6 +272,29 @@ func TestGoodbyeSaysWhenAndWhere(t *testing.T) {
 	})
 }
 
+func TestNotices(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFakeServer(t)
+		var got []Notice
+		c := dialFake(t, s, Options{OnNotice: func(_ *Client, n Notice) { got = append(got, n) }})
+		mustSend(t, c, "a")
+		s.look(func() {
+			// Frames that this version does not know are skipped.
+			s.link.say(wire.AppendFrame(nil, 60, []byte("?")))
+			s.link.sayMessage(wire.TypeNotice, &skeinv1.Notice{Id: 5, TimeMs: 7, Content: &skeinv1.Content{
+				Type: skeinv1.ContentType_CONTENT_TYPE_TEXT, Body: []byte("back at ten"),
+			}})
+		})
+		synctest.Wait()
+		want := []Notice{{ID: 5, Time: time.UnixMilli(7), Content: Text("back at ten")}}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("notices (-want +got)\n%s", diff)
+		}
+		mustSend(t, c, "b")
+		wantAccepted(t, s, "a", "b")
+	})
+}
+
 func TestHeartbeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFakeServer(t)

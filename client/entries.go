@@ -20,13 +20,17 @@ func (c *Client) accept(entries []wire.Entry) {
 		c.paused = true
 		c.core.Pause()
 	}
+	c.wakeDispatch()
+}
+
+func (c *Client) wakeDispatch() {
 	select {
 	case c.arrived <- struct{}{}:
 	default:
 	}
 }
 
-// dispatch hands entries to the application.
+// dispatch hands entries and notices to the application.
 func (c *Client) dispatch() {
 	defer close(c.entries)
 	var batch []Entry
@@ -34,8 +38,13 @@ func (c *Client) dispatch() {
 		clear(batch)
 		c.mu.Lock()
 		batch, c.queue = c.queue, batch[:0]
+		notices := c.notices
+		c.notices = nil
 		c.mu.Unlock()
-		if len(batch) == 0 {
+		for _, n := range notices {
+			c.opts.OnNotice(c, n)
+		}
+		if len(batch)+len(notices) == 0 {
 			select {
 			case <-c.arrived:
 				continue

@@ -34,6 +34,9 @@ type Options struct {
 	// return an error, which does: the entry then comes again another
 	// time. nil: entries are read from Entries.
 	OnEntry func(*Client, Entry) error
+	// OnNotice is called with words of the operator to everyone connected,
+	// one at a time and never beside OnEntry. They are not kept anywhere.
+	OnNotice func(*Client, Notice)
 	// Queue is how many entries may wait for OnEntry or Entries; more stay
 	// at the server. 0: 2,048.
 	Queue int

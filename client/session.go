@@ -143,10 +143,14 @@ func (s *session) read() error {
 		case wire.TypePong:
 		case wire.TypeAnswer:
 			err = s.client.answer(payload)
+		case wire.TypeNotice:
+			err = s.client.notice(payload)
 		case wire.TypeClose:
 			return closeError(payload)
 		default:
-			err = im.Errorf(im.Invalid, "the server sent an unexpected %s", t)
+			// A newer server may have more to say than this client knows.
+			c := s.client
+			c.opts.Logger.Debug("skipped a frame", "type", t.String())
 		}
 		if err != nil {
 			return err

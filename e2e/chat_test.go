@@ -119,8 +119,11 @@ func TestChatOverEveryTransport(t *testing.T) {
 		return map[string]string{"tls": "tls://" + s.Link, "wss": "wss://" + s.HTTP + "/link", "wss-on-link": "wss://" + s.Link + "/link"}
 	}
 	flags, trust := certificate(t)
+	workers := []string{"--workers", "2"}
 	t.Run("plain", func(t *testing.T) { chatOver(t, nil, nil, "http://", plain) })
+	t.Run("plain with workers", func(t *testing.T) { chatOver(t, workers, nil, "http://", plain) })
 	t.Run("secure", func(t *testing.T) { chatOver(t, flags, trust, "https://", secure) })
+	t.Run("secure with workers", func(t *testing.T) { chatOver(t, append(workers, flags...), trust, "https://", secure) })
 }
 
 func chatOver(t *testing.T, flags []string, trust *tls.Config, scheme string, addrs func(*server) map[string]string) {
@@ -168,9 +171,9 @@ func chatOver(t *testing.T, flags []string, trust *tls.Config, scheme string, ad
 
 // TestRevokedDeviceIsCutOffAtOnce, and a newer login of a device replaces the
 // older.
-func TestRevokedAndReplacedDevices(t *testing.T) {
-	t.Parallel()
-	s := start(t, filepath.Join(t.TempDir(), "data"))
+func TestRevokedAndReplacedDevices(t *testing.T) { inEveryShape(t, revokeAndReplace) }
+
+func revokeAndReplace(t *testing.T, s *server) {
 	w := &world{s, "http://" + s.HTTP, nil}
 	alice := newUser(t, w, "alice")
 	token, device := alice.login(t)
@@ -216,9 +219,9 @@ func wantClosed(t *testing.T, c *client.Client, code client.CloseCode) {
 }
 
 // TestStrangersAndFormerFriends cannot write, and learn why.
-func TestStrangersAndFormerFriends(t *testing.T) {
-	t.Parallel()
-	s := start(t, filepath.Join(t.TempDir(), "data"))
+func TestStrangersAndFormerFriends(t *testing.T) { inEveryShape(t, strangersAndFormerFriends) }
+
+func strangersAndFormerFriends(t *testing.T, s *server) {
 	w := &world{s, "http://" + s.HTTP, nil}
 	alice, bob := newUser(t, w, "alice"), newUser(t, w, "bob")
 	ac, bc := alice.dial(t, "tcp://"+s.Link, alice.token), bob.dial(t, "tcp://"+s.Link, bob.token)

@@ -13,7 +13,7 @@ import (
 
 // benchResult is the part of bench chat's JSON that tests look at.
 type benchResult struct {
-	Sent, Acked, Delivered, Lost, Duplicated, Reordered int
+	Sent, Acked, Delivered, Lost, Duplicated, Reordered, Reconnects int
 }
 
 // benchChat starts bench chat against a server; the returned function waits

@@ -55,9 +55,9 @@ func testContext(t *testing.T) context.Context {
 	return ctx
 }
 
-type addresses struct{ HTTP, Link, Ops, Article, Data string }
+type addresses struct{ HTTP, Link, Ops, Article, Roles, Data string }
 
-// server is a running skein serve.
+// server is a running node: every role, or one of them.
 type server struct {
 	addresses
 	cmd  *exec.Cmd
@@ -93,22 +93,32 @@ func serveArgs(data string, more ...string) []string {
 // win, so more can set fixed ports.
 func start(t *testing.T, data string, more ...string) *server {
 	t.Helper()
-	s, err := tryStart(data, more...)
+	return startNode(t, serveArgs(data, more...)...)
+}
+
+// startNode starts any node; args begin with its command.
+func startNode(t *testing.T, args ...string) *server {
+	t.Helper()
+	s, err := launch(args...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		s.kill()
 		if t.Failed() {
-			t.Logf("server log:\n%s", s.logs)
+			t.Logf("log of %v:\n%s", args, s.logs)
 		}
 	})
 	return s
 }
 
 func tryStart(data string, more ...string) (*server, error) {
+	return launch(serveArgs(data, more...)...)
+}
+
+func launch(args ...string) (*server, error) {
 	s := &server{logs: &logBuffer{}, done: make(chan struct{})}
-	s.cmd = exec.Command(binary, serveArgs(data, more...)...)
+	s.cmd = exec.Command(binary, args...)
 	s.cmd.Stderr = s.logs
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the figures of docs/BENCHMARKS.md, one JSON file each, in bench-results/.
-# Every run checks every message, and fails if one is lost, repeated or
-# reordered.
+# Every run checks every message, connection and push, and fails if one is lost,
+# repeated or reordered.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${OUT:-bench-results}
@@ -16,6 +16,16 @@ bin/skein bench chat --rate 2000 --duration 20s --json "$out/chat-2000.json"
 bin/skein bench chat --rate 10000 --duration 20s --json "$out/chat-10000.json"
 echo "== three devices each"
 bin/skein bench chat --devices 3 --json "$out/chat-devices.json"
+echo "== many connections"
+if bin/skein bench connect --conns 50000 --check; then
+  bin/skein bench connect --conns 50000 --hold 60s --rate 20000 --json "$out/connect-50000.json"
+else
+  echo "Skipped: this machine cannot hold 50,000 connections, for the reason above." >&2
+fi
+bin/skein bench connect --conns 15000 --hold 20s --rate 20000 --json "$out/connect-15000.json"
+bin/skein bench connect --conns 5000 --hold 20s --tls --rate 5000 --json "$out/connect-tls.json"
+echo "== more than the server can do"
+bin/skein bench overload --json "$out/overload.json"
 echo "== parts"
 go test -run '^$' -bench . -benchtime 2s ./internal/wire ./internal/link ./internal/gateway
 go test -run '^$' -bench Messages -benchtime 150000x ./internal/mailbox

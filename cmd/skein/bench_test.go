@@ -84,9 +84,60 @@ func TestBenchFlagsThatCannotWork(t *testing.T) {
 		{"chat", "--operator-token-file", "/no/such/file"},
 		{"store", "--batch", "0"},
 		{"dataset", "--users", "1"},
+		{"connect", "--conns", "1"},
+		{"connect", "--conns", "1000000000"},
+		{"connect", "--conns", "200000000", "--check"},
+		{"connect", "--hold", "-1s"},
+		{"connect", "--rate", "-5"},
+		{"connect", "--rate", "5", "--requests-for", "1ms"},
+		{"connect", "--login-window", "0"},
+		{"connect", "--heartbeat", "1ms"},
+		{"connect", "--push-timeout", "0s"},
+		{"connect", "--answer-timeout", "0s"},
+		{"connect", "--addr", "tcp://127.0.0.1:1"},
+		{"connect", "--addr", "tcp://127.0.0.1:1", "--http", "http://127.0.0.1:1"},
+		{"connect", "--operator-token-file", "/no/such/file"},
+		{"connect", "--ca-file", "/no/such/file"},
+		{"overload", "--what", "nothing"},
+		{"overload", "--conns", "11"},
+		{"overload", "--body", "1"},
+		{"overload", "--window", "0"},
+		{"overload", "--factors", "0"},
+		{"overload", "--capacity", "-1"},
+		{"overload", "--seconds", "1ms"},
+		{"swarm", "more"},
 	} {
 		if _, err := runBench(t, args...); err == nil {
 			t.Errorf("%q works", args)
+		}
+	}
+}
+
+func TestBenchConnectCheck(t *testing.T) {
+	if out, err := runBench(t, "connect", "--conns", "100", "--check"); err != nil || out != "" {
+		t.Errorf("%v, %q", err, out)
+	}
+}
+
+// A process of the load generator that is told nothing sensible says so.
+func TestBenchSwarmWantsAJob(t *testing.T) {
+	for _, job := range []string{"", "x", `{"members":0}`, `{"members":1,"total":1,"target":"nowhere"}`} {
+		var out bytes.Buffer
+		cmd := newBenchSwarmCommand()
+		cmd.SetArgs(nil)
+		cmd.SetIn(strings.NewReader(job))
+		cmd.SetOut(&out)
+		cmd.SetErr(&out)
+		if err := cmd.ExecuteContext(t.Context()); err == nil {
+			t.Errorf("%q is a job: %s", job, &out)
+		}
+	}
+}
+
+func TestBenchCommandsHaveExamples(t *testing.T) {
+	for _, cmd := range newBenchCommand().Commands() {
+		if !cmd.Hidden && (cmd.Example == "" || cmd.Long == "") && cmd.Name() != "dataset" {
+			t.Errorf("bench %s has no example or description", cmd.Name())
 		}
 	}
 }

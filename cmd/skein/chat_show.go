@@ -32,6 +32,9 @@ func (t *talker) entry(c *client.Client, e client.Entry) error {
 	return t.st.save()
 }
 
+// notice shows a word of the operator.
+func (t *talker) notice(_ *client.Client, n client.Notice) { t.say(t.w.notice, t.text(&n.Content)) }
+
 // show prints an entry.
 func (t *talker) show(e *client.Entry) {
 	at, who := t.when(e.Time), t.name(e.Peer)

@@ -55,7 +55,7 @@ func (t *talker) run(ctx context.Context, f chatFlags) (err error) {
 	defer cancel()
 	t.me = f.user
 	t.c, err = client.Dial(dialing, client.Options{
-		Addr: f.addr, Token: t.st.Token, Cursor: &cursor, OnEntry: t.entry, Agent: "skein-chat/" + version,
+		Addr: f.addr, Token: t.st.Token, Cursor: &cursor, OnEntry: t.entry, OnNotice: t.notice, Agent: "skein-chat/" + version,
 	})
 	if err != nil {
 		return t.ended(err)

@@ -12,6 +12,7 @@ type words struct {
 	welcome, offline                                                  string
 	help, unknown, usage, nobody, noSuchUser, nowTo, failed           string
 	late, notYet                                                      string
+	notice                                                            string
 	sent, refused                                                     string
 	noContacts, noHistory, device, thisDevice, online, blocked        string
 	states                                                            map[int32]string
@@ -52,6 +53,7 @@ var english = words{
 /quit            leave
 //...            write a line that begins with /
 A name can also be a user's number, like #4294967296.`,
+	notice:     "Notice: %s",
 	unknown:    "There is no command %s; /help lists them.",
 	usage:      "Who? %s NAME",
 	nobody:     "To whom? Say /to NAME first.",
@@ -112,6 +114,7 @@ var chinese = words{
 /quit             退出
 //...             发送以 / 开头的一行
 名字也可以写成用户编号，如 #4294967296。`,
+	notice:     "公告：%s",
 	unknown:    "没有命令 %s，输入 /help 查看命令。",
 	usage:      "谁？%s 名字",
 	nobody:     "写给谁？请先输入 /to 名字。",

@@ -42,12 +42,17 @@ func newRootCommand() *cobra.Command {
 		Long: `Skein is a messaging server: what it has acknowledged arrives exactly once,
 in order, on every device, whatever dies in between.`,
 		Example: `  skein serve                            start on the embedded store
+  skein serve --max-conns 1000000        the same in many processes, for as many links
+  skein mailbox & skein gateway          the same in two processes
   skein chat --user alice --register     chat in the terminal
   skein bench chat                       150,000 messages, each one verified`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newServeCommand(), newChatCommand(), newBenchCommand(), newConfigCommand(), newVersionCommand())
+	root.AddCommand(
+		newServeCommand(), newMailboxCommand(), newGatewayCommand(), newWorkerCommand(),
+		newDrainCommand(), newNotifyCommand(), newChatCommand(), newBenchCommand(), newConfigCommand(), newDoctorCommand(), newVersionCommand(),
+	)
 	return root
 }
 

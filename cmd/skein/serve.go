@@ -20,39 +20,80 @@ import (
 )
 
 func newServeCommand() *cobra.Command {
-	var file string
-	var asJSON bool
-	cmd := &cobra.Command{
+	return newNodeCommand(node.Serve, &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server, every role in one process",
 		Long: `Runs the server on the embedded store. Settings come from the defaults, then
 the file given with --config, then SKEIN_* environment variables, then flags.
-An address with port 0 takes a free port; the addresses taken are printed.`,
+An address with port 0 takes a free port; the addresses taken are printed.
+
+More links than a process may have open files are served by worker processes
+that share the address. SIGINT and SIGTERM send the clients away and stop; a
+second signal stops at once.`,
 		Example: `  skein serve
   skein serve --data /var/lib/skein --http 0.0.0.0:443 --link 0.0.0.0:7001 --tls-cert cert.pem --tls-key key.pem
+  skein serve --max-conns 1000000
   skein serve --http 127.0.0.1:0 --link 127.0.0.1:0 --ops 127.0.0.1:0 --json`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(file, changedFlags(cmd.Flags()))
-			if err != nil {
-				return err
-			}
-			return serve(cmd.Context(), cfg, cmd.OutOrStdout(), asJSON)
-		},
+	})
+}
+
+func newMailboxCommand() *cobra.Command {
+	return newNodeCommand(node.Mailbox, &cobra.Command{
+		Use:   "mailbox",
+		Short: "Run the store and the mailboxes, for gateways in other processes",
+		Long: `Runs the store and the mailboxes on it. Gateways reach them at --role-listen
+and show that they know the secret in --cluster-secret, which is made at the
+first start and is to be copied to the gateways' machines. The secret does not
+cross the network; what is said on the links does, in the clear, so they belong
+into a private network.`,
+		Example: `  skein mailbox
+  skein mailbox --data /var/lib/skein --role-listen 10.0.0.5:7002`,
+	})
+}
+
+func newGatewayCommand() *cobra.Command {
+	return newNodeCommand(node.Gateway, &cobra.Command{
+		Use:   "gateway",
+		Short: "Run what clients connect to, with the mailboxes in another process",
+		Long: `Runs the HTTP API and the long links in front of the mailbox at --mailbox. It
+stores nothing; --data has the operator's token and the secret that it shares
+with the mailbox. It may die at any time: its clients connect again, here or
+elsewhere, and continue. While the mailbox is away, clients wait.`,
+		Example: `  skein gateway
+  skein gateway --mailbox 10.0.0.5:7002 --cluster-secret /etc/skein/cluster.secret --link 0.0.0.0:7001 --http 0.0.0.0:7080
+  skein gateway --http 127.0.0.1:7081 --link 127.0.0.1:7011 --ops 127.0.0.1:7071`,
+	})
+}
+
+// newNodeCommand makes a command that runs a node.
+func newNodeCommand(role node.Role, cmd *cobra.Command) *cobra.Command {
+	var file string
+	var asJSON bool
+	cmd.Args = cobra.NoArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := config.Load(file, changedFlags(cmd.Flags()))
+		if err != nil {
+			return err
+		}
+		return runNode(cmd.Context(), role, cfg, cmd.OutOrStdout(), asJSON)
 	}
-	addSettings(cmd.Flags())
+	addSettings(cmd.Flags(), role)
 	cmd.Flags().StringVar(&file, "config", "", "TOML file with settings")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the addresses as one line of JSON")
 	return cmd
 }
 
-// addSettings makes a flag of every setting.
-func addSettings(flags *pflag.FlagSet) {
+// settingRoles are the names of roles in config.Setting.
+var settingRoles = map[node.Role]string{node.Mailbox: "mailbox", node.Gateway: "gateway"}
+
+// addSettings makes a flag of every setting that a role heeds.
+func addSettings(flags *pflag.FlagSet, role node.Role) {
 	for _, s := range config.Settings() {
-		flags.String(flagName(s.Key), fmt.Sprint(s.Default), s.Help)
+		if role == node.Serve || s.Role == "" || s.Role == settingRoles[role] {
+			flags.String(flagName(s.Key), fmt.Sprint(s.Default), s.Help)
+		}
 	}
 }
-
 func flagName(key string) string { return strings.ReplaceAll(key, "_", "-") }
 
 // changedFlags are the settings that were given as flags, by key.
@@ -66,28 +107,55 @@ func changedFlags(flags *pflag.FlagSet) map[string]string {
 	return changed
 }
 
-// serve runs a node until SIGINT or SIGTERM; a second signal ends the process
-// at once.
-func serve(ctx context.Context, cfg config.Config, out io.Writer, asJSON bool) error {
+// runNode runs a node until a signal, or an operator by other means, stops it.
+func runNode(ctx context.Context, role node.Role, cfg config.Config, out io.Writer, asJSON bool) error {
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	log := newLogger(cfg.LogLevel)
-	n, err := node.Start(ctx, cfg, node.Options{Logger: log, Version: version})
+	started := make(chan struct{})
+	go func() {
+		// A signal during the start ends the start.
+		select {
+		case s := <-signals:
+			signals <- s
+			cancel()
+		case <-started:
+		}
+	}()
+	n, err := node.Start(ctx, cfg, node.Options{Role: role, Logger: log, Version: version, WorkerCommand: workerCommand})
+	close(started)
 	if err != nil {
 		return err
 	}
 	printAddresses(out, n.Addresses(), asJSON)
 	select {
+	case <-signals:
+	case <-n.DrainAsked():
 	case <-ctx.Done():
-		log.Info("stopping; a second signal stops at once")
 	case <-n.Failed():
 		log.Error("a listener failed", "err", n.Err())
 	}
-	stop()
-	return n.Stop()
+	log.Info("sending clients away and stopping; a signal stops at once")
+	return stopNode(n, signals)
+}
+
+// stopNode stops a node, or gives it up at the next signal.
+func stopNode(n *node.Node, signals <-chan os.Signal) error {
+	stopped := make(chan error, 1)
+	go func() { stopped <- n.Stop() }()
+	select {
+	case err := <-stopped:
+		return err
+	case <-signals:
+		n.Kill()
+		return exitCode(130)
+	}
 }
 
 func printAddresses(out io.Writer, a node.Addresses, asJSON bool) {
@@ -96,11 +164,16 @@ func printAddresses(out io.Writer, a node.Addresses, asJSON bool) {
 		return
 	}
 	fmt.Fprintf(out, "Skein serves from %s\n", a.Data)
-	fmt.Fprintf(out, "  HTTP API    %s  (OpenAPI at /openapi.json, WebSocket at /link)\n", a.HTTP)
-	fmt.Fprintf(out, "  long links  %s  (TCP and WebSocket)\n", a.Link)
-	fmt.Fprintf(out, "  operations  %s  (/healthz /readyz /metrics)\n", a.Ops)
-	if a.Article != "" {
-		fmt.Fprintf(out, "  article API %s  (no credentials: anyone who reaches it can write as anyone)\n", a.Article)
+	for _, l := range []struct{ what, addr, about string }{
+		{"HTTP API", a.HTTP, "OpenAPI at /openapi.json, WebSocket at /link"},
+		{"long links", a.Link, "TCP and WebSocket"},
+		{"gateways", a.Roles, "for 'skein gateway --mailbox'"},
+		{"operations", a.Ops, "/healthz /readyz /metrics /drain"},
+		{"article API", a.Article, "no credentials: anyone who reaches it can write as anyone"},
+	} {
+		if l.addr != "" {
+			fmt.Fprintf(out, "  %-11s %s  (%s)\n", l.what, l.addr, l.about)
+		}
 	}
 }
 
@@ -131,7 +204,7 @@ func newConfigCommand() *cobra.Command {
 			return cfg.Write(cmd.OutOrStdout())
 		},
 	}
-	addSettings(show.Flags())
+	addSettings(show.Flags(), node.Serve)
 	show.Flags().StringVar(&file, "config", "", "TOML file with settings")
 	cmd.AddCommand(show)
 	return cmd

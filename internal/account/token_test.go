@@ -168,7 +168,7 @@ func TestOperatorTokenIsCreatedOnce(t *testing.T) {
 func TestOperatorTokenMustBeOne(t *testing.T) {
 	for name, content := range map[string]string{
 		"empty": "", "short": "op_123\n", "two lines": strings.Repeat("a", 30) + "\nb",
-		"long": strings.Repeat("a", maxOperatorText+1), "control": strings.Repeat("a", 30) + "\x00",
+		"long": strings.Repeat("a", maxSecretText+1), "control": strings.Repeat("a", 30) + "\x00",
 	} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, OperatorTokenFile), []byte(content), 0o600); err != nil {

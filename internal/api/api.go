@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -35,6 +36,14 @@ type Config struct {
 	// BodyTimeout is how long a body of ordinary size may take to arrive; 0
 	// means DefaultBodyTimeout. Provision gets four times as long.
 	BodyTimeout time.Duration
+	// Limit, when set, is asked whether a device may call a method over HTTP
+	// now; send: the method sends a message. Links have their own limits.
+	Limit func(user im.UserID, device im.DeviceID, send bool) error
+	// Notify, when set, hands a notice to every link there is and returns to
+	// how many.
+	Notify func(ctx context.Context, n Notice) (reached uint64, err error)
+	// Now is the clock that notices carry; nil means time.Now.
+	Now func() time.Time
 	// Observe, when set, is told of every method that was called, how it
 	// ended (KindUnspecified: well) and how long it took, waiting included.
 	Observe func(method string, kind im.ErrorKind, took time.Duration)
@@ -61,6 +70,9 @@ func New(cfg Config) (*API, error) {
 	}
 	if cfg.MaxPolls == 0 {
 		cfg.MaxPolls = DefaultMaxPolls
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	if cfg.BodyTimeout == 0 {
 		cfg.BodyTimeout = DefaultBodyTimeout

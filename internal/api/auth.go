@@ -31,7 +31,11 @@ func callerOf(ctx context.Context) *caller { return ctx.Value(callerKey{}).(*cal
 func (a *API) gate(m *method) connect.RequestGateFunc {
 	return func(ctx context.Context, _ connect.Spec, peer connect.Peer, header http.Header) (context.Context, error) {
 		who := &caller{remote: peer.Addr}
-		if err := a.authenticate(ctx, m.access, who, header); err != nil {
+		err := a.authenticate(ctx, m.access, who, header)
+		if err == nil && who.session != nil && a.cfg.Limit != nil {
+			err = a.cfg.Limit(who.user, who.device, m.sends())
+		}
+		if err != nil {
 			return nil, connectError(a.settle(m, who, err))
 		}
 		return context.WithValue(ctx, callerKey{}, who), nil

@@ -11,6 +11,7 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 
+	rpc "github.com/skein-im/skein/gen/skein/v1/skeinv1connect"
 	"github.com/skein-im/skein/internal/im"
 )
 
@@ -41,6 +42,9 @@ type method struct {
 
 // name is how links call it.
 func (m *method) name() string { return strings.TrimPrefix(m.procedure, "/") }
+
+// sends reports whether the method sends a message.
+func (m *method) sends() bool { return m.procedure == rpc.MessageServiceSendProcedure }
 
 // message is a pointer to a generated message.
 type message[T any] interface {

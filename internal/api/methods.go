@@ -29,5 +29,6 @@ func methods() []*method {
 		unary(rpc.MessageServiceCountersProcedure, device, maxBody, (*API).counters),
 
 		unary(rpc.AdminServiceProvisionProcedure, operator, maxProvision, (*API).provision),
+		unary(rpc.AdminServiceNotifyProcedure, operator, maxBody, (*API).notify),
 	}
 }

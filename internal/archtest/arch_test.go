@@ -20,11 +20,12 @@ var layers = [][]string{
 	{"internal/im", "gen", "docs"},
 	{"internal/config", "internal/telemetry", "internal/wire", "internal/evloop"},
 	{"internal/entity", "internal/store", "internal/link", "internal/admit", "internal/clientcore"},
-	{"internal/store/pebble", "internal/store/redis", "internal/shard", "internal/remote", "internal/supervise", "client"},
+	{"internal/store/pebble", "internal/store/redis", "internal/shard", "internal/remote", "internal/supervise", "internal/cluster", "client"},
 	{"internal/account", "internal/gateway", "internal/mailbox", "internal/relay", "internal/router", "internal/monitor"},
 	{"internal/api", "internal/bench"},
 	{"internal/api/article", "internal/api/openapi"},
 	{"internal/node"},
+	{"internal/doctor"},
 	{"cmd"},
 }
 

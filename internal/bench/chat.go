@@ -290,7 +290,7 @@ func (c *chat) watch(ctx context.Context) error {
 		case <-ticker.C:
 		}
 		now := c.tally()
-		c.progress.show(&now, c.planned, time.Since(began))
+		c.progress.showTally(&now, c.planned, time.Since(began))
 		if c.arrived(&now, time.Since(began)) {
 			return nil
 		}

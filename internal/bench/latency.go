@@ -54,9 +54,14 @@ func (l *latencies) percentiles() Percentiles {
 		sum.Merge(s.h)
 		s.mu.Unlock()
 	}
+	return percentilesOf(sum)
+}
+
+// percentilesOf reads a histogram of microseconds.
+func percentilesOf(h *hdrhistogram.Histogram) Percentiles {
 	ms := func(us int64) float64 { return float64(us) / 1000 }
 	return Percentiles{
-		P50: ms(sum.ValueAtQuantile(50)), P99: ms(sum.ValueAtQuantile(99)),
-		P999: ms(sum.ValueAtQuantile(99.9)), Max: ms(sum.Max()),
+		P50: ms(h.ValueAtQuantile(50)), P99: ms(h.ValueAtQuantile(99)),
+		P999: ms(h.ValueAtQuantile(99.9)), Max: ms(h.Max()),
 	}
 }

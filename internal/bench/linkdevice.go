@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,6 +30,9 @@ type linkDevice struct {
 	conn *link.ClientConn
 	core *clientcore.Core[handed]
 	plan *schedule
+	// addr is where to connect: home, unless a server sent the device
+	// elsewhere and that works. It belongs to the goroutine that connects.
+	addr string
 	out  []byte
 	// bodies are free to be used again.
 	bodies [][]byte
@@ -61,7 +65,7 @@ func newLinkDevice(c *chat, user int, token string, plan *schedule) *linkDevice 
 	if c.cfg.Rate > 0 {
 		cfg.Window = im.SendWindow
 	}
-	d := &linkDevice{chat: c, user: user, token: token, plan: plan, core: clientcore.New[handed](cfg, clientcore.State{})}
+	d := &linkDevice{chat: c, user: user, token: token, plan: plan, addr: c.cfg.Link, core: clientcore.New[handed](cfg, clientcore.State{})}
 	d.ledger = c.newLedger(user)
 	return d
 }
@@ -83,6 +87,7 @@ func (d *linkDevice) run(ctx context.Context, ready func()) {
 		if ctx.Err() != nil {
 			return
 		}
+		d.move(conn != nil, err)
 		after, final := judge(err)
 		if final != nil {
 			d.chat.failed.fail(fmt.Errorf("user %d: %w", d.user, final))
@@ -91,6 +96,21 @@ func (d *linkDevice) run(ctx context.Context, ready func()) {
 		if !pause(ctx, backoff(attempt, after)) {
 			return
 		}
+	}
+}
+
+// move decides where to connect next: where the server sent the device, and home
+// when that does not work.
+func (d *linkDevice) move(connected bool, err error) {
+	var closed *link.CloseError
+	switch {
+	case errors.As(err, &closed) && len(closed.Addresses) > 0:
+		d.addr = closed.Addresses[0]
+		if scheme, _, ok := strings.Cut(d.chat.cfg.Link, "://"); ok && !strings.Contains(d.addr, "://") {
+			d.addr = scheme + "://" + d.addr
+		}
+	case !connected:
+		d.addr = d.chat.cfg.Link
 	}
 }
 
@@ -111,7 +131,7 @@ func judge(err error) (after time.Duration, final error) {
 func (d *linkDevice) connect(ctx context.Context) (*link.ClientConn, error) {
 	d.chat.dialing <- struct{}{}
 	defer func() { <-d.chat.dialing }()
-	conn, err := link.Dial(ctx, d.chat.cfg.Link, link.DialOptions{})
+	conn, err := link.Dial(ctx, d.addr, link.DialOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +191,7 @@ func closeError(payload []byte) error {
 	}
 	return &link.CloseError{
 		Code: im.CloseCode(m.GetCode()), Reason: m.GetReason(),
-		RetryAfter: time.Duration(m.GetRetryAfterMs()) * time.Millisecond,
+		RetryAfter: time.Duration(m.GetRetryAfterMs()) * time.Millisecond, Addresses: m.GetAddresses(),
 	}
 }
 

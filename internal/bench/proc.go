@@ -10,8 +10,9 @@ import (
 
 // usage is what a process has used of the machine.
 type usage struct {
-	cpu       time.Duration
-	rss, peak uint64
+	cpu time.Duration
+	// anon is the part of rss that is not of files.
+	rss, anon, peak uint64
 }
 
 // clockTick is the unit of /proc/<pid>/stat, the same on all systems that Go
@@ -52,6 +53,8 @@ func parseUsage(stat, status string) (usage, error) {
 		switch key {
 		case "VmRSS":
 			u.rss = parseKB(value)
+		case "RssAnon":
+			u.anon = parseKB(value)
 		case "VmHWM":
 			u.peak = parseKB(value)
 		}

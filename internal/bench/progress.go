@@ -10,6 +10,8 @@ import (
 // progress is a line that changes in place, and words above it.
 type progress struct {
 	out io.Writer
+	// still: out is no terminal, and gets only the words.
+	still bool
 
 	mu    sync.Mutex
 	shown bool
@@ -40,9 +42,10 @@ func (p *progress) erase() {
 	}
 }
 
-// show changes the line, now and then.
-func (p *progress) show(t *Tally, planned uint64, elapsed time.Duration) {
-	if p.out == nil {
+// show changes the line, now and then, to what text makes of how fast a
+// number grows.
+func (p *progress) show(number uint64, text func(perSecond float64) string) {
+	if p.out == nil || p.still {
 		return
 	}
 	p.mu.Lock()
@@ -52,17 +55,24 @@ func (p *progress) show(t *Tally, planned uint64, elapsed time.Duration) {
 		return
 	}
 	speed := 0.0
-	if !p.at.IsZero() {
-		speed = float64(t.Acked-p.last) / now.Sub(p.at).Seconds()
+	if !p.at.IsZero() && number >= p.last {
+		speed = float64(number-p.last) / now.Sub(p.at).Seconds()
 	}
-	p.next, p.at, p.last = now.Add(showEvery), now, t.Acked
+	p.next, p.at, p.last = now.Add(showEvery), now, number
 	p.erase()
 	p.shown = true
-	of := ""
-	if planned > 0 {
-		of = fmt.Sprintf(" of %d", planned)
-	}
-	fmt.Fprintf(p.out, "%6.1f s  %d%s acknowledged, %d delivered, %.0f/s", elapsed.Seconds(), t.Acked, of, t.Delivered, speed)
+	fmt.Fprint(p.out, text(speed))
+}
+
+// showTally is show for the messages of a chat.
+func (p *progress) showTally(t *Tally, planned uint64, elapsed time.Duration) {
+	p.show(t.Acked, func(speed float64) string {
+		of := ""
+		if planned > 0 {
+			of = fmt.Sprintf(" of %d", planned)
+		}
+		return fmt.Sprintf("%6.1f s  %d%s acknowledged, %d delivered, %.0f/s", elapsed.Seconds(), t.Acked, of, t.Delivered, speed)
+	})
 }
 
 // done takes the line away for good.

@@ -70,20 +70,21 @@ func newEnvironment(version string) Environment {
 
 // firstLine is empty where there is no such file, as on other systems.
 func firstLine(path string) string {
+	line, _, _ := strings.Cut(fileText(path), "\n")
+	return strings.TrimSpace(line)
+}
+
+// fileText is empty where there is no such file.
+func fileText(path string) string {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return ""
 	}
-	line, _, _ := strings.Cut(string(b), "\n")
-	return strings.TrimSpace(line)
+	return string(b)
 }
 
 func cpuModel() string {
-	b, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(string(b)) {
+	for line := range strings.Lines(fileText("/proc/cpuinfo")) {
 		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
 			return strings.TrimSpace(value)
 		}

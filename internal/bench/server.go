@@ -32,8 +32,8 @@ type server struct {
 
 // How long a server may take to start and to stop.
 const (
-	startTimeout = 30 * time.Second
-	stopTimeout  = 30 * time.Second
+	startTimeout = time.Minute
+	stopTimeout  = 2 * time.Minute
 )
 
 // startServer runs "<program> serve" on free ports. data is its directory;

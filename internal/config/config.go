@@ -1,14 +1,10 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
 	"os"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -16,34 +12,62 @@ import (
 )
 
 // Config is everything a node can be told. The toml names are also the flags
-// (with '-') and, upper-cased behind SKEIN_, the environment variables.
+// (with '-') and, upper-cased behind SKEIN_, the environment variables. A
+// setting with a role is of no use to the others.
 type Config struct {
-	// Data is the directory of the embedded store.
+	// Data is the directory of the embedded store, of the operator's token
+	// and of the secret that roles share. A gateway keeps nothing else there.
 	Data string `toml:"data" help:"data directory"`
 	// HTTP is where the HTTP API listens; /link there is the WebSocket.
-	HTTP string `toml:"http" help:"address of the HTTP API"`
+	HTTP string `toml:"http" role:"gateway" help:"address of the HTTP API"`
 	// Link is where long links (TCP or WebSocket) are accepted.
-	Link string `toml:"link" help:"address for long links: TCP and WebSocket"`
+	Link string `toml:"link" role:"gateway" help:"address for long links: TCP and WebSocket"`
 	// Ops serves health, metrics and profiles. Off loopback it asks for the
 	// operator token.
 	Ops string `toml:"ops" help:"address of health, metrics and profiles"`
 	// TLSCert and TLSKey are PEM files; both or none. They hold for HTTP
 	// and links.
-	TLSCert string `toml:"tls_cert" help:"PEM file with the certificate chain for --http and --link"`
-	TLSKey  string `toml:"tls_key" help:"PEM file with the private key"`
+	TLSCert string `toml:"tls_cert" role:"gateway" help:"PEM file with the certificate chain for --http and --link"`
+	TLSKey  string `toml:"tls_key" role:"gateway" help:"PEM file with the private key"`
 	// ArticleAPI serves the two gateway URLs of the article, which carry no
 	// credentials: empty is off, and without a host it is on loopback.
-	ArticleAPI string `toml:"article_api" help:"address of the article's gateway URLs, without credentials; empty: off"`
+	ArticleAPI string `toml:"article_api" role:"mailbox" help:"address of the article's gateway URLs, without credentials; empty: off"`
 	// ArticleData is a file of lines "user,friend,region" to load at start.
-	ArticleData string `toml:"article_data" help:"file with lines user,friend,region to load at start"`
+	ArticleData string `toml:"article_data" role:"mailbox" help:"file with lines user,friend,region to load at start"`
 	// MaxConns bounds the open links.
-	MaxConns int `toml:"max_conns" help:"how many links may be open"`
+	MaxConns int `toml:"max_conns" role:"gateway" help:"how many links may be open"`
+	// Workers is how many processes share Link; 0 takes as many as MaxConns
+	// needs under the limit of open files, and none if one process will do.
+	Workers int `toml:"workers" role:"gateway" help:"processes that share the address for long links; 0: as many as --max-conns needs"`
+	// MaxConnsPerAddr and ConnRatePerAddr bound what one address may do, or
+	// one /64 network of IPv6.
+	MaxConnsPerAddr int `toml:"max_conns_per_addr" role:"gateway" help:"open links per client address; 0: a quarter of --max-conns"`
+	ConnRatePerAddr int `toml:"conn_rate_per_addr" role:"gateway" help:"new links per second and client address"`
+	// UnlimitedAddrs are networks that this does not hold for.
+	UnlimitedAddrs string `toml:"unlimited_addrs" role:"gateway" help:"networks, comma-separated, without limits per address: where proxies and load balancers are"`
+	// DeviceSends and DeviceCalls are how many messages and how many other
+	// requests per second a device may have taken, after ten seconds' worth
+	// at once; 0: any number.
+	DeviceSends int `toml:"device_sends_per_second" role:"gateway" help:"messages per second that a device may send; 0: any number"`
+	DeviceCalls int `toml:"device_calls_per_second" role:"gateway" help:"other requests per second that a device may make; 0: any number"`
+	// DrainSeconds is over how long clients are told to go when the node
+	// stops, if there are many.
+	DrainSeconds int `toml:"drain_seconds" role:"gateway" help:"over how many seconds clients are told to connect elsewhere when the node stops"`
+	// ReconnectTo are the addresses they are told, best first.
+	ReconnectTo string `toml:"reconnect_to" role:"gateway" help:"addresses, comma-separated, that clients are sent to when the node stops; empty: the same again"`
+	// RoleListen is where gateways of other processes reach the mailbox.
+	RoleListen string `toml:"role_listen" role:"mailbox" help:"address where gateways in other processes reach the mailbox: host:port or unix:/path; empty: none"`
+	// Mailbox is where a gateway process reaches its mailbox.
+	Mailbox string `toml:"mailbox" role:"gateway" help:"address of the mailbox, for 'skein gateway'"`
+	// ClusterSecret is the file with the secret that roles share; empty:
+	// cluster.secret in Data, made when there is none.
+	ClusterSecret string `toml:"cluster_secret" help:"file with the secret that gateways and mailboxes share; empty: cluster.secret in the data directory"`
 	// LinkEngine is what runs the links: see link.Config.
-	LinkEngine string `toml:"link_engine" help:"what runs the links: epoll, goroutine, or auto for epoll where the system has it"`
+	LinkEngine string `toml:"link_engine" role:"gateway" help:"what runs the links: epoll, goroutine, or auto for epoll where the system has it"`
 	// Shards is how many goroutines share the mailboxes; 0: one per core.
-	Shards int `toml:"shards" help:"goroutines that share the mailboxes; 0: one per core"`
+	Shards int `toml:"shards" role:"mailbox" help:"goroutines that share the mailboxes; 0: one per core"`
 	// CacheMB is the store's block cache.
-	CacheMB int `toml:"cache_mb" help:"block cache of the store, in MiB"`
+	CacheMB int `toml:"cache_mb" role:"mailbox" help:"block cache of the store, in MiB"`
 	// LogLevel is debug, info, warn or error.
 	LogLevel string `toml:"log_level" help:"debug, info, warn or error"`
 }
@@ -58,10 +82,22 @@ func Default() Config {
 		Ops:        "127.0.0.1:7070",
 		MaxConns:   18000,
 		LinkEngine: "auto",
-		CacheMB:    64,
-		LogLevel:   "info",
+
+		ConnRatePerAddr: 200,
+		DeviceSends:     500,
+		DeviceCalls:     100,
+		UnlimitedAddrs:  "127.0.0.0/8,::1/128",
+		DrainSeconds:    10,
+		Mailbox:         DefaultRoleListen,
+
+		CacheMB:  64,
+		LogLevel: "info",
 	}
 }
+
+// DefaultRoleListen is where 'skein mailbox' listens for gateways unless it is
+// told otherwise.
+const DefaultRoleListen = "127.0.0.1:7002"
 
 // ReadFile overlays a TOML file. A key that is not known is an error.
 func (c *Config) ReadFile(path string) error {
@@ -133,7 +169,9 @@ func set(f reflect.Value, value string) error {
 // Setting describes one setting to the command line.
 type Setting struct {
 	Key, Help string
-	Default   any
+	// Role is the role that heeds it: "gateway", "mailbox", or "" for both.
+	Role    string
+	Default any
 }
 
 // Settings lists all of them, in the order of the struct.
@@ -143,47 +181,9 @@ func Settings() []Setting {
 	list := make([]Setting, 0, v.NumField())
 	for i := range v.NumField() {
 		tag := v.Type().Field(i).Tag
-		list = append(list, Setting{tag.Get("toml"), tag.Get("help"), v.Field(i).Interface()})
+		list = append(list, Setting{tag.Get("toml"), tag.Get("help"), tag.Get("role"), v.Field(i).Interface()})
 	}
 	return list
-}
-
-// Validate reports every setting that cannot work.
-func (c *Config) Validate() error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if c.Data == "" {
-		bad("data: a directory is needed")
-	}
-	addrs := []struct{ name, addr string }{{"http", c.HTTP}, {"link", c.Link}, {"ops", c.Ops}}
-	if c.ArticleAPI != "" {
-		addrs = append(addrs, struct{ name, addr string }{"article_api", c.ArticleAPI})
-	}
-	for _, a := range addrs {
-		if _, _, err := net.SplitHostPort(a.addr); err != nil {
-			bad("%s: %q is not an address like 127.0.0.1:7080", a.name, a.addr)
-		}
-	}
-	if (c.TLSCert == "") != (c.TLSKey == "") {
-		bad("tls_cert and tls_key: give both or none")
-	}
-	if c.MaxConns < 1 || c.MaxConns > 1<<24 {
-		bad("max_conns: between 1 and %d", 1<<24)
-	}
-	if !slices.Contains([]string{"auto", "goroutine", "epoll"}, c.LinkEngine) {
-		bad("link_engine: one of auto, goroutine, epoll")
-	}
-	if c.Shards < 0 || c.Shards > 256 {
-		bad("shards: between 0 and 256")
-	}
-	if c.CacheMB < 1 || c.CacheMB > 1<<20 {
-		bad("cache_mb: between 1 and %d", 1<<20)
-	}
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
-		bad("log_level: one of debug, info, warn, error")
-	}
-	return errors.Join(errs...)
 }
 
 // Write prints the settings as TOML.

@@ -53,6 +53,13 @@ func TestUnknownAndMalformedAreErrors(t *testing.T) {
 		"no data":          func() error { _, err := Load("", map[string]string{"data": ""}); return err },
 		"article address":  func() error { _, err := Load("", map[string]string{"article_api": "x"}); return err },
 		"link engine":      func() error { _, err := Load("", map[string]string{"link_engine": "steam"}); return err },
+		"workers":          func() error { _, err := Load("", map[string]string{"workers": "-1"}); return err },
+		"role address":     func() error { _, err := Load("", map[string]string{"role_listen": "unix:x"}); return err },
+		"mailbox":          func() error { _, err := Load("", map[string]string{"mailbox": ""}); return err },
+		"reconnect":        func() error { _, err := Load("", map[string]string{"reconnect_to": "a:1,b"}); return err },
+		"unlimited":        func() error { _, err := Load("", map[string]string{"unlimited_addrs": "10.0.0.1"}); return err },
+		"drain":            func() error { _, err := Load("", map[string]string{"drain_seconds": "-1"}); return err },
+		"per address":      func() error { _, err := Load("", map[string]string{"conn_rate_per_addr": "0"}); return err },
 		"connection limit": func() error { _, err := Load("", map[string]string{"max_conns": "0"}); return err },
 	} {
 		if load() == nil {

@@ -1,6 +1,7 @@
 package entity
 
 import (
+	"cmp"
 	"crypto/subtle"
 	"slices"
 	"unicode/utf8"
@@ -31,12 +32,20 @@ type sendAnswer struct {
 	kind   im.ErrorKind
 }
 
+// maxAnswers is how many answers a device holds before those that no repeat
+// can get any more are thrown away: most of what an active user takes in memory
+// is answers, so it is not twice the window.
+const maxAnswers = im.AnswerWindow + im.AnswerWindow/4
+
 // answer remembers what the device's next client_seq got.
 func (d *device) answer(cs im.ClientSeq, a sendAnswer) {
 	d.clientSeq = cs
 	d.dirty = true
-	if len(d.answers) >= 2*im.AnswerWindow {
-		d.answers = append(d.answers[:0], d.answers[im.AnswerWindow:]...)
+	switch n := len(d.answers); {
+	case n >= maxAnswers:
+		d.answers = append(d.answers[:0], d.kept()...)
+	case n == cap(d.answers):
+		d.answers = append(make([]sendAnswer, 0, min(max(2*n, 4), maxAnswers)), d.answers...)
 	}
 	d.answers = append(d.answers, a)
 }
@@ -65,14 +74,26 @@ func (d *device) repeat(cs im.ClientSeq, hash uint64) (im.Result, error) {
 
 func (u *user) addDevice(d *device) {
 	d.dirty = true
-	u.devices[d.id] = d
-	i, _ := slices.BinarySearchFunc(u.deviceOrder, d.id, func(e *device, id im.DeviceID) int { return int(e.id) - int(id) })
-	u.deviceOrder = slices.Insert(u.deviceOrder, i, d)
+	i, _ := u.findDevice(d.id)
+	u.devices = slices.Insert(u.devices, i, d)
+}
+
+// device is one that the user has or had, or nil.
+func (u *user) device(id im.DeviceID) *device {
+	if i, ok := u.findDevice(id); ok {
+		return u.devices[i]
+	}
+	return nil
+}
+
+// findDevice is where a device is, or would be.
+func (u *user) findDevice(id im.DeviceID) (int, bool) {
+	return slices.BinarySearchFunc(u.devices, id, func(d *device, id im.DeviceID) int { return cmp.Compare(d.id, id) })
 }
 
 // login is the device that a token belongs to.
 func (u *user) login(id im.DeviceID, tokenHash [32]byte) (*device, error) {
-	d := u.devices[id]
+	d := u.device(id)
 	if d == nil || d.revoked || subtle.ConstantTimeCompare(d.tokenHash[:], tokenHash[:]) != 1 {
 		return nil, im.Errorf(im.Unauthenticated, "the token is not valid; log in again")
 	}
@@ -132,7 +153,7 @@ func (u *user) handleCreateDevice(tx *Tx, c *im.CreateDevice) (im.Result, error)
 		return nil, im.Errorf(im.Invalid, "a device name is UTF-8 text of at most %d bytes", im.MaxDeviceName)
 	}
 	live := 0
-	for _, d := range u.deviceOrder {
+	for _, d := range u.devices {
 		if d.revoked {
 			continue
 		}
@@ -153,21 +174,20 @@ func (u *user) handleCreateDevice(tx *Tx, c *im.CreateDevice) (im.Result, error)
 
 // lastDevice is the highest number a device has had.
 func (u *user) lastDevice() im.DeviceID {
-	if len(u.deviceOrder) == 0 {
+	if len(u.devices) == 0 {
 		return 0
 	}
-	return u.deviceOrder[len(u.deviceOrder)-1].id
+	return u.devices[len(u.devices)-1].id
 }
 
 // forgetRevoked drops revoked devices, but for the one with the highest
 // number: its record keeps the number from being given out again.
 func (u *user) forgetRevoked(tx *Tx) {
 	last := u.lastDevice()
-	u.deviceOrder = slices.DeleteFunc(u.deviceOrder, func(d *device) bool {
+	u.devices = slices.DeleteFunc(u.devices, func(d *device) bool {
 		if !d.revoked || d.id == last {
 			return false
 		}
-		delete(u.devices, d.id)
 		tx.Delete = append(tx.Delete, deviceKey(d.id))
 		return true
 	})
@@ -178,7 +198,7 @@ func (u *user) handleRevokeDevice(tx *Tx, c *im.RevokeDevice) error {
 		return im.Errorf(im.NotFound, "there is no device %d", c.Device)
 	}
 	// One that is not known any more was revoked before.
-	if d := u.devices[c.Device]; d != nil && !d.revoked {
+	if d := u.device(c.Device); d != nil && !d.revoked {
 		*d = device{id: d.id, created: d.created, revoked: true, dirty: true}
 		u.forgetRevoked(tx)
 		u.Snapshot(tx)
@@ -188,8 +208,8 @@ func (u *user) handleRevokeDevice(tx *Tx, c *im.RevokeDevice) error {
 }
 
 func (u *user) listDevices() []im.DeviceInfo {
-	list := make([]im.DeviceInfo, 0, len(u.deviceOrder))
-	for _, d := range u.deviceOrder {
+	list := make([]im.DeviceInfo, 0, len(u.devices))
+	for _, d := range u.devices {
 		if !d.revoked {
 			list = append(list, im.DeviceInfo{Device: d.id, Name: d.name, Created: d.created, Cursor: d.cursor})
 		}
@@ -201,7 +221,7 @@ func (u *user) listDevices() []im.DeviceInfo {
 // next snapshot: until then a restart may deliver again what the device has,
 // and the device knows.
 func (u *user) handleAckDelivered(c *im.AckDelivered) error {
-	d := u.devices[c.Device]
+	d := u.device(c.Device)
 	if d == nil || d.revoked {
 		return im.Errorf(im.Unauthenticated, "the device is not logged in")
 	}
@@ -261,7 +281,7 @@ func (u *user) handleProvision(tx *Tx, c *im.Provision) error {
 	last := u.lastDevice()
 	for i, hash := range c.TokenHashes {
 		id := im.DeviceID(i + 1)
-		if d := u.devices[id]; d != nil {
+		if d := u.device(id); d != nil {
 			d.tokenHash, d.dirty = hash, true
 		} else if id > last {
 			u.addDevice(&device{id: id, tokenHash: hash, created: tx.Now})

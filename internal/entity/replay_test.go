@@ -30,7 +30,7 @@ func picture(u *user, acks bool) string {
 		}
 		b.WriteString("\n")
 	}
-	for _, d := range u.deviceOrder {
+	for _, d := range u.devices {
 		fmt.Fprintf(&b, "device %d %x %q created %d revoked %v seq %d answers %v", d.id, d.tokenHash[:2], d.name, d.created, d.revoked, d.clientSeq, d.kept())
 		if acks {
 			fmt.Fprintf(&b, " cursor %d", d.cursor)
@@ -143,7 +143,7 @@ func checkRecords(t *rapid.T, a *actor) {
 	if len(page.Pairs) != len(u.order) {
 		t.Fatalf("%d of %d pairs", len(page.Pairs), len(u.order))
 	}
-	for _, d := range u.deviceOrder {
+	for _, d := range u.devices {
 		var m storev1.DeviceState
 		read(t, a, deviceKey(d.id), &m)
 		if m.Device != uint32(d.id) || m.Cursor != uint64(d.cursor) || len(m.Answers) != len(d.kept()) {
@@ -157,7 +157,7 @@ func checkRecords(t *rapid.T, a *actor) {
 			t.Fatalf("early send %v", &m)
 		}
 	}
-	if n := 2 + len(u.deviceOrder) + len(u.early); len(a.records) != n {
+	if n := 2 + len(u.devices) + len(u.early); len(a.records) != n {
 		t.Fatalf("%d records, want %d", len(a.records), n)
 	}
 }

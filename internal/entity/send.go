@@ -3,6 +3,7 @@ package entity
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -14,7 +15,7 @@ import (
 // for good: accepted, or refused for a reason that retrying cannot change.
 // Other refusals leave the client_seq free.
 func (u *user) handleSend(tx *Tx, c *im.Send) (im.Result, error) {
-	d := u.devices[c.Device]
+	d := u.device(c.Device)
 	if d == nil || d.revoked {
 		return nil, im.Errorf(im.Unauthenticated, "the device is not logged in")
 	}
@@ -71,13 +72,13 @@ const nextLink im.LinkSeq = 1
 func (u *user) evolveSend(p *pair, ev *event) {
 	u.sendID++
 	p.sendID = ev.entry.PairID
-	if d := u.devices[ev.entry.Device]; d != nil {
+	if d := u.device(ev.entry.Device); d != nil {
 		d.answer(ev.entry.ClientSeq, sendAnswer{seq: ev.seq, hash: ev.sendHash, pairID: ev.entry.PairID, time: ev.entry.Time})
 	}
 }
 
 func (u *user) evolveRefusedSend(ev *event) {
-	if d := u.devices[ev.refused.device]; d != nil {
+	if d := u.device(ev.refused.device); d != nil {
 		d.answer(ev.refused.clientSeq, sendAnswer{seq: ev.seq, hash: ev.sendHash, kind: ev.refused.kind})
 	}
 }
@@ -141,8 +142,7 @@ func (u *user) handleSendNumbered(tx *Tx, c *im.SendNumbered) (im.Result, error)
 		return nil, refusalError(kind)
 	}
 	if c.SendID > u.sendID+1 {
-		u.keepEarly(tx, c)
-		return &im.Sent{}, nil
+		return u.handleEarly(tx, c)
 	}
 	if p.full() {
 		return nil, errWindow()
@@ -157,10 +157,28 @@ func (e *earlySend) equals(c *im.SendNumbered) bool {
 	return e.to == c.To && e.content.Type == c.Content.Type && bytes.Equal(e.content.Body, c.Content.Body)
 }
 
-func (u *user) keepEarly(tx *Tx, c *im.SendNumbered) {
+// maxEarlyBytes bounds what the contents of a user's early sends hold.
+const maxEarlyBytes = 1 << 20
+
+// handleEarly keeps a send until its predecessors have come. Without room for
+// it, they come first.
+func (u *user) handleEarly(tx *Tx, c *im.SendNumbered) (im.Result, error) {
+	if u.earlyBytes+len(c.Content.Body) > maxEarlyBytes {
+		return nil, &im.Error{Kind: im.Busy, RetryAfterMS: 1000,
+			Detail: fmt.Sprintf("too much waits for send id %d; send that first", u.sendID+1)}
+	}
 	e := &earlySend{c.To, c.Content}
-	u.early[c.SendID] = e
+	u.keepEarly(c.SendID, e)
 	tx.put(earlyKey(c.SendID), encodeEarly(c.SendID, e))
+	return &im.Sent{}, nil
+}
+
+func (u *user) keepEarly(id uint64, e *earlySend) {
+	if u.early == nil {
+		u.early = map[uint64]*earlySend{}
+	}
+	u.early[id] = e
+	u.earlyBytes += len(e.content.Body)
 }
 
 // drainEarly sends what waited for the id before it.
@@ -177,6 +195,7 @@ func (u *user) drainEarly(tx *Tx) {
 			return
 		}
 		delete(u.early, id)
+		u.earlyBytes -= len(e.content.Body)
 		tx.Delete = append(tx.Delete, earlyKey(id))
 		if kind != 0 {
 			u.record(tx, &event{entry: wire.Entry{Kind: wire.EntryRefused, Peer: e.to, Outgoing: true, Time: tx.Now, Refusal: kind}})

@@ -293,3 +293,40 @@ func TestNumberedWaitsForRoom(t *testing.T) {
 	}
 	a.must(send(3, 1, "goes now"))
 }
+
+// What waits for its predecessors is bounded in bytes, over restarts too; the
+// next send is taken always, and lets the others go.
+func TestEarlyBytes(t *testing.T) {
+	a := newUserActor(t, 1, 2)
+	body := strings.Repeat("x", im.MaxBody)
+	id := uint64(2)
+	for ; id < 2+maxEarlyBytes/im.MaxBody; id++ {
+		a.must(numbered(2, id, body))
+	}
+	a.refuses(numbered(2, id, "x"), im.Busy)
+	a.must(numbered(2, id-1, body))
+	a.restart()
+	a.refuses(numbered(2, id, "x"), im.Busy)
+	a.must(numbered(2, 1, body))
+	if c := a.must(&im.Counters{}).(*im.CountersInfo); c.SendID != id-1 {
+		t.Fatalf("%d were sent", c.SendID)
+	}
+	a.must(numbered(2, id+5, body))
+	if got := a.user().earlyBytes; got != im.MaxBody {
+		t.Fatalf("%d bytes wait", got)
+	}
+}
+
+// An active device does not hold many more answers than repeats can get.
+func TestAnswersAreBounded(t *testing.T) {
+	var d device
+	for cs := range im.ClientSeq(3000) {
+		d.answer(cs+1, sendAnswer{seq: im.Seq(cs + 1)})
+		if kept := d.kept(); len(kept) != min(int(cs)+1, im.AnswerWindow) || kept[len(kept)-1].seq != im.Seq(cs+1) {
+			t.Fatalf("after %d answers %d are kept", cs+1, len(kept))
+		}
+		if cap(d.answers) > maxAnswers {
+			t.Fatalf("room for %d", cap(d.answers))
+		}
+	}
+}

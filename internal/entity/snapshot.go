@@ -42,7 +42,7 @@ func (u *user) Snapshot(tx *Tx) {
 			tx.put(pageKey(first/pageSize), encodePage(page))
 		}
 	}
-	for _, d := range u.deviceOrder {
+	for _, d := range u.devices {
 		if d.dirty {
 			d.dirty = false
 			tx.put(deviceKey(d.id), d.encode())
@@ -242,8 +242,7 @@ func (u *user) restoreEarly(r im.Record) error {
 		return err
 	}
 	e := &earlySend{}
-	u.early[id] = e
-	return rangeFields(r.Value, func(num protowire.Number, v uint64, b []byte) error {
+	err = rangeFields(r.Value, func(num protowire.Number, v uint64, b []byte) error {
 		switch num {
 		case 2:
 			e.to = im.UserID(v)
@@ -252,6 +251,8 @@ func (u *user) restoreEarly(r im.Record) error {
 		}
 		return nil
 	})
+	u.keepEarly(id, e)
+	return err
 }
 
 // Replay implements Entity.

@@ -20,13 +20,16 @@ type user struct {
 	recvID       uint64
 	clientRecvID uint64
 
+	// pairs and early are nil until there is something in them: most users in
+	// memory are connected and do nothing.
 	pairs map[im.Addr]*pair
 	// order lists pairs as they were created: 64 of them make a page.
-	order   []*pair
-	devices map[im.DeviceID]*device
-	// deviceOrder is by id, so that nothing depends on map order.
-	deviceOrder []*device
-	early       map[uint64]*earlySend
+	order []*pair
+	// devices are by id.
+	devices []*device
+	early   map[uint64]*earlySend
+	// earlyBytes is what the contents of early hold.
+	earlyBytes int
 
 	// open lists pairs with unacknowledged messages, and some that had.
 	open        []*pair
@@ -60,7 +63,7 @@ type pair struct {
 }
 
 func newUser(id im.UserID) *user {
-	return &user{id: id, pairs: map[im.Addr]*pair{}, devices: map[im.DeviceID]*device{}, early: map[uint64]*earlySend{}}
+	return &user{id: id}
 }
 
 // Status implements Entity.
@@ -113,6 +116,9 @@ func (u *user) pair(peer im.Addr) *pair { return u.pairs[peer] }
 func (u *user) makePair(peer im.Addr) *pair {
 	p := u.pairs[peer]
 	if p == nil {
+		if u.pairs == nil {
+			u.pairs = map[im.Addr]*pair{}
+		}
 		p = &pair{peer: peer, index: len(u.order), link: link{next: 1}}
 		u.pairs[peer] = p
 		u.order = append(u.order, p)
@@ -305,7 +311,7 @@ func (u *user) counters(tx *Tx, c *im.Counters) (im.Result, error) {
 		RecvID: u.recvID, ClientRecvID: u.clientRecvID,
 		Head: u.head,
 	}
-	if d := u.devices[c.Device]; d != nil {
+	if d := u.device(c.Device); d != nil {
 		info.ClientSeq = d.clientSeq
 	}
 	for _, p := range u.order {

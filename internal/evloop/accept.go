@@ -3,10 +3,12 @@
 package evloop
 
 import (
-	"net"
+	"encoding/binary"
+	"net/netip"
 	"os"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,12 +25,6 @@ const (
 	maxAcceptWait = 16
 )
 
-// listener is what Engine.Accept can take over.
-type listener interface {
-	net.Listener
-	syscall.Conn
-}
-
 // acceptor is a listening socket of a loop.
 type acceptor struct {
 	fd   int
@@ -42,11 +38,7 @@ type acceptor struct {
 
 // adoptListener makes the loop accept from a listener, with a descriptor of
 // its own.
-func (l *Loop) adoptListener(ln net.Listener, opts Options) error {
-	sc, ok := ln.(listener)
-	if !ok {
-		return ErrNotAdoptable
-	}
+func (l *Loop) adoptListener(sc syscall.Conn, opts Options) error {
 	fd, err := duplicate(sc)
 	if err != nil {
 		return err
@@ -96,8 +88,10 @@ func (l *Loop) accept(index int32) {
 }
 
 func (l *Loop) acceptOne(a *acceptor) (more bool) {
-	// unix.Accept4 would leave 200 bytes of garbage with the peer's address.
-	fd, _, err := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(a.fd), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	// unix.Accept4 would leave 200 bytes of garbage.
+	size := uint32(unix.SizeofSockaddrAny)
+	fd, _, err := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(a.fd), uintptr(unsafe.Pointer(&l.peer)),
+		uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 	switch err {
 	case 0:
 		a.wait = minAcceptWait
@@ -112,20 +106,41 @@ func (l *Loop) acceptOne(a *acceptor) (more bool) {
 	return false
 }
 
+// accepted takes a connection of l.peer, if it may come.
 func (l *Loop) accepted(fd int, a *acceptor) {
-	if l.engine.admit() != nil {
+	opts := a.opts
+	ok := l.engine.admit() == nil
+	if ok && l.cfg.Accept != nil {
+		if opts.Value, ok = l.cfg.Accept(rawAddrPort(&l.peer)); !ok {
+			l.engine.open.Add(-1)
+		}
+	}
+	if !ok {
 		l.stats.refused.Add(1)
 		unix.Close(fd)
 		return
 	}
-	c, err := l.add(fd, handshaking, &a.opts)
-	if err != nil {
-		l.cfg.Logger.Warn("cannot watch a connection", "err", err)
-		return
+	if c := l.add(fd, handshaking, &opts); c != nil {
+		l.stats.accepted.Add(1)
+		c.establish(&opts)
 	}
-	l.stats.accepted.Add(1)
-	c.establish(&a.opts)
 }
+
+// rawAddrPort is an address as the system tells it.
+func rawAddrPort(sa *unix.RawSockaddrAny) netip.AddrPort {
+	switch sa.Addr.Family {
+	case unix.AF_INET:
+		sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), networkPort(&sa.Port))
+	case unix.AF_INET6:
+		sa := (*unix.RawSockaddrInet6)(unsafe.Pointer(sa))
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), networkPort(&sa.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// networkPort reads a port as it is on the network.
+func networkPort(p *uint16) uint16 { return binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(p))[:]) }
 
 // stopAccept ignores a listener for a while, usually for lack of descriptors:
 // its events would keep the loop busy with failing.
@@ -153,17 +168,29 @@ func (l *Loop) retryAccept(a *acceptor) {
 // closeListeners closes the listeners. Connections that wait to be accepted
 // would be reset with them.
 func (l *Loop) closeListeners() {
-	for _, a := range l.listeners {
+	for len(l.listeners) > 0 {
+		a := l.listeners[len(l.listeners)-1]
 		// Not all that come: they could come for ever.
 		for range maxBacklog {
 			if !l.acceptOne(a) {
 				break
 			}
 		}
-		if a.retryAt == 0 {
-			_ = l.poller.remove(a.fd)
-		}
-		unix.Close(a.fd)
+		l.dropListener()
 	}
-	l.listeners = nil
+}
+
+// dropListener closes the listener that came last.
+func (l *Loop) dropListener() {
+	if len(l.listeners) == 0 {
+		// The loop was about to end.
+		return
+	}
+	last := len(l.listeners) - 1
+	a := l.listeners[last]
+	l.listeners = l.listeners[:last]
+	if a.retryAt == 0 {
+		_ = l.poller.remove(a.fd)
+	}
+	unix.Close(a.fd)
 }

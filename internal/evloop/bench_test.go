@@ -159,30 +159,6 @@ func BenchmarkEach(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/conns, "ns/push")
 }
 
-// BenchmarkSend queues messages from another goroutine.
-func BenchmarkSend(b *testing.B) {
-	r := newRig(b, "tcp", Config{Loops: 1}, nil)
-	nc := r.dial(b)
-	c := wait(b, r.opened, "connection")
-	var reading sync.WaitGroup
-	reading.Go(func() {
-		buf := make([]byte, 1<<20)
-		for {
-			if _, err := nc.Read(buf); err != nil {
-				return
-			}
-		}
-	})
-	b.ReportAllocs()
-	for b.Loop() {
-		for c.Send(request) != nil {
-			runtime.Gosched()
-		}
-	}
-	nc.Close()
-	reading.Wait()
-}
-
 // residentBytes is the memory of this process.
 func residentBytes(t testing.TB) int {
 	t.Helper()
@@ -260,6 +236,32 @@ func TestMemoryPerConnection(t *testing.T) {
 				t.Errorf("over %.0f", limits[kind])
 			}
 		})
+	}
+}
+
+// TestMemoryAfterALoginStorm: it does not stay at its peak.
+func TestMemoryAfterALoginStorm(t *testing.T) {
+	if raceEnabled || testing.Short() {
+		t.Skip("not a test of memory")
+	}
+	server, _ := testTLS(t)
+	const conns, most = 2000, 12 << 10
+	e, addr := serveLoops(t, 2, Options{TLS: server})
+	debug.FreeOSMemory()
+	before := residentBytes(t)
+	per := func() int { return (residentBytes(t) - before) / conns }
+	_, stop := startPeer(t, peerSpec{Addr: addr, Conns: conns, TLS: true})
+	defer stop()
+	peak := per()
+	for end := time.Now().Add(testTimeout); e.trimmer.trims.Load() == 0; runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatal("no memory was given back")
+		}
+	}
+	if n := per(); n > most {
+		t.Errorf("%d bytes a connection, after a peak of %d", n, peak)
+	} else {
+		t.Logf("%d bytes a connection, after a peak of %d", n, peak)
 	}
 }
 

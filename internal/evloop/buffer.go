@@ -15,13 +15,16 @@ const (
 
 // buffers lends the buffers of one loop. An idle connection has none.
 type buffers struct {
-	free [maxBufferBits - minBufferBits + 1][][]byte
-	busy []*busy
+	// budget counts what is lent.
+	budget *Budget
+	free   [maxBufferBits - minBufferBits + 1][][]byte
+	busy   []*busy
 }
 
-// get lends an empty buffer with room for at least n bytes.
+// get lends an empty buffer with room for at least n bytes, n > 0.
 func (p *buffers) get(n int) []byte {
 	class := max(bits.Len(uint(n-1)), minBufferBits)
+	p.budget.Add(1 << class)
 	if class > maxBufferBits {
 		return make([]byte, 0, 1<<class)
 	}
@@ -36,8 +39,9 @@ func (p *buffers) get(n int) []byte {
 
 // put takes a buffer back.
 func (p *buffers) put(b []byte) {
+	p.budget.Add(-cap(b))
 	class := bits.Len(uint(cap(b))) - 1
-	if class < minBufferBits || class > maxBufferBits || cap(b) != 1<<class {
+	if class > maxBufferBits {
 		return
 	}
 	free := &p.free[class-minBufferBits]

@@ -30,15 +30,12 @@ func (l *Loop) Dial(to netip.AddrPort, opts DialOptions) error {
 
 func (l *Loop) dial(to netip.AddrPort, opts *DialOptions) {
 	fd, err := dialSocket(to, opts)
-	var c *Conn
-	if err == nil {
-		c, err = l.add(fd, connecting, &opts.Options)
-	} else {
-		l.engine.open.Add(-1)
-	}
 	if err != nil {
-		l.stats.failed.Add(1)
-		l.handler.Failed(&Conn{loop: l, value: opts.Value, fd: -1, state: closed}, err)
+		l.fail(opts.Value, err)
+		return
+	}
+	c := l.add(fd, connecting, &opts.Options)
+	if c == nil {
 		return
 	}
 	if l.stopping {

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -23,9 +24,9 @@ import (
 const (
 	DefaultMaxConns         = 18000
 	DefaultMaxQueue         = 4 << 20
+	DefaultMaxLoopBytes     = 256 << 20
 	DefaultMaxPartial       = 1 << 20
 	DefaultMaxInbox         = 64 << 10
-	DefaultMaxInboxBytes    = 64 << 20
 	DefaultMaxHandshakes    = 1024
 	DefaultHandshakeTimeout = 10 * time.Second
 	DefaultStallTimeout     = 15 * time.Second
@@ -42,14 +43,28 @@ type Config struct {
 	// MaxConns is how many connections may be open. More are accepted and
 	// closed at once.
 	MaxConns int
+	// Accept, when set, is asked about every connection that comes to a
+	// listener, before anything is read or kept for it; value is its Value
+	// then, in place of Options.Value. Of those it takes, Closed or Failed
+	// tells the end; the others are closed. It is called on the loop.
+	Accept func(from netip.AddrPort) (value any, ok bool)
 	// MaxQueue is how many outgoing bytes a connection may have waiting,
 	// at most 512 MiB.
 	MaxQueue int
+	// MaxLoopBytes is how many bytes a loop may hold for its connections:
+	// their outgoing queues, what the handler leaves unconsumed, and of TLS
+	// 32 KiB for each handshake under way and the largest record of each
+	// connection. Beyond, those that hold more than
+	// Spare get no more: their writes fail, or they are closed, with
+	// ErrNoRoom; handshakes wait.
+	MaxLoopBytes int
+	// Budget, when set, bounds all loops together in the same way.
+	Budget *Budget
 	// MaxPartial is how many bytes a handler may leave unconsumed.
 	MaxPartial int
-	// MaxInbox and MaxInboxBytes bound what other goroutines may have
-	// waiting for a loop.
-	MaxInbox, MaxInboxBytes int
+	// MaxInbox is how many functions other goroutines may have waiting for
+	// a loop.
+	MaxInbox int
 	// MaxHandshakes is how many TLS handshakes a loop has under way. Each
 	// takes some 30 KiB until it is over; more wait for their turn.
 	MaxHandshakes int
@@ -66,9 +81,9 @@ func (c Config) withDefaults() (Config, error) {
 	c.Loops = cmp.Or(c.Loops, runtime.GOMAXPROCS(0))
 	c.MaxConns = cmp.Or(c.MaxConns, DefaultMaxConns)
 	c.MaxQueue = cmp.Or(c.MaxQueue, DefaultMaxQueue)
+	c.MaxLoopBytes = cmp.Or(c.MaxLoopBytes, DefaultMaxLoopBytes)
 	c.MaxPartial = cmp.Or(c.MaxPartial, DefaultMaxPartial)
 	c.MaxInbox = cmp.Or(c.MaxInbox, DefaultMaxInbox)
-	c.MaxInboxBytes = cmp.Or(c.MaxInboxBytes, DefaultMaxInboxBytes)
 	c.MaxHandshakes = cmp.Or(c.MaxHandshakes, DefaultMaxHandshakes)
 	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, DefaultHandshakeTimeout)
 	c.StallTimeout = cmp.Or(c.StallTimeout, DefaultStallTimeout)
@@ -82,7 +97,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("evloop: MaxQueue is over %d", maxQueue)
 	case min(c.HandshakeTimeout, c.StallTimeout) < 0:
 		return c, errors.New("evloop: a negative time")
-	case min(c.Loops, c.MaxConns, c.MaxQueue, c.MaxPartial, c.MaxInbox, c.MaxInboxBytes, c.MaxHandshakes) < 0:
+	case min(c.Loops, c.MaxConns, c.MaxQueue, c.MaxLoopBytes, c.MaxPartial, c.MaxInbox, c.MaxHandshakes) < 0:
 		return c, errors.New("evloop: a negative limit")
 	}
 	return c, nil
@@ -95,6 +110,10 @@ type Engine struct {
 	// open counts connections, those being dialed included.
 	open     atomic.Int64
 	stopping atomic.Bool
+	// listening is held while listeners come and go.
+	listening sync.Mutex
+	// trimmer returns memory after many handshakes.
+	trimmer *trimmer
 	// adopted deals connections out.
 	adopted atomic.Uint32
 }
@@ -105,7 +124,7 @@ func New(cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{cfg: cfg}
+	e := &Engine{cfg: cfg, trimmer: newTrimmer()}
 	for range cfg.Loops {
 		l, err := newLoop(e)
 		if err != nil {
@@ -152,38 +171,51 @@ func (e *Engine) Listen(ctx context.Context, addr string, opts Options) (netip.A
 		}), os.NewSyscallError("setsockopt", err))
 	}}
 	var bound netip.AddrPort
-	for _, l := range e.loops {
+	err := e.addListeners(func(l *Loop) error {
 		ln, err := lc.Listen(ctx, "tcp", addr)
 		if err != nil {
-			return bound, err
+			return err
 		}
+		defer ln.Close()
 		// Port 0 becomes one that the others take too.
 		addr = ln.Addr().String()
-		if bound, err = netip.ParseAddrPort(addr); err == nil {
-			err = l.adoptListener(ln, opts)
+		if bound, err = netip.ParseAddrPort(addr); err != nil {
+			return err
 		}
-		ln.Close()
-		if err != nil {
-			return bound, err
-		}
-	}
-	return bound, nil
+		return l.adoptListener(ln.(*net.TCPListener), opts)
+	})
+	return bound, err
 }
 
-// Accept takes over a listener, which all loops share, and closes it.
-// (EPOLLEXCLUSIVE would wake all loops the same: it counts threads blocked in
-// epoll_wait, and there are none.)
+// Accept takes over a listener, which all loops share, and closes it. After an
+// error, it is still the caller's. (EPOLLEXCLUSIVE would wake all loops the
+// same: it counts threads blocked in epoll_wait, and there are none.)
 func (e *Engine) Accept(ln net.Listener, opts Options) error {
-	sc, ok := ln.(listener)
+	sc, ok := ln.(syscall.Conn)
 	if !ok {
 		return ErrNotAdoptable
 	}
-	for _, l := range e.loops {
-		if err := l.adoptListener(sc, opts); err != nil {
+	if err := e.addListeners(func(l *Loop) error { return l.adoptListener(sc, opts) }); err != nil {
+		return err
+	}
+	// The loops have descriptors of their own.
+	_ = ln.Close()
+	return nil
+}
+
+// addListeners lets add bring a listener to all loops, or to none.
+func (e *Engine) addListeners(add func(l *Loop) error) error {
+	e.listening.Lock()
+	defer e.listening.Unlock()
+	for i, l := range e.loops {
+		if err := add(l); err != nil {
+			for _, l := range e.loops[:i] {
+				l.do(l.dropListener)
+			}
 			return err
 		}
 	}
-	return ln.Close()
+	return nil
 }
 
 // Adopt takes over a connection that was accepted elsewhere, with the bytes
@@ -208,7 +240,9 @@ func (e *Engine) Adopt(nc net.Conn, early []byte, opts Options) error {
 		e.open.Add(-1)
 		return err
 	}
-	return nc.Close()
+	// The loop has a descriptor of its own.
+	_ = nc.Close()
+	return nil
 }
 
 // duplicate gives a socket a second descriptor, one that Go does not watch.
@@ -244,16 +278,10 @@ func (e *Engine) Each(fn func(*Conn), slice int, done func()) error {
 // StopAccepting closes the listeners, once the connections that had come by
 // then are accepted. It waits for the loops and must not be called on one.
 func (e *Engine) StopAccepting() {
-	e.onEach((*Loop).closeListeners)
-}
-
-// onEach runs fn on each loop that is not gone, and waits for that.
-func (e *Engine) onEach(fn func(l *Loop)) {
+	e.listening.Lock()
+	defer e.listening.Unlock()
 	for _, l := range e.loops {
-		done := make(chan struct{})
-		if l.post(func() { fn(l); close(done) }, true) == nil {
-			<-done
-		}
+		l.do(l.closeListeners)
 	}
 }
 
@@ -262,24 +290,28 @@ func (e *Engine) onEach(fn func(l *Loop)) {
 // connections that are left are closed with ErrShutdown. It must not be called
 // on a loop.
 func (e *Engine) Shutdown(ctx context.Context) error {
-	e.onEach(func(l *Loop) {
-		l.closeListeners()
-		l.stopping = true
-	})
+	e.listening.Lock()
+	for _, l := range e.loops {
+		l.do(func() {
+			l.closeListeners()
+			l.stopping = true
+		})
+	}
 	e.stopping.Store(true)
-	cut := false
+	e.listening.Unlock()
+	cut := 0
 	for _, l := range e.loops {
 		select {
 		case <-l.done:
 			continue
 		case <-ctx.Done():
 		}
-		cut = true
-		_ = l.post(l.closeAll, true)
+		_ = l.post(func() { cut += l.closeAll() }, true)
 		<-l.done
 	}
-	if cut {
-		return fmt.Errorf("evloop: connections were cut: %w", context.Cause(ctx))
+	e.trimmer.close()
+	if cut > 0 {
+		return fmt.Errorf("evloop: %d connections were cut: %w", cut, context.Cause(ctx))
 	}
 	return nil
 }

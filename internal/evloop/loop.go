@@ -27,6 +27,7 @@ type Loop struct {
 	poller  *poller
 	table   *table
 	wheel   *wheel
+	budget  *Budget
 	buffers buffers
 	inbox   inbox
 	stats   counters
@@ -38,6 +39,8 @@ type Loop struct {
 	// armed is the tick at which the poller wakes the loop.
 	armed uint32
 
+	// peer is where the last connection that was accepted comes from.
+	peer unix.RawSockaddrAny
 	// buf is what connections are read into, plain what TLS makes of it.
 	buf, plain []byte
 	// again are connections that have more to read than a turn takes, or
@@ -67,9 +70,10 @@ func newLoop(e *Engine) (*Loop, error) {
 	}
 	t := newTable()
 	now := time.Now()
+	budget := NewBudget(e.cfg.MaxLoopBytes, e.cfg.Budget)
 	return &Loop{
 		engine: e, cfg: &e.cfg, handler: e.cfg.Handler,
-		poller: p, table: t, wheel: newWheel(t),
+		poller: p, table: t, wheel: newWheel(t), budget: budget, buffers: buffers{budget: budget},
 		started: now, now: now,
 		buf:  make([]byte, readSize),
 		done: make(chan struct{}),
@@ -78,6 +82,10 @@ func newLoop(e *Engine) (*Loop, error) {
 
 // Now is when the loop's turn began. It is for the loop's goroutine.
 func (l *Loop) Now() time.Time { return l.now }
+
+// Budget counts what the loop holds for its connections. A handler that keeps
+// bytes of its own for them adds these.
+func (l *Loop) Budget() *Budget { return l.budget }
 
 // Post runs fn on the loop, after what was requested before. It fails with
 // ErrBusy when the inbox is full and with ErrClosed after Shutdown; otherwise
@@ -103,6 +111,7 @@ func (l *Loop) run() {
 		l.walk()
 	}
 	l.closeEnded()
+	l.budget.lease()
 	l.poller.close()
 }
 
@@ -192,29 +201,35 @@ func (l *Loop) flushAll() {
 	}
 }
 
-// add makes a connection of a socket and watches it. The socket is closed if
-// that fails.
-func (l *Loop) add(fd int, state state, opts *Options) (*Conn, error) {
+// add makes a connection of a socket and watches it. If that fails, the socket
+// is closed, the handler told, and the result nil.
+func (l *Loop) add(fd int, state state, opts *Options) *Conn {
 	c := &Conn{loop: l, value: opts.Value, fd: int32(fd), state: state}
 	c.slot = l.table.alloc(c)
 	if err := l.poller.add(fd, interest, c.slot, l.table.at(c.slot).gen); err != nil {
 		l.table.release(c.slot)
-		l.engine.open.Add(-1)
 		unix.Close(fd)
-		return nil, err
+		l.fail(opts.Value, err)
+		return nil
 	}
-	return c, nil
+	return c
+}
+
+// fail tells the handler of a connection that came to nothing.
+func (l *Loop) fail(value any, err error) {
+	l.engine.open.Add(-1)
+	l.stats.failed.Add(1)
+	l.handler.Failed(&Conn{loop: l, value: value, fd: -1, state: closed}, err)
 }
 
 // adopt takes over a socket for Engine.Adopt.
 func (l *Loop) adopt(fd int, early []byte, opts Options) {
-	c, err := l.add(fd, handshaking, &opts)
-	if err != nil {
-		l.cfg.Logger.Warn("cannot take over a connection", "err", err)
+	c := l.add(fd, handshaking, &opts)
+	if c == nil {
 		return
 	}
 	if opts.TLS != nil && len(early) > 0 {
-		c.need().in = early
+		c.need().in = append(l.buffers.get(len(early)), early...)
 		c.later()
 	}
 	c.establish(&opts)
@@ -223,11 +238,21 @@ func (l *Loop) adopt(fd int, early []byte, opts Options) {
 	}
 }
 
-// closeAll cuts every connection.
-func (l *Loop) closeAll() {
+// do runs fn on the loop and waits for that, unless the loop is gone.
+func (l *Loop) do(fn func()) {
+	done := make(chan struct{})
+	if l.post(func() { fn(); close(done) }, true) == nil {
+		<-done
+	}
+}
+
+// closeAll cuts every connection, and counts them.
+func (l *Loop) closeAll() (cut int) {
 	for slot := range l.table.size {
 		if c := l.table.at(slot).conn; c != nil {
 			c.end(ErrShutdown)
+			cut++
 		}
 	}
+	return cut
 }

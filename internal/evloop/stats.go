@@ -14,10 +14,12 @@ type counters struct {
 // Stats are an engine's counters, and what it holds now.
 type Stats struct {
 	// Open is how many connections there are, those being dialed included;
-	// Inbox how many requests of other goroutines wait.
+	// Inbox how many functions of other goroutines wait.
 	Open, Inbox int
-	// Accepted counts connections, Refused those over Config.MaxConns,
-	// Failed those that were dialed or accepted and did not get as far as
+	// Held is how many bytes are held for connections.
+	Held int
+	// Accepted counts connections, Refused those over Config.MaxConns or
+	// not wanted by Config.Accept, Failed those that were dialed or accepted and did not get as far as
 	// Open.
 	Accepted, Refused, Failed uint64
 	// Reads and Writes count operations on sockets, Turns those of the
@@ -30,6 +32,7 @@ func (e *Engine) Stats() Stats {
 	s := Stats{Open: e.Open()}
 	for _, l := range e.loops {
 		s.Inbox += l.waiting()
+		s.Held += l.budget.Used()
 		s.Accepted += l.stats.accepted.Load()
 		s.Refused += l.stats.refused.Load()
 		s.Failed += l.stats.failed.Load()

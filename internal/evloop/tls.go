@@ -23,14 +23,15 @@ import (
 type tlsLayer struct {
 	owner *Conn
 	conn  *tls.Conn
-	// in is what was read and conn has not taken. Between turns it is empty
-	// or, while the connection is paused, a buffer of its own.
+	// in is what was read and conn has not taken, which is nothing between
+	// turns.
 	in []byte
 	// eof: nothing comes after in. goodbye: the peer was told that nothing
 	// more comes from here.
 	eof, goodbye bool
 	// shaking is nil when the handshake is over.
 	shaking *handshake
+	records records
 }
 
 // handshake is the coroutine of a handshake.
@@ -55,6 +56,13 @@ type handshakes struct {
 
 // handshakesPerTurn is how many handshakes make a step in a turn.
 const handshakesPerTurn = 4
+
+const (
+	// handshakeBytes is what a handshake takes while it lasts, about.
+	handshakeBytes = 32 << 10
+	// minHandshakes may be under way even if there is no room.
+	minHandshakes = 4
+)
 
 // wouldBlock is the temporary net.Error by which crypto/tls knows that it may
 // read again.
@@ -88,6 +96,9 @@ func (t *tlsLayer) Read(p []byte) (int, error) {
 	}
 	n := copy(p, t.in)
 	t.in = t.in[n:]
+	if !t.records.note(p[:n], t.owner.loop.budget) {
+		return 0, ErrNoRoom
+	}
 	return n, nil
 }
 
@@ -143,12 +154,14 @@ func (l *Loop) stepHandshakes() {
 
 // beginHandshake makes the coroutine, if there may be one more.
 func (l *Loop) beginHandshake(c *Conn) bool {
-	if l.tls.running >= l.cfg.MaxHandshakes {
+	if n := l.tls.running; n >= l.cfg.MaxHandshakes || n >= minHandshakes && !l.budget.Room(Spare, handshakeBytes) {
 		l.tls.waiting = append(l.tls.waiting, c)
 		c.flags |= inShaking
 		return false
 	}
 	l.tls.running++
+	l.engine.trimmer.begin()
+	l.budget.Add(handshakeBytes)
 	t, h := c.tls, c.tls.shaking
 	h.resume, h.stop = iter.Pull(func(yield func(struct{}) bool) {
 		h.park = yield
@@ -165,6 +178,7 @@ func (c *Conn) stepHandshake() {
 		// Read before the connection was adopted.
 		b = c.busy.in
 		c.busy.in = nil
+		defer c.loop.buffers.put(b)
 	case c.flags&readable != 0 && c.flags&finished == 0:
 		b = c.read()
 	}
@@ -200,13 +214,16 @@ func (l *Loop) stopHandshake(c *Conn) {
 	}
 	h.stop()
 	l.tls.running--
-	for len(l.tls.waiting) > 0 && l.tls.running < l.cfg.MaxHandshakes {
+	l.engine.trimmer.end()
+	l.budget.Add(-handshakeBytes)
+	// Two, for there may be room again for more than there were.
+	for left := 2; left > 0 && len(l.tls.waiting) > 0; {
 		next := l.tls.waiting[0]
 		l.tls.waiting = l.tls.waiting[1:]
 		next.flags &^= inShaking
 		if next.state == handshaking {
 			next.shake()
-			return
+			left--
 		}
 	}
 }
@@ -218,7 +235,7 @@ func (c *Conn) decrypt(b []byte) {
 		l.plain = make([]byte, plainSize)
 	}
 	t.in = b
-	for c.state == open && c.flags&(paused|resumed) == 0 {
+	for c.state == open {
 		n, err := 0, error(nil)
 		for n < len(l.plain) && err == nil {
 			var k int
@@ -228,8 +245,7 @@ func (c *Conn) decrypt(b []byte) {
 		if n > 0 {
 			c.deliver(l.plain[:n])
 		}
-		if err == nil || c.flags&(paused|resumed) != 0 {
-			// An error comes again.
+		if err == nil {
 			continue
 		}
 		if err != error(wouldBlock{}) {
@@ -237,11 +253,7 @@ func (c *Conn) decrypt(b []byte) {
 		}
 		break
 	}
-	if len(t.in) > 0 && c.state == open {
-		t.in = append([]byte(nil), t.in...)
-	} else {
-		t.in = nil
-	}
+	t.in = nil
 }
 
 // tlsEnded deals with the end of what TLS reads: the peer's goodbye, or an

@@ -24,7 +24,7 @@ const (
 
 // Write queues pieces, all or none. What a turn writes to a connection leaves
 // together at the turn's end, or earlier when it is much. It fails with
-// ErrQueueFull and with ErrClosed. The pieces are the caller's again when it
+// ErrQueueFull, ErrNoRoom and ErrClosed. The pieces are the caller's again when it
 // returns.
 func (c *Conn) Write(pieces ...[]byte) error {
 	total := 0
@@ -37,6 +37,9 @@ func (c *Conn) Write(pieces ...[]byte) error {
 	}
 	if int(q&queueMask)+total > c.loop.cfg.MaxQueue {
 		return ErrQueueFull
+	}
+	if !c.loop.budget.Room(int(q&queueMask), total) {
+		return ErrNoRoom
 	}
 	c.write(total, pieces...)
 	return nil
@@ -58,7 +61,7 @@ func (c *Conn) write(total int, pieces ...[]byte) {
 
 // push adds bytes to the queue.
 func (c *Conn) push(p []byte) {
-	if c.fd < 0 {
+	if c.fd < 0 || len(p) == 0 {
 		return
 	}
 	b := c.need()

@@ -3,9 +3,11 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -124,4 +126,42 @@ func benchSend(b *testing.B, c *link.ClientConn, srv *link.Server) {
 	}
 	b.StopTimer()
 	b.ReportMetric(float64(srv.Stats().Writes)/float64(b.N), "writes/op")
+}
+
+// silent is a connection on which nothing is written.
+type silent struct{ value any }
+
+func (*silent) Send([]byte) error                              { return nil }
+func (*silent) Close(im.CloseCode, string)                     {}
+func (*silent) CloseRetry(im.CloseCode, string, time.Duration) {}
+func (*silent) RemoteAddr() net.Addr                           { return &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 1} }
+func (*silent) SetIdle(time.Duration)                          {}
+func (*silent) SetMaxFrame(int)                                {}
+func (c *silent) Value() any                                   { return c.value }
+func (c *silent) SetValue(v any)                               { c.value = v }
+
+// BenchmarkLogin logs a device in and out, without a link and with a mailbox that
+// answers in place.
+func BenchmarkLogin(b *testing.B) {
+	g, err := New(Config{
+		Mailbox: newObliging(b), ParseToken: parseToken, Logger: slog.New(slog.DiscardHandler),
+		NextSession: func() im.SessionID { return 1 },
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	hello, err := proto.Marshal(&skeinv1.Hello{Version: 1, Token: secret, Cursor: proto.Uint64(7), Agent: "bench"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		c := new(silent)
+		g.Open(c)
+		g.Frame(c, wire.TypeHello, hello)
+		g.Closed(c, nil)
+	}
+	if n := g.Stats().Logins; n < uint64(b.N) {
+		b.Fatalf("%d logins", n)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
+	"github.com/skein-im/skein/internal/admit"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
 )
@@ -21,16 +22,17 @@ func (s *session) call(payload []byte) error {
 		s.answerCall(m.GetId(), nil, im.Errorf(im.Unimplemented, "calls are not served here"))
 		return nil
 	}
-	if !s.reserve() {
+	if err := s.admit(s.g.cfg.Calls, admit.Calls); err != nil {
+		s.answerCall(m.GetId(), nil, err)
+		return nil
+	}
+	ctx := s.reserve()
+	if ctx == nil {
 		s.answerCall(m.GetId(), nil, &im.Error{Kind: im.Busy, RetryAfterMS: windowRetryMS, Detail: "too many calls at a time"})
 		return nil
 	}
-	if s.ctx == nil {
-		s.ctx, s.cancel = context.WithCancel(context.Background())
-	}
-	ctx := s.ctx
 	s.g.tasks.Go(func() {
-		defer s.release()
+		defer s.vacate()
 		ctx, cancel := context.WithTimeout(ctx, s.g.cfg.CallTimeout)
 		defer cancel()
 		body, err := s.g.cfg.Caller.Call(ctx, s.user, s.device, m.GetMethod(), m.GetBody())
@@ -39,24 +41,39 @@ func (s *session) call(payload []byte) error {
 	return nil
 }
 
-// reserve takes room for a call.
-func (s *session) reserve() bool {
-	if s.calls.Add(1) > MaxConnCalls {
-		s.calls.Add(-1)
-		return false
+// reserve takes room for a call, and returns the context of the session; nil:
+// there is no room.
+func (s *session) reserve() context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.is(left) || s.work != nil && s.work.calls >= MaxConnCalls {
+		return nil
 	}
 	select {
 	case s.g.slots <- struct{}{}:
-		return true
 	default:
-		s.calls.Add(-1)
-		return false
+		return nil
 	}
+	w := s.busy()
+	w.calls++
+	if w.ctx == nil {
+		w.ctx, w.cancel = context.WithCancel(context.Background())
+	}
+	return w.ctx
 }
 
-func (s *session) release() {
+// vacate makes room for another call.
+func (s *session) vacate() {
 	<-s.g.slots
-	s.calls.Add(-1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w := s.work; w != nil {
+		if w.calls--; w.calls == 0 {
+			w.cancel()
+			w.ctx, w.cancel = nil, nil
+		}
+		s.rest()
+	}
 }
 
 // answerCall sends the Answer.

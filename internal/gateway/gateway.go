@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
 
+	"github.com/skein-im/skein/internal/admit"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/link"
 	"github.com/skein-im/skein/internal/wire"
@@ -32,6 +34,21 @@ const (
 	MaxConnCalls       = 8
 	DefaultMaxCalls    = 256
 	DefaultCallTimeout = 10 * time.Second
+)
+
+// Defaults of Config for logins and resumptions.
+const (
+	DefaultLoginFor     = 5 * time.Second
+	DefaultResumeFor    = 60 * time.Second
+	DefaultMaxAttaching = 1024
+	DefaultMaxWaiting   = 16384
+)
+
+// Defaults of Config for the bodies of sends without an answer.
+const (
+	DefaultMaxConnBytes = 1 << 20
+	DefaultMaxUserBytes = 4 << 20
+	DefaultMaxBytes     = 256 << 20
 )
 
 // Caller answers the methods of the HTTP API. It must heed ctx.
@@ -59,11 +76,38 @@ type Config struct {
 	MaxCalls int
 	// CallTimeout bounds a call; 0 means DefaultCallTimeout.
 	CallTimeout time.Duration
+	// After runs f after d, unless stop is called before; nil means
+	// time.AfterFunc.
+	After func(d time.Duration, f func()) (stop func() bool)
+	// LoginFor is for how long a login is tried again whose mailbox cannot be
+	// reached, and ResumeFor for how long a session whose mailbox is lost,
+	// before the client is told to come back; 0 means DefaultLoginFor and
+	// DefaultResumeFor.
+	LoginFor, ResumeFor time.Duration
+	// MaxAttaching is how many logins and resumptions the mailbox is asked for
+	// at a time, and MaxWaiting how many more logins may wait for that; 0 means
+	// DefaultMaxAttaching and DefaultMaxWaiting.
+	MaxAttaching, MaxWaiting int
+	// MaxConnBytes, MaxUserBytes and MaxBytes bound the bodies of the sends
+	// without an answer: of a connection, of a user over all connections here,
+	// and in all. 0 means DefaultMaxConnBytes, DefaultMaxUserBytes and
+	// DefaultMaxBytes; each has room for one send at least, and a connection
+	// for 16 MiB at most.
+	MaxConnBytes, MaxUserBytes, MaxBytes int
+	// Sends and Calls limit how many a device may ask for, Logins those of an
+	// address; nil: there is no limit.
+	Sends, Calls, Logins *admit.Buckets
 }
 
 // Gateway implements link.Handler.
 type Gateway struct {
 	cfg Config
+	// leveler is the mailbox, if it says what it admits.
+	leveler im.Leveler
+	// began is when there was one.
+	began   time.Time
+	gate    gate
+	freight *freight
 	// slots holds one element per running call.
 	slots chan struct{}
 	tasks sync.WaitGroup
@@ -80,17 +124,51 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	cfg.MaxCalls = cmp.Or(cfg.MaxCalls, DefaultMaxCalls)
 	cfg.CallTimeout = cmp.Or(cfg.CallTimeout, DefaultCallTimeout)
+	cfg.LoginFor = cmp.Or(cfg.LoginFor, DefaultLoginFor)
+	cfg.ResumeFor = cmp.Or(cfg.ResumeFor, DefaultResumeFor)
+	cfg.MaxAttaching = cmp.Or(cfg.MaxAttaching, DefaultMaxAttaching)
+	cfg.MaxWaiting = cmp.Or(cfg.MaxWaiting, DefaultMaxWaiting)
+	cfg.MaxConnBytes = min(max(cmp.Or(cfg.MaxConnBytes, DefaultMaxConnBytes), leastBytes), math.MaxUint16*piece)
+	cfg.MaxUserBytes = max(cmp.Or(cfg.MaxUserBytes, DefaultMaxUserBytes), leastBytes)
+	cfg.MaxBytes = max(cmp.Or(cfg.MaxBytes, DefaultMaxBytes), leastBytes)
+	if cfg.After == nil {
+		cfg.After = func(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Int64N
 	}
-	return &Gateway{cfg: cfg, slots: make(chan struct{}, cfg.MaxCalls), pong: wire.AppendPong(nil)}, nil
+	g := &Gateway{
+		cfg:     cfg,
+		began:   cfg.Now(),
+		gate:    gate{after: cfg.After, free: cfg.MaxAttaching, most: cfg.MaxWaiting},
+		freight: newFreight(cfg.MaxBytes, cfg.MaxUserBytes),
+		slots:   make(chan struct{}, cfg.MaxCalls),
+		pong:    wire.AppendPong(nil),
+	}
+	g.leveler, _ = cfg.Mailbox.(im.Leveler)
+	return g, nil
+}
+
+// uptime is for how long there has been a Gateway. It does not go back.
+func (g *Gateway) uptime() time.Duration { return g.cfg.Now().Sub(g.began) }
+
+// now is the clock for login stamps, which do not go back either.
+func (g *Gateway) now() im.Millis {
+	return im.Millis(g.began.Add(g.uptime()).UnixMilli())
 }
 
 // Wait waits for calls that still run, after the connections have been closed.
 func (g *Gateway) Wait() { g.tasks.Wait() }
+
+// LoggedIn reports whether a connection has a session, for link.Server's
+// Broadcast: notices are for those who have.
+func (g *Gateway) LoggedIn(c link.Conn) bool {
+	s, ok := c.Value().(*session)
+	return ok && (s.is(live) || s.is(resuming))
+}
 
 // Open implements link.Handler.
 func (g *Gateway) Open(c link.Conn) {
@@ -112,11 +190,10 @@ func (g *Gateway) Closed(c link.Conn, err error) {
 		g.stats.slow.Add(1)
 	}
 	s := c.Value().(*session)
-	g.cfg.Logger.Debug("link closed", "session", uint64(s.id), "user", uint64(s.user), "err", err)
-	s.leave()
-	if s.cancel != nil {
-		s.cancel()
+	if log := g.cfg.Logger; log.Enabled(context.Background(), slog.LevelDebug) {
+		log.Debug("link closed", "user", uint64(s.user), "device", uint32(s.device), "err", err)
 	}
+	s.leave()
 }
 
 // send hands frames that fill appends to a connection.

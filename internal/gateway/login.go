@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"context"
+	"log/slog"
 	"time"
 
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
+	"github.com/skein-im/skein/internal/admit"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
 )
@@ -19,21 +22,35 @@ func (s *session) hello(payload []byte) {
 		s.conn.Close(im.CloseVersion, "this server speaks version 1 of the protocol")
 		return
 	}
-	user, device, hash, err := s.g.cfg.ParseToken(m.GetToken())
+	err := s.g.admitLogin(s.conn)
 	if err != nil {
-		s.refused(err)
+		s.refuse(err)
 		return
 	}
-	s.id, s.user, s.device = s.g.cfg.NextSession(), user, device
-	s.heartbeat = bounded(m.GetHeartbeatMs())
-	s.g.cfg.Logger.Debug("login", "session", uint64(s.id), "user", uint64(user), "device", uint32(device), "agent", m.GetAgent(), "from", s.conn.RemoteAddr().String())
-	attach := &im.Attach{Device: device, TokenHash: hash, Session: s.id, Sink: s}
+	user, device, hash, err := s.g.cfg.ParseToken(m.GetToken())
+	if err == nil {
+		err = s.g.shed(admit.Login, user, s.g.cfg.Now())
+	}
+	if err != nil {
+		s.refuse(err)
+		return
+	}
+	w := &work{turn: turn{session: s}, heartbeat: bounded(m.GetHeartbeatMs()), began: s.g.uptime()}
 	if m.Cursor != nil {
 		cursor := im.Seq(m.GetCursor())
-		attach.Cursor = &cursor
+		w.cursor = &cursor
 	}
-	s.state.Store(uint32(attaching))
-	s.g.cfg.Mailbox.Submit(s.addr(), attach, s)
+	s.mu.Lock()
+	s.user, s.device, s.hash, s.login, s.work = user, device, hash, s.g.now(), w
+	s.set(attaching)
+	s.mu.Unlock()
+	if log := s.g.cfg.Logger; log.Enabled(context.Background(), slog.LevelDebug) {
+		log.Debug("login", "user", uint64(user), "device", uint32(device), "agent", m.GetAgent(), "from", s.conn.RemoteAddr().String())
+	}
+	if !s.g.gate.login(w) {
+		s.leave()
+		s.refuse(&im.Error{Kind: im.Busy, RetryAfterMS: crowdRetryMS, Detail: "too many devices are logging in"})
+	}
 }
 
 // bounded is the heartbeat interval that counts, in milliseconds.
@@ -44,25 +61,15 @@ func bounded(wish uint32) uint32 {
 	return min(max(wish, uint32(MinHeartbeat.Milliseconds())), uint32(MaxHeartbeat.Milliseconds()))
 }
 
-// attached ends a login, one way or the other.
-func (s *session) attached(res im.Result, err error) {
-	at, ok := res.(*im.Attached)
-	if err == nil && !ok {
-		err = im.Errorf(im.Internal, "Attach was answered with %T", res)
-	}
-	if err != nil {
-		s.advance(attaching, left)
-		s.refused(err)
-		return
-	}
-	if !s.advance(attaching, live) {
-		// The connection has ended meanwhile; its Detach follows.
-		return
-	}
+// welcome ends a login that succeeded. The caller has the mutex.
+func (s *session) welcome(at *im.Attached) {
+	heartbeat := s.work.heartbeat
+	s.after, s.has = at.Cursor, at.Cursor
+	s.set(live)
 	s.g.stats.sessions.Add(1)
 	s.g.stats.logins.Add(1)
 	s.conn.SetMaxFrame(im.MaxClientFrame)
-	s.conn.SetIdle(time.Duration(s.heartbeat) * time.Millisecond * 3 / 2)
+	s.conn.SetIdle(time.Duration(heartbeat) * time.Millisecond * 3 / 2)
 	frame, err := wire.AppendMessage(nil, wire.TypeWelcome, &skeinv1.Welcome{
 		User:        uint64(s.user),
 		Device:      uint32(s.device),
@@ -70,22 +77,21 @@ func (s *session) attached(res im.Result, err error) {
 		Head:        uint64(at.Head),
 		Cursor:      uint64(at.Cursor),
 		ClientSeq:   uint64(at.ClientSeq),
-		HeartbeatMs: s.heartbeat,
+		HeartbeatMs: heartbeat,
 		TimeMs:      s.g.cfg.Now().UnixMilli(),
 		SendWindow:  im.SendWindow,
 	})
 	if err != nil {
-		s.refused(im.Errorf(im.Internal, "the user's name cannot be sent: %w", err))
+		s.refuse(im.Errorf(im.Internal, "the user's name cannot be sent: %w", err))
 		return
 	}
 	s.g.stats.frameOut(wire.TypeWelcome)
 	_ = s.conn.Send(frame)
 }
 
-// refused ends a login that failed.
-func (s *session) refused(err error) {
-	kind := im.KindOf(err)
-	s.g.stats.loginRefused[kindIndex(kind)].Add(1)
+// refuse ends a login that failed.
+func (s *session) refuse(err error) {
+	s.g.stats.loginRefused[kindIndex(im.KindOf(err))].Add(1)
 	s.close(s.closeCode("login", err), err)
 }
 
@@ -100,6 +106,8 @@ func (s *session) closeCode(what string, err error) im.CloseCode {
 		return im.CloseOverloaded
 	case im.Unavailable:
 		return im.CloseUnavailable
+	case im.Conflict:
+		return im.CloseReplaced
 	default:
 		s.defect(what, err)
 		return im.CloseInternal

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,7 +17,13 @@ import (
 	"github.com/skein-im/skein/internal/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if url := os.Getenv(peerEnv); url != "" {
+		runPeer(url)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // testTimeout is for what must not happen; nothing waits for it otherwise.
 const testTimeout = 30 * time.Second

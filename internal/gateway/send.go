@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 
+	"github.com/skein-im/skein/internal/admit"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
 )
@@ -17,25 +18,22 @@ func (s *session) send(payload []byte) error {
 		return err
 	}
 	s.g.stats.sends.Add(1)
-	if err := check(&m); err != nil {
+	err := check(&m)
+	if err == nil {
+		err = s.admit(s.g.cfg.Sends, admit.Live)
+	}
+	if err != nil {
 		s.answer(m.ClientSeq, nil, err)
 		return nil
 	}
-	if s.sends.Add(1) > im.SendWindow {
-		s.sends.Add(-1)
-		s.answer(m.ClientSeq, nil, &im.Error{
-			Kind: im.Busy, RetryAfterMS: windowRetryMS, Detail: "too many sends without an answer",
-		})
-		return nil
+	cmd := &im.Send{To: m.To, Device: s.device, ClientSeq: m.ClientSeq, Content: m.Content}
+	submit, err := s.accept(cmd)
+	switch {
+	case err != nil:
+		s.answer(m.ClientSeq, nil, err)
+	case submit:
+		s.g.cfg.Mailbox.Submit(s.addr(), cmd, s)
 	}
-	s.g.cfg.Mailbox.Submit(s.addr(), &im.Send{
-		To:        m.To,
-		Device:    s.device,
-		Session:   s.id,
-		ClientSeq: m.ClientSeq,
-		// The payload is the link's; the command outlives it.
-		Content: im.Content{Type: m.Content.Type, Body: bytes.Clone(m.Content.Body)},
-	}, s)
 	return nil
 }
 
@@ -49,14 +47,92 @@ func check(m *wire.Send) error {
 	return m.Content.Check()
 }
 
+// accept takes a send on, and reports whether it is to be submitted: otherwise
+// it waits behind others for the mailbox.
+func (s *session) accept(cmd *im.Send) (submit bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.is(live) && !s.is(resuming) {
+		return false, nil
+	}
+	if s.sends >= im.SendWindow || !s.book(cmd) {
+		return false, &im.Error{Kind: im.Busy, RetryAfterMS: windowRetryMS, Detail: "too many sends without an answer"}
+	}
+	cmd.Session = s.id
+	// The payload is the link's; the command outlives it.
+	cmd.Content.Body = bytes.Clone(cmd.Content.Body)
+	if w := s.work; s.is(resuming) || w != nil && (w.replaying || len(w.queue) > 0) {
+		w.queue = append(w.queue, cmd)
+		return false, nil
+	}
+	return true, nil
+}
+
+// book takes a send onto the books, if there is room. The caller has the
+// mutex.
+func (s *session) book(cmd *im.Send) bool {
+	n := pieces(cmd.Content.Body)
+	if (int(s.load)+n)*piece > s.g.cfg.MaxConnBytes || !s.g.freight.take(s.user, n) {
+		return false
+	}
+	s.sends++
+	s.load += uint16(n)
+	return true
+}
+
+// strike takes it off. The caller has the mutex.
+func (s *session) strike(cmd *im.Send) {
+	n := pieces(cmd.Content.Body)
+	s.sends--
+	s.load -= uint16(n)
+	s.g.freight.give(s.user, n)
+}
+
 // sent is the mailbox's word on a Send.
 func (s *session) sent(cmd *im.Send, res im.Result, err error) {
-	s.sends.Add(-1)
 	sent, ok := res.(*im.Sent)
 	if err == nil && !ok {
 		err = im.Errorf(im.Internal, "Send was answered with %T", res)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.is(left) {
+		s.strike(cmd)
+		return
+	}
+	if s.unknown(err) {
+		w := s.busy()
+		w.queue = append(w.queue, cmd)
+		s.lose()
+		s.proceed()
+		return
+	}
+	s.strike(cmd)
+	if err == nil && sent.InTimeline {
+		sent = s.shown(sent)
+	}
 	s.answer(cmd.ClientSeq, sent, err)
+	s.proceed()
+}
+
+// unknown reports whether an error leaves open what became of a send, or comes
+// from one before it whose fate is open. The caller has the mutex.
+func (s *session) unknown(err error) bool {
+	kind := im.KindOf(err)
+	return kind == im.Unavailable || kind == im.SequenceGap && s.is(resuming)
+}
+
+// shown accounts for an answer that stands for its entry. When deliveries from
+// the same session do not count any more, the answer must not either: entries
+// before this one may be among them. The caller has the mutex.
+func (s *session) shown(sent *im.Sent) *im.Sent {
+	if s.is(live) {
+		s.after = sent.Seq
+		return sent
+	}
+	plain := *sent
+	plain.InTimeline = false
+	return &plain
 }
 
 // answer sends the SendAck.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -291,10 +292,8 @@ func TestAcksAndPullsGoOneAtATime(t *testing.T) {
 
 func TestErrorsOfAcksAndPulls(t *testing.T) {
 	for kind, code := range map[im.ErrorKind]im.CloseCode{
-		im.Invalid:         im.CloseProtocol,
-		im.Unauthenticated: im.CloseUnauthenticated,
-		im.Unavailable:     im.CloseUnavailable,
-		im.Internal:        im.CloseInternal,
+		im.Invalid:  im.CloseProtocol,
+		im.Internal: im.CloseInternal,
 	} {
 		for _, frame := range [][]byte{ackFrame(1), pullFrame(1)} {
 			r := newRig(t, nil)
@@ -320,7 +319,7 @@ func TestBusyMailboxIsAskedAgain(t *testing.T) {
 			first := r.take(t)
 			first.complete(nil, busy)
 			second := r.take(t)
-			if second.cmd != first.cmd || time.Since(begin) != 200*time.Millisecond {
+			if !reflect.DeepEqual(second.cmd, first.cmd) || time.Since(begin) != 200*time.Millisecond {
 				t.Errorf("%s: %T came after %v", what, second.cmd, time.Since(begin))
 			}
 			second.complete(nil, nil)

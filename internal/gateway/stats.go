@@ -19,9 +19,11 @@ func kindIndex(k im.ErrorKind) int {
 }
 
 type counters struct {
-	connections, sessions              atomic.Int64
+	connections, sessions, resuming    atomic.Int64
+	resumed, unresumed                 atomic.Uint64
 	framesIn, framesOut                [wire.Types]atomic.Uint64
 	logins, sends, calls, slow, busy   atomic.Uint64
+	shed, limited                      atomic.Uint64
 	loginRefused, refused, callRefused [Kinds]atomic.Uint64
 }
 
@@ -42,6 +44,11 @@ type Stats struct {
 	// FramesIn and FramesOut count by frame type; 0 stands for unknown
 	// ones. Close frames are the link's and not among them.
 	FramesIn, FramesOut [wire.Types]uint64
+	// Resuming is how many of the sessions have lost their mailbox and not
+	// found it again. Resumed counts those that did, Unresumed those that did
+	// not and were closed.
+	Resuming           int64
+	Resumed, Unresumed uint64
 	// Logins that succeeded, and those that failed by kind.
 	Logins       uint64
 	LoginRefused [Kinds]uint64
@@ -50,6 +57,12 @@ type Stats struct {
 	Refused     [Kinds]uint64
 	Calls       uint64
 	CallRefused [Kinds]uint64
+	// Shed counts logins, sends and calls refused because the mailbox would
+	// have refused them, Limited those of devices and addresses that ask for
+	// too much. They are counted by kind too.
+	Shed, Limited uint64
+	// Bytes is how many the bodies of sends without an answer have, roughly.
+	Bytes int64
 	// Slow counts connections closed because they did not read.
 	Slow uint64
 	// Busy counts acks, pulls and detaches that had to be repeated because
@@ -63,9 +76,15 @@ func (g *Gateway) Stats() Stats {
 	st := Stats{
 		Connections: c.connections.Load(),
 		Sessions:    c.sessions.Load(),
+		Resuming:    c.resuming.Load(),
+		Resumed:     c.resumed.Load(),
+		Unresumed:   c.unresumed.Load(),
 		Logins:      c.logins.Load(),
 		Sends:       c.sends.Load(),
 		Calls:       c.calls.Load(),
+		Shed:        c.shed.Load(),
+		Limited:     c.limited.Load(),
+		Bytes:       g.freight.all.Stats().Used * piece,
 		Slow:        c.slow.Load(),
 		Busy:        c.busy.Load(),
 	}

@@ -3,6 +3,8 @@ package link
 import (
 	"io"
 	"sync"
+
+	"github.com/skein-im/skein/internal/evloop"
 )
 
 // Sizes of read buffers: small is what every connection has, big what it
@@ -19,8 +21,10 @@ type buffer struct {
 	// last is what the last read brought; full: it filled the buffer.
 	last int
 	full bool
-	// pool lends big buffers; nil makes them.
-	pool *sync.Pool
+	// pool lends big buffers; nil makes them. budget counts those that are
+	// not small.
+	pool   *sync.Pool
+	budget *evloop.Budget
 }
 
 func newBuffer(pool *sync.Pool) buffer {
@@ -33,7 +37,9 @@ func (b *buffer) unread() []byte { return b.data[b.r:b.w] }
 // read waits until something was read. need is how many bytes from r on the
 // next use takes at least; what was handed out before is overwritten.
 func (b *buffer) read(src io.Reader, need int) error {
-	b.makeRoom(need)
+	if err := b.makeRoom(need); err != nil {
+		return err
+	}
 	for {
 		n, err := src.Read(b.data[b.w:])
 		if n > 0 {
@@ -51,14 +57,14 @@ func (b *buffer) read(src io.Reader, need int) error {
 
 // makeRoom moves or enlarges the buffer so that something can be read. Past
 // the big size it grows with what has arrived, not with what was announced.
-func (b *buffer) makeRoom(need int) {
+func (b *buffer) makeRoom(need int) error {
 	if b.r == b.w {
 		b.r, b.w = 0, 0
 		if b.last < smallBuffer/2 && len(b.data) > b.keep() {
 			b.release()
 		}
 	}
-	if b.full && len(b.data) < bigBuffer {
+	if b.full && len(b.data) < bigBuffer && b.budget.Room(evloop.Spare, bigBuffer) {
 		// There is probably more where that came from.
 		b.enlarge(need)
 	}
@@ -67,9 +73,14 @@ func (b *buffer) makeRoom(need int) {
 		b.w = copy(b.data, b.unread())
 		b.r = 0
 	}
-	if b.w == len(b.data) || b.isSmall() && need > len(b.data) {
-		b.enlarge(need)
+	if b.w < len(b.data) && (!b.isSmall() || need <= len(b.data)) {
+		return nil
 	}
+	if !b.budget.Room(0, need) {
+		return evloop.ErrNoRoom
+	}
+	b.enlarge(need)
+	return nil
 }
 
 // put stores bytes that were read elsewhere, before the first read.
@@ -115,12 +126,18 @@ func (b *buffer) move(data []byte) {
 	n := copy(data, b.unread())
 	b.giveBack()
 	b.data, b.r, b.w = data, 0, n
+	if !b.isSmall() {
+		b.budget.Add(len(data))
+	}
 }
 
 // release goes back to the small array, which must be enough.
 func (b *buffer) release() { b.move(b.small) }
 
 func (b *buffer) giveBack() {
+	if !b.isSmall() {
+		b.budget.Add(-len(b.data))
+	}
 	if b.pool != nil && len(b.data) == bigBuffer {
 		b.pool.Put((*[bigBuffer]byte)(b.data))
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,8 @@ type conn struct {
 	handler Handler
 	// sock is the connection as accepted, nc the same or TLS on it.
 	sock, nc net.Conn
+	// from is where it comes from, if from anywhere.
+	from     netip.Addr
 	in       decoder
 	value    any
 	maxFrame atomic.Int64
@@ -31,6 +34,8 @@ type conn struct {
 	mu sync.Mutex
 	// ready: the handshakes are done and the handler has been told.
 	ready bool
+	// opened: Open has returned, and the handler is not the server's own.
+	opened bool
 	// closing: a goodbye is queued, nothing else is taken. dead: no writer
 	// may start any more.
 	closing, dead bool
@@ -74,9 +79,14 @@ func (c *conn) SetIdle(d time.Duration) {
 func (c *conn) Close(code im.CloseCode, reason string) { c.CloseRetry(code, reason, 0) }
 
 func (c *conn) CloseRetry(code im.CloseCode, reason string, after time.Duration) {
+	c.leave(&CloseError{Code: code, Reason: reason, RetryAfter: after})
+}
+
+// leave is CloseRetry in the words of e.
+func (c *conn) leave(e *CloseError) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closeLocked(&CloseError{code, reason, after})
+	c.closeLocked(e)
 }
 
 // closeLocked begins the goodbye.
@@ -89,7 +99,7 @@ func (c *conn) closeLocked(e *CloseError) {
 	if !c.ready {
 		return
 	}
-	if e.Code == im.CloseSlow {
+	if e.Code == im.CloseSlow || e.Code == im.CloseOverloaded {
 		// The peer does not read; the goodbye must not wait behind what
 		// it will fetch again anyway.
 		c.dropLocked()
@@ -165,7 +175,7 @@ func (c *conn) finish(err error) {
 	c.mu.Lock()
 	c.dropLocked()
 	c.mu.Unlock()
-	c.in.buf.close()
+	c.in.close()
 }
 
 // readDeadline is until when reading may take.

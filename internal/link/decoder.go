@@ -6,6 +6,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"github.com/skein-im/skein/internal/evloop"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
 )
@@ -40,6 +41,17 @@ type wsDecoder struct {
 	// parts are the fragments of a message whose end is yet to come.
 	parts      []byte
 	fragmented bool
+	// budget counts held of the parts.
+	budget *evloop.Budget
+	held   int
+}
+
+// close gives back what is held.
+func (d *decoder) close() {
+	d.buf.close()
+	if d.ws != nil {
+		d.ws.release()
+	}
 }
 
 func (d *decoder) read(src io.Reader) error { return d.buf.read(src, d.need) }
@@ -94,7 +106,9 @@ func (d *decoder) nextWS(limit int) (event, wire.Type, []byte, error) {
 		case ws.OpClose:
 			return gotClose, 0, payload, checkClose(payload)
 		case ws.OpBinary, ws.OpContinuation:
-			d.ws.data(h.Fin, payload)
+			if err := d.ws.data(h.Fin, payload); err != nil {
+				return more, 0, nil, err
+			}
 		}
 	}
 }
@@ -143,17 +157,35 @@ func (w *wsDecoder) check(h ws.Header, limit int) error {
 }
 
 // data takes the payload of a binary packet.
-func (w *wsDecoder) data(fin bool, payload []byte) {
+func (w *wsDecoder) data(fin bool, payload []byte) error {
 	whole := fin && !w.fragmented
 	if whole {
 		w.message = payload
-		return
+		return nil
 	}
 	w.parts = append(w.parts, payload...)
 	w.fragmented = !fin
 	if fin {
-		w.message, w.parts = w.parts, nil
+		w.message = w.parts
+		w.release()
+		return nil
 	}
+	w.count(cap(w.parts))
+	if !w.budget.Room(len(w.parts), 0) {
+		return evloop.ErrNoRoom
+	}
+	return nil
+}
+
+// release forgets the parts.
+func (w *wsDecoder) release() {
+	w.parts, w.fragmented = nil, false
+	w.count(0)
+}
+
+func (w *wsDecoder) count(n int) {
+	w.budget.Add(n - w.held)
+	w.held = n
 }
 
 // packetHeader reads a packet's header; ok is false while bytes are missing,
@@ -207,8 +239,12 @@ func checkClose(payload []byte) error {
 	if len(payload) == 1 {
 		return protocolError("WebSocket: half a close status")
 	}
-	if err := ws.CheckCloseFrameData(ws.ParseCloseFrameData(payload)); err != nil {
+	status, reason := ws.ParseCloseFrameData(payload)
+	if err := ws.CheckCloseFrameData(status, reason); err != nil {
 		return protocolError("WebSocket: %w", err)
+	}
+	if status > 4999 {
+		return protocolError("WebSocket: close status %d, which nobody has defined", status)
 	}
 	return nil
 }

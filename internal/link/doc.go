@@ -31,18 +31,26 @@
 // # Bounds
 //
 // Outgoing bytes of a connection: Config.MaxQueue, then it is closed with
-// SLOW. Connections: Config.MaxConns, then a few more are told OVERLOADED, and
-// the rest are hung up on. From connecting to the first frame, TLS and
-// WebSocket handshakes included: Config.HandshakeTimeout. Between frames: the
-// idle time. A write that makes no progress: Config.StallTimeout. A goodbye:
-// Config.CloseTimeout. On EngineEpoll, times are rounded up by 0.1 to 0.2
-// seconds, and a TLS handshake has a HandshakeTimeout of its own.
+// SLOW. Bytes of all connections, queued, not whole, or of TLS handshakes:
+// Config.MaxLoopBytes and MaxBytes, then those that hold over 4 KiB and ask for
+// more are closed with OVERLOADED, unsaid if there is no room to say so;
+// Stats.Overloaded. On EngineEpoll, handshakes wait for room instead, and the
+// largest TLS record of each connection counts, because crypto/tls keeps room for
+// it; on EngineGoroutine it does not.
+//
+// Connections of an address: whatever Config.Accept lets in. All connections:
+// Config.MaxConns, then a few more are told OVERLOADED, and the rest are hung
+// up on. From connecting to the first frame, TLS and WebSocket handshakes
+// included: Config.HandshakeTimeout. Between frames: the idle time. A write
+// that makes no progress: Config.StallTimeout. A goodbye: Config.CloseTimeout.
+// On EngineEpoll, times are rounded up by 0.1 to 0.2 seconds, and a TLS
+// handshake has a HandshakeTimeout of its own.
 //
 // # When it dies
 //
 // Connections break, clients connect again and continue from their cursors.
-// Shutdown says so to each of them, with a moment to come back spread over
-// Config.ReturnWithin.
+// Drain says so to one after the other, each with a moment to come back within
+// Config.ReturnWithin, and where to; Shutdown says it to all at once.
 //
 // # WebSocket
 //

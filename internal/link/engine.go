@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 
 	"github.com/skein-im/skein/internal/evloop"
 	"github.com/skein-im/skein/internal/im"
@@ -39,12 +40,14 @@ type loopEngine interface {
 	accept(ln net.Listener) error
 	// adopt takes over a connection on which WebSocket is spoken, with what
 	// was read from it. After an error, it is still the caller's.
-	adopt(nc net.Conn, early []byte) error
-	// stopAccepting closes the listeners, goodbye says goodbye on every
-	// connection, and end cuts what is left and ends the loops.
+	adopt(nc net.Conn, from netip.AddrPort, early []byte) error
+	// stopAccepting closes the listeners, everyone lists the connections,
+	// and end cuts what is left and ends the loops.
 	stopAccepting()
-	goodbye()
+	everyone() []leaver
 	end()
+	// broadcast pushes to every connection; wait returns when it has.
+	broadcast(b *broadcast) (wait func())
 	// addStats adds the counters, and open connections, to s.
 	addStats(s *Stats)
 }
@@ -53,7 +56,7 @@ type loopEngine interface {
 var errNotAdoptable = errors.New("not a bare socket")
 
 // engine returns the epoll engine, which the first call starts; nil means that
-// connections get goroutines, or that the server is stopping.
+// connections get goroutines, or that the server is draining.
 func (s *Server) engine() (loopEngine, error) {
 	if err := CheckEngine(s.cfg.Engine); err != nil {
 		return nil, err
@@ -63,7 +66,7 @@ func (s *Server) engine() (loopEngine, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.loops != nil || s.stopped {
+	if s.loops != nil || s.draining {
 		return s.loops, nil
 	}
 	loops, err := newLoops(s)
@@ -74,7 +77,7 @@ func (s *Server) engine() (loopEngine, error) {
 	return loops, nil
 }
 
-// serveLoops lets the epoll engine accept from ln until Shutdown. It reports
+// serveLoops lets the epoll engine accept from ln until the server drains. It reports
 // false if the connections are to get goroutines instead.
 func (s *Server) serveLoops(ln net.Listener) (served bool, err error) {
 	loops, err := s.engine()
@@ -95,11 +98,11 @@ func (s *Server) serveLoops(ln net.Listener) (served bool, err error) {
 func (s *Server) acceptLoops(loops loopEngine, ln net.Listener) error {
 	s.accepting.Lock()
 	defer s.accepting.Unlock()
-	if s.isStopped() {
+	if s.isDraining() {
 		return nil
 	}
 	err := loops.accept(ln)
-	if s.isStopped() {
+	if s.isDraining() {
 		// The listener was closed meanwhile, here or by Shutdown.
 		return nil
 	}
@@ -112,7 +115,7 @@ func (s *Server) admitLoop() (refused, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	open := len(s.conns) + s.looped
-	if s.stopped || open >= s.cfg.MaxConns {
+	if s.draining || open >= s.cfg.MaxConns {
 		s.stats.refused.Add(1)
 		refused = true
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
+	"github.com/skein-im/skein/internal/evloop"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
 )
@@ -28,7 +29,8 @@ type Handler interface {
 type Conn interface {
 	// Send queues whole encoded frames. They are copied. An error means
 	// that the connection is closed or, just now, was closed with SLOW
-	// because its queue was full.
+	// because its queue was full, or with OVERLOADED because all queues
+	// together were.
 	Send(frames []byte) error
 	// Close says goodbye with a Close frame and closes the connection once
 	// that has left or Config.CloseTimeout is over. No frame is handed over
@@ -49,9 +51,11 @@ type Conn interface {
 
 // CloseError says with which words a connection was closed.
 type CloseError struct {
-	Code       im.CloseCode
-	Reason     string
+	Code   im.CloseCode
+	Reason string
+	// RetryAfter and Addresses are when and where to come back.
 	RetryAfter time.Duration
+	Addresses  []string
 }
 
 func (e *CloseError) Error() string {
@@ -61,11 +65,11 @@ func (e *CloseError) Error() string {
 // ErrClosed is what operations on a closed connection fail with.
 var ErrClosed = errors.New("the link is closed")
 
-// errSlow is what the Send fails with that found the queue full.
-var errSlow = errors.New("the link's queue is full")
-
 // refusal is why a peer's bytes are not acceptable, as words of goodbye.
-func refusal(err error) *CloseError {
+func (s *Server) refusal(err error) *CloseError {
+	if errors.Is(err, evloop.ErrNoRoom) {
+		return s.noRoom()
+	}
 	var e *im.Error
 	if errors.As(err, &e) && e.Kind == im.TooLarge {
 		return &CloseError{Code: im.CloseTooLarge, Reason: e.Detail}
@@ -78,6 +82,7 @@ const (
 	reasonNoFirst   = "no frame in time after connecting"
 	reasonIdle      = "no frame within the idle time"
 	reasonQueueFull = "too much waits to be read"
+	reasonNoRoom    = "the server holds too much for all its links"
 	reasonStalled   = "a write made no progress"
 )
 
@@ -87,6 +92,7 @@ func goodbyeFrame(e *CloseError) ([]byte, error) {
 		Code:         skeinv1.CloseCode(e.Code),
 		Reason:       validReason(e.Reason),
 		RetryAfterMs: uint32(e.RetryAfter.Milliseconds()),
+		Addresses:    e.Addresses,
 	})
 }
 

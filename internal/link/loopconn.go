@@ -16,7 +16,7 @@ import (
 )
 
 // loopConn is a connection of the epoll engine. loopread.go has what happens
-// when bytes arrive, loopwrite.go how they leave. It is kept small: 128 bytes,
+// when bytes arrive, loopwrite.go how they leave. It is kept small: 112 bytes,
 // beside those of evloop.Conn.
 type loopConn struct {
 	desk  *desk
@@ -27,16 +27,19 @@ type loopConn struct {
 
 	mu sync.Mutex
 	// out is what waits to be handed to the loop.
-	out   *chunk
-	cause error
-	// idle is the idle time, lastFrame when it began.
-	idle, lastFrame time.Duration
+	out *chunk
+	// closing is there from when the connection begins to close. It does not
+	// change.
+	closing *closing
+	// idle is the idle time, lastFrame when it began, in milliseconds. The
+	// clock starts again from 0 after 49 days.
+	idle, lastFrame uint32
 	ip              [16]byte
 	maxFrame        atomic.Int32
-	port            uint16
-	// wsStatus is the status of the WebSocket close, 0 for that of the
-	// goodbye.
-	wsStatus uint16
+	// handing is how many bytes the loop will have when it has taken what is
+	// being handed to it, 0 if nothing is.
+	handing atomic.Int32
+	port    uint16
 	// stopped: frames are not handed over any more.
 	stopped atomic.Bool
 	// web: WebSocket is spoken; refused: it is beyond the limit. They are
@@ -45,20 +48,40 @@ type loopConn struct {
 	// waits: it is at the desk; corked: the loop is busy with it and will
 	// look at what waits when it is done.
 	waits, corked bool
-	// ready and closing are as in conn; parted: the loop has been told that
-	// it closes, or it has closed.
-	ready, closing, parted bool
+	// ready is as in conn; parted: the loop has been told that it closes, or
+	// it has closed.
+	ready, parted bool
 	// first: the first frame has not come. rearm: the timer is to be set.
 	first, rearm bool
 }
 
-func newLoopConn(d *desk, ec *evloop.Conn) *loopConn {
-	c := &loopConn{desk: d, ec: ec, first: true}
-	c.idle = d.loops.srv.cfg.Idle
+// closing is why a connection closes.
+type closing struct {
+	cause error
+	// wsStatus is the status of the WebSocket close, 0 for that of the
+	// goodbye.
+	wsStatus uint16
+}
+
+// newLoopConn makes the state of a connection that has just come. Only what it
+// is told by is set before start.
+func newLoopConn(from netip.AddrPort) *loopConn {
+	return &loopConn{ip: from.Addr().As16(), port: from.Port()}
+}
+
+// start begins with a connection when the handshakes below are done.
+func (c *loopConn) start(d *desk, ec *evloop.Conn) {
+	c.desk, c.ec, c.first = d, ec, true
+	c.idle = idleTime(d.loops.srv.cfg.Idle)
 	c.maxFrame.Store(int32(d.loops.srv.cfg.FirstFrame))
-	from := ec.RemoteAddr()
-	c.ip, c.port = from.Addr().As16(), from.Port()
-	return c
+}
+
+// from is where the connection comes from, if from anywhere.
+func (c *loopConn) from() netip.Addr {
+	if c.ip == [16]byte{} {
+		return netip.Addr{}
+	}
+	return netip.AddrFrom16(c.ip).Unmap()
 }
 
 func (c *loopConn) srv() *Server { return c.desk.loops.srv }
@@ -71,7 +94,7 @@ func (c *loopConn) handler() Handler {
 }
 
 func (c *loopConn) RemoteAddr() net.Addr {
-	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom16(c.ip).Unmap(), c.port))
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(c.from(), c.port))
 }
 
 func (c *loopConn) Value() any { return c.value }
@@ -83,8 +106,8 @@ func (c *loopConn) SetMaxFrame(n int) { c.maxFrame.Store(int32(min(n, 1<<30))) }
 func (c *loopConn) SetIdle(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.idle, c.lastFrame = d, c.desk.loops.since(time.Now())
-	if !c.closing && !c.first {
+	c.idle, c.lastFrame = idleTime(d), c.desk.loops.since(time.Now())
+	if c.closing == nil && !c.first {
 		c.rearm = true
 		c.callLoop()
 	}
@@ -93,20 +116,25 @@ func (c *loopConn) SetIdle(d time.Duration) {
 func (c *loopConn) Close(code im.CloseCode, reason string) { c.CloseRetry(code, reason, 0) }
 
 func (c *loopConn) CloseRetry(code im.CloseCode, reason string, after time.Duration) {
+	c.leave(&CloseError{Code: code, Reason: reason, RetryAfter: after})
+}
+
+// leave is CloseRetry in the words of e.
+func (c *loopConn) leave(e *CloseError) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closeLocked(&CloseError{code, reason, after})
+	c.closeLocked(e)
 }
 
 // closeLocked begins the goodbye.
 func (c *loopConn) closeLocked(e *CloseError) {
-	if c.closing {
+	if c.closing != nil {
 		return
 	}
 	c.srv().stats.closed(e.Code)
-	c.closing, c.cause = true, e
+	c.closing = &closing{cause: e}
 	c.stopped.Store(true)
-	if e.Code == im.CloseSlow {
+	if e.Code == im.CloseSlow || e.Code == im.CloseOverloaded {
 		// As in conn.
 		c.dropLocked()
 	}
@@ -122,8 +150,8 @@ func (c *loopConn) closeLocked(e *CloseError) {
 func (c *loopConn) peerClosed(status uint16) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.closing {
-		c.closing, c.cause, c.wsStatus = true, io.EOF, status
+	if c.closing == nil {
+		c.closing = &closing{io.EOF, status}
 		c.stopped.Store(true)
 	}
 }
@@ -131,8 +159,8 @@ func (c *loopConn) peerClosed(status uint16) {
 // hangUp closes the connection at once; it is for the loop.
 func (c *loopConn) hangUp(err error) {
 	c.mu.Lock()
-	if !c.closing {
-		c.closing, c.cause = true, err
+	if c.closing == nil {
+		c.closing = &closing{cause: c.explain(err)}
 	}
 	c.parted = true
 	c.stopped.Store(true)
@@ -143,17 +171,22 @@ func (c *loopConn) hangUp(err error) {
 // closed is the last that is heard of the connection.
 func (c *loopConn) closed(err error) {
 	c.mu.Lock()
-	if !c.closing {
-		c.cause = c.explain(err)
+	if c.closing == nil {
+		c.closing = &closing{cause: c.explain(err)}
 	}
-	c.closing, c.parted = true, true
+	c.parted = true
 	c.stopped.Store(true)
 	c.dropLocked()
-	cause := c.cause
+	cause := c.closing.cause
 	c.mu.Unlock()
-	c.parts = nil
+	if c.parts != nil {
+		c.parts.release()
+		c.parts = nil
+	}
 	if !c.ready {
-		c.srv().stats.handshakeFailed.Add(1)
+		if !c.refused {
+			c.srv().stats.handshakeFailed.Add(1)
+		}
 		return
 	}
 	c.handler().Closed(c, cause)
@@ -165,6 +198,8 @@ func (c *loopConn) explain(err error) error {
 	case errors.Is(err, evloop.ErrStalled), errors.Is(err, evloop.ErrQueueFull):
 		c.srv().stats.closed(im.CloseSlow)
 		return &CloseError{Code: im.CloseSlow, Reason: reasonStalled}
+	case errors.Is(err, evloop.ErrNoRoom):
+		return c.srv().noRoom()
 	case errors.Is(err, evloop.ErrShutdown), errors.Is(err, evloop.ErrClosed):
 		return ErrClosed
 	case errors.Is(err, io.ErrUnexpectedEOF):
@@ -177,7 +212,7 @@ func (c *loopConn) explain(err error) error {
 // usually there is a later moment by now.
 func (c *loopConn) timeout() {
 	c.mu.Lock()
-	if c.closing {
+	if c.closing != nil {
 		c.mu.Unlock()
 		return
 	}
@@ -194,11 +229,18 @@ func (c *loopConn) timeout() {
 	}
 }
 
+// maxIdle is what the clock can tell apart.
+const maxIdle = 24 * 24 * time.Hour
+
+func idleTime(d time.Duration) uint32 { return uint32(min(d, maxIdle).Milliseconds()) }
+
 // armLocked sets the timer to the end of the idle time, unless that is over.
 func (c *loopConn) armLocked() bool {
-	left := c.lastFrame + c.idle - c.desk.loops.since(c.desk.loop.Now())
+	// The turn may have begun before the last frame.
+	passed := int32(c.desk.loops.since(c.desk.loop.Now()) - c.lastFrame)
+	left := int32(c.idle) - passed
 	if left > 0 {
-		c.ec.SetTimer(left)
+		c.ec.SetTimer(time.Duration(left) * time.Millisecond)
 	}
 	return left > 0
 }

@@ -68,7 +68,7 @@ func (r *oneRequest) Write(b []byte) (int, error) { return len(b), r.ec.Write(b)
 // open tells the handler, unless the connection is being closed.
 func (c *loopConn) open() bool {
 	c.mu.Lock()
-	if c.closing {
+	if c.closing != nil {
 		c.mu.Unlock()
 		return false
 	}
@@ -85,8 +85,7 @@ func (c *loopConn) dispatch(b []byte) (n int, alive bool) {
 	for !c.stopped.Load() {
 		ev, t, payload, err := d.next(int(c.maxFrame.Load()))
 		if err != nil {
-			e := refusal(err)
-			c.CloseRetry(e.Code, e.Reason, 0)
+			c.leave(c.srv().refusal(err))
 			break
 		}
 		if ev == more {
@@ -104,7 +103,7 @@ func (c *loopConn) dispatch(b []byte) (n int, alive bool) {
 	}
 	if ping != nil {
 		// Only the latest needs to be answered.
-		_ = c.write(appendPacket(c.desk.pong[:0], ws.OpPong, ping))
+		c.sendPong(ping)
 	}
 	n = d.buf.r
 	c.keepParts(d)
@@ -117,7 +116,7 @@ func (c *loopConn) decoder(b []byte) *decoder {
 	*d = decoder{buf: buffer{data: b, w: len(b)}}
 	if c.web {
 		d.ws = &c.desk.ws
-		*d.ws = wsDecoder{side: ws.StateServerSide}
+		*d.ws = wsDecoder{side: ws.StateServerSide, budget: c.desk.loop.Budget()}
 		if c.parts != nil {
 			*d.ws = *c.parts
 		}
@@ -127,12 +126,16 @@ func (c *loopConn) decoder(b []byte) *decoder {
 
 // keepParts keeps what has come of a message in fragments.
 func (c *loopConn) keepParts(d *decoder) {
-	if w := d.ws; w == nil || !w.fragmented || c.stopped.Load() {
+	w := d.ws
+	if w != nil && c.stopped.Load() {
+		w.release()
+	}
+	if w == nil || !w.fragmented {
 		c.parts = nil
 	} else if c.parts == nil {
-		c.parts = &wsDecoder{side: w.side, parts: w.parts, fragmented: true}
+		c.parts = &wsDecoder{side: w.side, parts: w.parts, fragmented: true, budget: w.budget, held: w.held}
 	} else {
-		c.parts.parts = w.parts
+		c.parts.parts, c.parts.held = w.parts, w.held
 	}
 	*d = decoder{}
 	c.desk.ws = wsDecoder{}

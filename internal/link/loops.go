@@ -7,13 +7,13 @@ import (
 	"errors"
 	"math"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/gobwas/ws"
 
 	"github.com/skein-im/skein/internal/evloop"
-	"github.com/skein-im/skein/internal/im"
 )
 
 // loops are the connections of the epoll engine: its Handler.
@@ -26,10 +26,6 @@ type loops struct {
 	desks map[*evloop.Loop]*desk
 }
 
-// upgraded is the evloop.Options.Value of connections that speak WebSocket
-// already.
-type upgraded struct{}
-
 // spareInbox is room in the loops' inboxes beyond one request for each
 // connection. So requests from here are never refused: a loop has waiting at
 // most one for each connection being adopted, one of its desk, and the few of
@@ -41,11 +37,14 @@ func newLoops(s *Server) (loopEngine, error) {
 	var err error
 	e.engine, err = evloop.New(evloop.Config{
 		Handler:  e,
+		Accept:   e.acceptFrom,
 		MaxConns: s.cfg.MaxConns + refusable,
 		MaxInbox: s.cfg.MaxConns + refusable + spareInbox,
 		// The bounds that count are kept here. These leave room for what
 		// TLS and WebSocket add, and for the goodbye.
-		MaxQueue:         min(2*s.cfg.MaxQueue+1<<20, 512<<20),
+		MaxQueue:         min(s.cfg.MaxQueue+s.cfg.MaxQueue/16+1<<20, 512<<20),
+		MaxLoopBytes:     s.cfg.MaxLoopBytes,
+		Budget:           s.budget,
 		MaxPartial:       math.MaxInt32,
 		HandshakeTimeout: s.cfg.HandshakeTimeout,
 		StallTimeout:     s.cfg.StallTimeout,
@@ -70,32 +69,62 @@ func (e *loops) accept(ln net.Listener) error {
 	return err
 }
 
-func (e *loops) adopt(nc net.Conn, early []byte) error {
-	err := e.engine.Adopt(nc, early, evloop.Options{Value: upgraded{}})
+// acceptFrom makes the state of a connection, if it may come.
+func (e *loops) acceptFrom(from netip.AddrPort) (value any, ok bool) {
+	if !e.srv.allow(from.Addr()) {
+		return nil, false
+	}
+	return newLoopConn(from), true
+}
+
+func (e *loops) adopt(nc net.Conn, from netip.AddrPort, early []byte) error {
+	c := newLoopConn(from)
+	c.web = true
+	// It may be open before Adopt returns.
+	e.srv.stats.accepted.Add(1)
+	err := e.engine.Adopt(nc, early, evloop.Options{Value: c})
+	if err != nil {
+		e.srv.stats.accepted.Add(^uint64(0))
+	}
 	if errors.Is(err, evloop.ErrNotAdoptable) {
 		return errNotAdoptable
-	}
-	if err == nil {
-		e.srv.stats.accepted.Add(1)
 	}
 	return err
 }
 
 func (e *loops) stopAccepting() { e.engine.StopAccepting() }
 
-func (e *loops) goodbye() {
-	// It fails when the loops have ended already.
-	_ = e.engine.Each(func(ec *evloop.Conn) {
-		if c, ok := ec.Value().(*loopConn); ok {
-			c.CloseRetry(im.CloseGoingAway, "the server is stopping", e.srv.spread())
-		}
-	}, 0, nil)
+func (e *loops) everyone() []leaver {
+	var mu sync.Mutex
+	var all []leaver
+	done := make(chan struct{})
+	err := e.engine.Each(func(ec *evloop.Conn) {
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, ec.Value().(*loopConn))
+	}, 0, func() { close(done) })
+	if err != nil {
+		// The loops have ended, and the connections with them.
+		return nil
+	}
+	<-done
+	return all
+}
+
+func (e *loops) broadcast(b *broadcast) (wait func()) {
+	done := make(chan struct{})
+	push := func(ec *evloop.Conn) { b.push(ec.Value().(*loopConn)) }
+	if e.engine.Each(push, broadcastSlice, func() { close(done) }) != nil {
+		// The loops have ended, and the connections with them.
+		return func() {}
+	}
+	return func() { <-done }
 }
 
 func (e *loops) end() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	// It says that it cut connections even if there were none.
+	// That it cut connections is what it is for.
 	_ = e.engine.Shutdown(ctx)
 }
 
@@ -108,21 +137,19 @@ func (e *loops) addStats(s *Stats) {
 	s.Writes += st.Writes
 }
 
-// since is the time t, counted from the start.
-func (e *loops) since(t time.Time) time.Duration { return t.Sub(e.began) }
+// since is the time t as connections keep it.
+func (e *loops) since(t time.Time) uint32 { return uint32(t.Sub(e.began).Milliseconds()) }
 
 // Open implements evloop.Handler.
 func (e *loops) Open(ec *evloop.Conn) {
+	c := ec.Value().(*loopConn)
 	refused, ok := e.srv.admitLoop()
 	if !ok {
-		ec.SetValue(nil)
 		ec.Close(nil)
 		return
 	}
-	c := newLoopConn(e.desks[ec.Loop()], ec)
+	c.start(e.desks[ec.Loop()], ec)
 	c.refused = refused
-	_, c.web = ec.Value().(upgraded)
-	ec.SetValue(c)
 	ec.SetTimer(e.srv.cfg.HandshakeTimeout)
 	if c.web {
 		c.open()
@@ -142,8 +169,9 @@ func (e *loops) Drained(ec *evloop.Conn) { ec.Value().(*loopConn).flush() }
 
 // Closed implements evloop.Handler.
 func (e *loops) Closed(ec *evloop.Conn, err error) {
-	c, ok := ec.Value().(*loopConn)
-	if !ok {
+	c := ec.Value().(*loopConn)
+	e.srv.gone(c.from())
+	if c.desk == nil {
 		// It was hung up on before anyone heard of it.
 		return
 	}
@@ -152,7 +180,10 @@ func (e *loops) Closed(ec *evloop.Conn, err error) {
 }
 
 // Failed implements evloop.Handler.
-func (e *loops) Failed(*evloop.Conn, error) { e.srv.stats.handshakeFailed.Add(1) }
+func (e *loops) Failed(ec *evloop.Conn, _ error) {
+	e.srv.gone(ec.Value().(*loopConn).from())
+	e.srv.stats.handshakeFailed.Add(1)
+}
 
 // desk is where other goroutines leave connections of a loop that have
 // something to be done about. A connection is there at most once, and the loop

@@ -14,7 +14,7 @@ import (
 )
 
 func TestLoopConnIsSmall(t *testing.T) {
-	if size := unsafe.Sizeof(loopConn{}); size > 128 {
+	if size := unsafe.Sizeof(loopConn{}); size > 112 {
 		t.Errorf("%d bytes", size)
 	}
 }

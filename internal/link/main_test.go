@@ -227,8 +227,8 @@ func (r *rig) stop(t testing.TB) {
 	if r.web != nil {
 		r.web.Close()
 	}
-	if n := r.srv.Stats().Open; n != 0 {
-		t.Errorf("%d connections are open after shutdown", n)
+	if st := r.srv.Stats(); st.Open != 0 || st.Held != 0 {
+		t.Errorf("%d connections are open after shutdown, %d bytes are held", st.Open, st.Held)
 	}
 }
 

@@ -68,6 +68,30 @@ func BenchmarkManyEcho(b *testing.B) {
 	}
 }
 
+// BenchmarkBroadcast pushes 100 bytes to each of 4,000 connections, whose other
+// ends are in another process; the processor time is the server's alone.
+func BenchmarkBroadcast(b *testing.B) {
+	const n = 4000
+	frames := deliver(string(make([]byte, 100)))
+	for _, kind := range []string{"tcp", "tcp-epoll", "ws-epoll"} {
+		b.Run(kind, func(b *testing.B) {
+			r := newQuietRig(b, kind, 2*n)
+			startPeer(b, r.url, n)(0)
+			b.ReportAllocs()
+			b.ResetTimer()
+			cpu := cpuTime()
+			for b.Loop() {
+				if reached, err := r.srv.Broadcast(b.Context(), frames, nil); reached != n || err != nil {
+					b.Fatal(reached, err)
+				}
+			}
+			pushes := float64(b.N * n)
+			b.ReportMetric(pushes/b.Elapsed().Seconds(), "pushes/s")
+			b.ReportMetric(float64((cpuTime()-cpu).Nanoseconds())/1e3/pushes, "cpu-us/push")
+		})
+	}
+}
+
 func cpuTime() time.Duration {
 	var u unix.Rusage
 	_ = unix.Getrusage(unix.RUSAGE_SELF, &u)

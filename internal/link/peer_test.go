@@ -26,7 +26,8 @@ const (
 func peerFrame() []byte { return wire.AppendFrame(nil, wire.TypeSend, make([]byte, 256)) }
 
 // startPeer opens n connections from another process, each of which has had
-// one frame back. run makes each echo a number of frames, one at a time.
+// one frame back. run makes each echo a number of frames, one at a time; with 0
+// they only read from then on.
 func startPeer(b *testing.B, url string, n int) (run func(each int)) {
 	b.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -87,10 +88,19 @@ func peerLoop(url string) error {
 		} else if err != nil {
 			return err
 		}
-		if err := echoAll(conns, each); err != nil {
+		if each == 0 {
+			drainAll(conns)
+		} else if err := echoAll(conns, each); err != nil {
 			return err
 		}
 		fmt.Println("done")
+	}
+}
+
+// drainAll makes the connections read whatever comes from now on.
+func drainAll(conns []*ClientConn) {
+	for _, c := range conns {
+		go func() { _, _ = io.Copy(io.Discard, c.nc) }()
 	}
 }
 

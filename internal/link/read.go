@@ -7,15 +7,19 @@ import (
 	"os"
 
 	"github.com/gobwas/ws"
+
+	"github.com/skein-im/skein/internal/evloop"
 )
 
 // run is the connection's goroutine.
 func (c *conn) run() {
 	defer c.srv.forget(c)
 	if err := c.handshake(); err != nil || !c.open() {
-		c.srv.stats.handshakeFailed.Add(1)
+		if !c.refused() {
+			c.srv.stats.handshakeFailed.Add(1)
+		}
 		c.sock.Close()
-		c.in.buf.close()
+		c.in.close()
 		return
 	}
 	err := c.readAll()
@@ -29,6 +33,11 @@ func (c *conn) handshake() error {
 		return err
 	}
 	if cfg := c.srv.cfg.TLS; cfg != nil && !c.upgraded() {
+		if !c.srv.budget.Room(evloop.Spare, handshakeBytes) {
+			return c.srv.noRoom()
+		}
+		c.srv.budget.Add(handshakeBytes)
+		defer c.srv.budget.Add(-handshakeBytes)
 		t := tls.Server(c.sock, cfg)
 		if err := t.Handshake(); err != nil {
 			return err
@@ -61,15 +70,23 @@ func (c *conn) open() bool {
 	c.idle = c.srv.cfg.Idle
 	c.mu.Unlock()
 	c.handler.Open(c)
+	c.mu.Lock()
+	c.opened = !c.refused()
+	c.mu.Unlock()
 	return true
+}
+
+// refused: it was counted as such, and can only be told so.
+func (c *conn) refused() bool {
+	_, is := c.handler.(refuser)
+	return is
 }
 
 // readAll hands frames over until the connection ends, and returns why.
 func (c *conn) readAll() error {
 	for {
 		if err := c.dispatch(); err != nil {
-			e := refusal(err)
-			c.CloseRetry(e.Code, e.Reason, 0)
+			c.leave(c.srv.refusal(err))
 		}
 		if c.stopped.Load() {
 			// What comes now is not for the handler; it is read so that
@@ -79,6 +96,10 @@ func (c *conn) readAll() error {
 		c.srv.stats.reads.Add(1)
 		err := c.in.read(c.nc)
 		if err == nil {
+			continue
+		}
+		if errors.Is(err, evloop.ErrNoRoom) {
+			c.leave(c.srv.refusal(err))
 			continue
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) || c.overdue() {

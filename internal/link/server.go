@@ -1,17 +1,15 @@
 package link
 
 import (
-	"context"
 	"errors"
 	"net"
-	"net/http"
-	"strconv"
+	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
-	"github.com/gobwas/ws"
-
+	"github.com/skein-im/skein/internal/evloop"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
 )
@@ -26,8 +24,11 @@ type Server struct {
 	conns     map[*conn]struct{}
 	looped    int
 	listeners map[net.Listener]struct{}
-	stopped   bool
-	stop      chan struct{}
+	// draining: nothing is accepted any more, and what comes in spite of it
+	// is told to go to addresses; stop is closed. stopped: it is hung up on.
+	draining, stopped bool
+	addresses         []string
+	stop              chan struct{}
 	// loops is the epoll engine, once it was needed.
 	loops loopEngine
 	// accepting is held while the epoll engine takes over a listener.
@@ -35,29 +36,28 @@ type Server struct {
 	// tasks are the connections.
 	tasks sync.WaitGroup
 
+	// broadcasts are under way.
+	broadcasts atomic.Int32
+	// budget counts what is held for all connections.
+	budget          *evloop.Budget
 	buffers, chunks sync.Pool
 	stats           counters
 }
 
 // NewServer makes a Server; Serve, ServeHTTP and Pipe bring it connections.
 func NewServer(cfg Config) *Server {
+	cfg = cfg.withDefaults()
 	return &Server{
-		cfg:       cfg.withDefaults(),
+		cfg:       cfg,
+		budget:    evloop.NewBudget(cfg.MaxBytes, nil),
 		conns:     map[*conn]struct{}{},
 		listeners: map[net.Listener]struct{}{},
 		stop:      make(chan struct{}),
 	}
 }
 
-// Listen opens a listener for Serve. It leaves TCP's own probes off: the
-// heartbeat of the protocol does their work, and radios may sleep.
-func Listen(ctx context.Context, addr string) (net.Listener, error) {
-	lc := net.ListenConfig{KeepAlive: -1}
-	return lc.Listen(ctx, "tcp", addr)
-}
-
 // Serve accepts TCP connections, with TLS if Config.TLS is set, and closes ln
-// in the end. It returns nil after Shutdown.
+// in the end. It returns nil after Drain and Shutdown.
 func (s *Server) Serve(ln net.Listener) error {
 	defer ln.Close()
 	if !s.track(ln) {
@@ -72,10 +72,10 @@ func (s *Server) Serve(ln net.Listener) error {
 		nc, err := ln.Accept()
 		if err == nil {
 			wait = minAcceptWait
-			s.start(nc, nil)
+			s.accept(nc)
 			continue
 		}
-		if s.isStopped() {
+		if s.isDraining() {
 			return nil
 		}
 		if !passing(err) {
@@ -111,10 +111,10 @@ func passing(err error) bool {
 func (s *Server) track(ln net.Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.stopped {
+	if !s.draining {
 		s.listeners[ln] = struct{}{}
 	}
-	return !s.stopped
+	return !s.draining
 }
 
 func (s *Server) untrack(ln net.Listener) {
@@ -123,10 +123,33 @@ func (s *Server) untrack(ln net.Listener) {
 	delete(s.listeners, ln)
 }
 
-func (s *Server) isStopped() bool {
+func (s *Server) isDraining() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.stopped
+	return s.draining
+}
+
+// accept runs a connection, if it may come.
+func (s *Server) accept(nc net.Conn) {
+	var from netip.Addr
+	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		from = plain(a.AddrPort().Addr())
+	}
+	if !s.allow(from) {
+		s.stats.refused.Add(1)
+		nc.Close()
+		return
+	}
+	s.start(nc, from, nil)
+}
+
+// allow asks Config.Accept; gone takes its word back.
+func (s *Server) allow(from netip.Addr) bool { return !from.IsValid() || s.cfg.Accept(from) }
+
+func (s *Server) gone(from netip.Addr) {
+	if from.IsValid() {
+		s.cfg.Gone(from)
+	}
 }
 
 // refusable is how many connections beyond MaxConns are served so far that
@@ -135,43 +158,58 @@ const refusable = 64
 
 // start runs a connection: one as accepted, or one on which WebSocket is
 // spoken already and early was read.
-func (s *Server) start(nc net.Conn, web *decoder) {
-	c := &conn{srv: s, handler: s.cfg.Handler, sock: nc, nc: nc}
+func (s *Server) start(nc net.Conn, from netip.Addr, web *decoder) {
+	c := &conn{srv: s, handler: s.cfg.Handler, sock: nc, nc: nc, from: from}
 	c.handshakeBy = time.Now().Add(s.cfg.HandshakeTimeout)
 	c.maxFrame.Store(int64(s.cfg.FirstFrame))
 	if web != nil {
 		c.in = *web
 	} else {
 		c.in.buf = newBuffer(&s.buffers)
+		c.in.buf.budget = s.budget
 	}
+	if !s.admit(c) {
+		c.in.close()
+		s.stats.refused.Add(1)
+		nc.Close()
+		s.gone(from)
+	}
+}
+
+// admit runs a connection, if there is room to do so or to refuse it in words.
+func (s *Server) admit(c *conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	open := len(s.conns) + s.looped
 	if s.stopped || open >= s.cfg.MaxConns+refusable {
-		s.stats.refused.Add(1)
-		nc.Close()
-		return
+		return false
 	}
-	if open >= s.cfg.MaxConns {
+	if s.draining || open >= s.cfg.MaxConns {
 		s.stats.refused.Add(1)
 		c.handler = refuser{s}
 	}
 	s.stats.accepted.Add(1)
 	s.conns[c] = struct{}{}
 	s.tasks.Go(c.run)
+	return true
 }
 
 func (s *Server) forget(c *conn) {
+	defer s.gone(c.from)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
 }
 
-// refuser handles connections beyond the limit.
+// refuser handles connections beyond the limit, and those that come too late.
 type refuser struct{ s *Server }
 
 func (r refuser) Open(c Conn) {
-	c.CloseRetry(im.CloseOverloaded, "too many connections", r.s.spread())
+	e := &CloseError{Code: im.CloseOverloaded, Reason: "too many connections", RetryAfter: r.s.spread()}
+	if r.s.isDraining() {
+		e = r.s.goingAway()
+	}
+	c.(leaver).leave(e)
 }
 func (refuser) Frame(Conn, wire.Type, []byte) {}
 func (refuser) Closed(Conn, error)            {}
@@ -181,121 +219,19 @@ func (s *Server) spread() time.Duration {
 	return time.Duration(s.cfg.Rand(int64(s.cfg.ReturnWithin)))
 }
 
-// ServeHTTP upgrades a request to a WebSocket and takes it over.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.full() {
-		s.stats.refused.Add(1)
-		w.Header().Set("Retry-After", strconv.Itoa(1+int(s.spread().Seconds())))
-		http.Error(w, "too many connections", http.StatusServiceUnavailable)
-		return
+// getChunk lends a chunk that counts itself.
+func (s *Server) getChunk(b *evloop.Budget) *chunk {
+	k, ok := s.chunks.Get().(*chunk)
+	if !ok {
+		k = newChunk()
 	}
-	loops, err := s.engine()
-	if err != nil {
-		s.stats.refused.Add(1)
-		http.Error(w, "links are not served", http.StatusInternalServerError)
-		s.cfg.Logger.Error("cannot serve a link", "err", err)
-		return
-	}
-	nc, rw, _, err := ws.HTTPUpgrader{Timeout: s.cfg.HandshakeTimeout}.Upgrade(r, w)
-	if err != nil {
-		s.stats.handshakeFailed.Add(1)
-		if nc != nil {
-			nc.Close()
-		}
-		return
-	}
-	// What the client sent behind its request has been read by now; there
-	// is no error for bytes that are there.
-	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
-	s.takeOver(loops, nc, early)
-}
-
-// takeOver runs a WebSocket out of an HTTP server: on the epoll engine, or on
-// a goroutine if there is TLS below it, whose state cannot be taken out.
-func (s *Server) takeOver(loops loopEngine, nc net.Conn, early []byte) {
-	if loops != nil {
-		err := loops.adopt(nc, early)
-		if err == nil {
-			return
-		}
-		if !errors.Is(err, errNotAdoptable) {
-			s.stats.refused.Add(1)
-			nc.Close()
-			return
-		}
-	}
-	d := &decoder{buf: newBuffer(&s.buffers), ws: &wsDecoder{side: ws.StateServerSide}}
-	d.buf.put(early)
-	s.start(nc, d)
-}
-
-func (s *Server) full() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.stopped || len(s.conns)+s.looped >= s.cfg.MaxConns
-}
-
-// Shutdown stops accepting, says GOING_AWAY on every connection, and waits
-// for all goroutines. When ctx ends first, the connections are cut.
-func (s *Server) Shutdown(ctx context.Context) error {
-	conns, loops := s.stopAccepting()
-	if loops != nil {
-		s.accepting.Lock()
-		loops.stopAccepting()
-		s.accepting.Unlock()
-		loops.goodbye()
-		// Connections whose TLS handshake goes on are not waited for.
-		defer loops.end()
-	}
-	for _, c := range conns {
-		c.CloseRetry(im.CloseGoingAway, "the server is stopping", s.spread())
-	}
-	done := make(chan struct{})
-	go func() {
-		s.tasks.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-	}
-	for _, c := range conns {
-		c.abort(ErrClosed)
-	}
-	if loops != nil {
-		loops.end()
-	}
-	<-done
-	return im.Errorf(im.Unavailable, "links were cut: %w", context.Cause(ctx))
-}
-
-// stopAccepting returns the connections there are.
-func (s *Server) stopAccepting() ([]*conn, loopEngine) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.stopped {
-		s.stopped = true
-		close(s.stop)
-	}
-	for ln := range s.listeners {
-		ln.Close()
-	}
-	conns := make([]*conn, 0, len(s.conns))
-	for c := range s.conns {
-		conns = append(conns, c)
-	}
-	return conns, s.loops
-}
-
-func (s *Server) getChunk() *chunk {
-	if k, ok := s.chunks.Get().(*chunk); ok {
-		return k
-	}
-	return newChunk()
+	k.budget = b
+	k.count(cap(k.b))
+	return k
 }
 
 func (s *Server) putChunk(k *chunk) {
+	k.count(0)
 	if cap(k.b) <= keepChunk {
 		k.b = k.b[:headroom]
 		s.chunks.Put(k)

@@ -9,7 +9,7 @@ import (
 // counters are what a Server counts.
 type counters struct {
 	accepted, refused, handshakeFailed atomic.Uint64
-	slow, idle, bad                    atomic.Uint64
+	slow, idle, bad, overloaded        atomic.Uint64
 	reads, writes                      atomic.Uint64
 }
 
@@ -34,6 +34,10 @@ type Stats struct {
 	// Slow, Idle and Bad count connections closed for not reading, for
 	// silence, and for malformed, unexpected or oversized frames.
 	Slow, Idle, Bad uint64
+	// Overloaded counts connections closed because all together held too
+	// much; Held is how many bytes they hold.
+	Overloaded uint64
+	Held       int
 	// Reads and Writes count operations on sockets.
 	Reads, Writes uint64
 }
@@ -52,6 +56,8 @@ func (s *Server) Stats() Stats {
 		Slow:            c.slow.Load(),
 		Idle:            c.idle.Load(),
 		Bad:             c.bad.Load(),
+		Overloaded:      c.overloaded.Load(),
+		Held:            s.budget.Used(),
 		Reads:           c.reads.Load(),
 		Writes:          c.writes.Load(),
 	}

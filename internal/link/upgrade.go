@@ -28,7 +28,7 @@ func (c *conn) upgrade() error {
 		return err
 	}
 	c.in.buf.r += n
-	c.in.ws = &wsDecoder{side: ws.StateServerSide}
+	c.in.ws = &wsDecoder{side: ws.StateServerSide, budget: c.srv.budget}
 	return nil
 }
 

@@ -8,7 +8,7 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/evloop"
 )
 
 const (
@@ -25,11 +25,26 @@ const (
 )
 
 // chunk is queued bytes behind headroom.
-type chunk struct{ b []byte }
+type chunk struct {
+	b []byte
+	// budget counts held of them.
+	budget *evloop.Budget
+	held   int
+}
 
-func newChunk() *chunk { return &chunk{make([]byte, headroom, 1<<10)} }
+func newChunk() *chunk { return &chunk{b: make([]byte, headroom, 1<<10)} }
 
 func (k *chunk) frames() []byte { return k.b[headroom:] }
+
+func (k *chunk) append(frames []byte) {
+	k.b = append(k.b, frames...)
+	k.count(cap(k.b))
+}
+
+func (k *chunk) count(n int) {
+	k.budget.Add(n - k.held)
+	k.held = n
+}
 
 // outgoing is the part of a conn that is written. Its fields are guarded by
 // the conn's mutex.
@@ -54,9 +69,9 @@ func (c *conn) Send(frames []byte) error {
 	if c.closing || c.dead {
 		return ErrClosed
 	}
-	if c.queued+len(frames) > c.srv.cfg.MaxQueue {
-		c.closeLocked(&CloseError{Code: im.CloseSlow, Reason: reasonQueueFull})
-		return errSlow
+	if err := c.srv.room(c.srv.budget, c.queued, len(frames)); err != nil {
+		c.closeLocked(err)
+		return err
 	}
 	c.queueLocked(frames)
 	c.startWriter()
@@ -65,9 +80,9 @@ func (c *conn) Send(frames []byte) error {
 
 func (c *conn) queueLocked(frames []byte) {
 	if c.out == nil {
-		c.out = c.srv.getChunk()
+		c.out = c.srv.getChunk(c.srv.budget)
 	}
-	c.out.b = append(c.out.b, frames...)
+	c.out.append(frames)
 	c.queued += len(frames)
 }
 
@@ -129,6 +144,12 @@ func (c *conn) write() {
 	for {
 		c.mu.Lock()
 		c.queued -= written
+		if c.corked {
+			// uncork goes on, when there is more at once.
+			c.writing = false
+			c.mu.Unlock()
+			return
+		}
 		out, ctl := c.out, c.ctl
 		c.out, c.ctl = nil, nil
 		if out == nil && ctl == nil {

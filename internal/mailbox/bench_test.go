@@ -26,6 +26,7 @@ func BenchmarkMessages(b *testing.B) {
 	defer st.Close()
 	cfg := DefaultConfig()
 	cfg.Logger = log
+	cfg.Admission.Threshold = 0
 	m := New(cfg, st)
 	if err := m.Start(context.Background()); err != nil {
 		b.Fatal(err)

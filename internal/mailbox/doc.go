@@ -8,5 +8,11 @@
 // refuses writes, the slots concerned are not served until they have been
 // acquired again.
 //
+// One controller decides for all shards what is admitted; an overloaded mailbox
+// refuses with Busy what matters least, and says by Level what it admits.
+//
+// Its clock follows the system's forward and never goes back: when somebody
+// sets that to an earlier time, timers and entries go on from where they were.
+//
 // When it dies, whoever acquires its slots next continues from the store.
 package mailbox

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/skein-im/skein/internal/admit"
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/shard"
@@ -22,33 +23,39 @@ type Config struct {
 	Node string
 	// Shards is how many goroutines share the entities; 0: one per core.
 	Shards int
-	// QueueSize bounds each shard's queue.
-	QueueSize int
+	// QueueSize bounds each shard's queue, QueueBytes what it holds.
+	QueueSize  int
+	QueueBytes int
+	// Admission says when the mailbox counts as overloaded; without a
+	// Threshold it never does.
+	Admission admit.Config
 	// Pace is the least time from one commit of a shard to the next.
 	Pace   time.Duration
 	Core   shard.Config
 	Logger *slog.Logger
-	// Now is the clock.
+	// Now is the clock, which must not go back; nil: the system's.
 	Now func() im.Millis
 }
 
 // DefaultConfig is a node on its own.
 func DefaultConfig() Config {
 	return Config{
-		Node:      "local",
-		QueueSize: 65536,
-		Pace:      time.Millisecond,
-		Core:      shard.DefaultConfig(),
-		Logger:    slog.Default(),
-		Now:       func() im.Millis { return im.Millis(time.Now().UnixMilli()) },
+		Node:       "local",
+		QueueSize:  65536,
+		QueueBytes: 64 << 20,
+		Admission:  admit.DefaultConfig(),
+		Pace:       time.Millisecond,
+		Core:       shard.DefaultConfig(),
+		Logger:     slog.Default(),
 	}
 }
 
 // Mailbox implements im.Mailbox on a store.
 type Mailbox struct {
-	cfg    Config
-	store  store.Store
-	shards []*shard.Shard
+	cfg     Config
+	store   store.Store
+	shards  []*shard.Shard
+	control *admit.Controller
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -70,14 +77,18 @@ func New(cfg Config, st store.Store) *Mailbox {
 	if cfg.Core.Jitter == nil {
 		cfg.Core.Jitter = rand.Int64N
 	}
+	if cfg.Now == nil {
+		cfg.Now = newClock(systemTime()).now
+	}
 	cfg.Core.Logger = cfg.Logger
 	cfg.Core.MaxHot /= cfg.Shards
-	m := &Mailbox{cfg: cfg, store: st, lost: make(chan []im.Slot, cfg.Shards)}
+	m := &Mailbox{cfg: cfg, store: st, control: admit.NewController(cfg.Admission), lost: make(chan []im.Slot, cfg.Shards)}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	for range cfg.Shards {
 		m.shards = append(m.shards, shard.New(shard.Options{
 			Config: cfg.Core, Store: st, Forward: m.forward, Lost: m.onLost,
-			QueueSize: cfg.QueueSize, Pace: cfg.Pace, Readers: 16, Now: cfg.Now,
+			QueueSize: cfg.QueueSize, QueueBytes: cfg.QueueBytes, Control: m.control,
+			Pace: cfg.Pace, Readers: 16, Now: cfg.Now,
 		}))
 	}
 	return m
@@ -98,6 +109,7 @@ func (m *Mailbox) Start(ctx context.Context) error {
 		return err
 	}
 	m.tasks.Go(m.reacquire)
+	m.tasks.Go(m.watchLoad)
 	return nil
 }
 
@@ -211,94 +223,4 @@ func (m *Mailbox) Health() error {
 		cause = *p
 	}
 	return im.Errorf(im.Unavailable, "%d of %d slots are not served: %w", n, im.Slots, cause)
-}
-
-// maxPage bounds the bytes of one page of a timeline.
-const maxPage = im.MaxServerFrame
-
-// ReadTimeline implements im.Mailbox.
-func (m *Mailbox) ReadTimeline(ctx context.Context, user im.UserID, after im.Seq, limit int) ([][]byte, error) {
-	entries, err := m.store.ReadLog(ctx, im.User(user), after+1, limit, maxPage)
-	if err != nil {
-		return nil, unreadable(err)
-	}
-	page := make([][]byte, 0, len(entries))
-	for _, e := range entries {
-		v, err := entity.Visible(e)
-		if err != nil {
-			return nil, err
-		}
-		page = append(page, v)
-	}
-	return page, nil
-}
-
-// ReadConversation implements im.Mailbox: each entry names the one before it.
-func (m *Mailbox) ReadConversation(ctx context.Context, user im.UserID, from im.Seq, limit int) ([][]byte, im.Seq, error) {
-	var page [][]byte
-	size := 0
-	for from != 0 && len(page) < limit && size < maxPage {
-		entries, err := m.store.ReadLog(ctx, im.User(user), from, 1, maxPage)
-		if err != nil {
-			return nil, 0, unreadable(err)
-		}
-		if len(entries) == 0 {
-			return nil, 0, im.Errorf(im.NotFound, "there is no entry %d", from)
-		}
-		v, prev, err := entity.VisibleInConversation(entries[0])
-		if err != nil {
-			return nil, 0, err
-		}
-		page = append(page, v)
-		size += len(v)
-		from = prev
-	}
-	return page, from, nil
-}
-
-func unreadable(err error) error {
-	return &im.Error{Kind: im.Unavailable, RetryAfterMS: 1000, Detail: "the timeline cannot be read", Err: err}
-}
-
-// Stats sums the shards' counters.
-func (m *Mailbox) Stats() Stats {
-	var st Stats
-	for _, s := range m.shards {
-		st.add(s)
-	}
-	st.Unserved = int(m.unserved.Load())
-	return st
-}
-
-// Stats are a mailbox's counters and gauges.
-type Stats struct {
-	shard.Stats
-	// Busy and Dropped count commands refused and link messages dropped
-	// because a queue was full; Queued is how many wait now.
-	Busy, Dropped uint64
-	Queued        int
-	// Unserved is how many slots wait to be acquired again.
-	Unserved int
-}
-
-func (st *Stats) add(s *shard.Shard) {
-	c := s.Stats()
-	st.Commands += c.Commands
-	st.Messages += c.Messages
-	st.Acks += c.Acks
-	st.Commits += c.Commits
-	st.CommitErrors += c.CommitErrors
-	st.Fenced += c.Fenced
-	st.Entries += c.Entries
-	st.Records += c.Records
-	st.Delivered += c.Delivered
-	st.Retransmitted += c.Retransmitted
-	st.Loads += c.Loads
-	st.LoadErrors += c.LoadErrors
-	st.Evictions += c.Evictions
-	st.Hot += c.Hot
-	st.Sessions += c.Sessions
-	st.Busy += s.Busy.Load()
-	st.Dropped += s.Dropped.Load()
-	st.Queued += s.QueueLen()
 }

@@ -32,12 +32,18 @@ func open(t *testing.T, fs vfs.FS) (*Mailbox, func()) {
 	}
 	cfg := DefaultConfig()
 	cfg.Logger = slog.New(slog.DiscardHandler)
+	// The machine may be too busy with other tests for what is not to be
+	// shed here.
+	cfg.Admission.Threshold = 0
 	m := New(cfg, st)
 	if err := m.Start(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
 	return m, func() {
 		m.Stop()
+		if n := m.control.Stats().Queued; n != 0 {
+			t.Errorf("the controller knows of %d inputs after the stop", n)
+		}
 		if err := st.Close(); err != nil {
 			t.Error(err)
 		}

@@ -1,9 +1,34 @@
-// Package node puts a process together: it opens the store, starts the roles
-// in order, opens the listeners, and stops everything in the reverse order.
+// Package node puts a process together: which roles it has, in which order they
+// start and stop, how they reach each other, and what an operator sees of them.
 //
-// It owns the listeners and the process's health; it persists nothing itself.
-// Order of start: store, mailbox, article data, gateway and HTTP API, ops.
-// Order of stop: listeners first, so that nobody is promised anything more;
-// then links, which are told to come back; then the mailbox, which finishes
-// what it has taken; then the store.
+// # Shapes
+//
+// Serve is every role in one process. Mailbox and Gateway are its halves in
+// processes of their own, with role links (package remote) between them. A
+// process that has links to serve may have workers (package supervise): more
+// processes of this program that serve the address for long links in its
+// stead, and reach the mailbox over role links of their own. Every shape is made
+// of the same parts: a backend, which is the store with the mailbox on it, and
+// a front, which is what clients talk to, in front of an im.Mailbox, wherever
+// that is.
+//
+// # What it owns
+//
+// The listeners, the workers, the process's health. It persists nothing itself
+// but two secrets in the data directory: the operator's token, and the one that
+// roles share. In a worker neither is read: its supervisor hands it over.
+//
+// # Order
+//
+// Start: store, mailbox, article data, role links, gateway and HTTP API, links
+// or workers, ops. Stop: long polls are answered and links told to go, here and
+// in the workers, some at a time; then listeners for HTTP, role links, the
+// mailbox, which finishes what it has taken, and the store. So nobody is
+// promised anything that is not kept.
+//
+// # When it dies
+//
+// Its workers see that their supervisor is gone, send their clients away and
+// exit. Its clients connect again and continue; see packages gateway and
+// mailbox.
 package node

@@ -2,13 +2,13 @@ package node
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -17,38 +17,56 @@ import (
 	"github.com/skein-im/skein/internal/account"
 	"github.com/skein-im/skein/internal/api"
 	"github.com/skein-im/skein/internal/config"
-	"github.com/skein-im/skein/internal/gateway"
-	"github.com/skein-im/skein/internal/im"
-	"github.com/skein-im/skein/internal/link"
-	"github.com/skein-im/skein/internal/mailbox"
-	"github.com/skein-im/skein/internal/store/pebble"
+	"github.com/skein-im/skein/internal/remote"
+)
+
+// Role says which roles a process has.
+type Role uint8
+
+const (
+	// Serve is all of them.
+	Serve Role = iota
+	// Mailbox is the store and the mailbox, for gateways elsewhere.
+	Mailbox
+	// Gateway is what clients talk to, with the mailbox elsewhere.
+	Gateway
 )
 
 // Options are what the program gives a node besides its settings.
 type Options struct {
+	Role    Role
 	Logger  *slog.Logger
 	Version string
+	// WorkerCommand makes a command that calls RunWorker; nil: there can be
+	// no workers.
+	WorkerCommand func() *exec.Cmd
 }
 
-// Addresses are where a node listens.
+// Addresses are where a node listens; empty: it does not.
 type Addresses struct {
-	HTTP    string `json:"http"`
-	Link    string `json:"link"`
-	Ops     string `json:"ops"`
+	HTTP string `json:"http,omitempty"`
+	Link string `json:"link,omitempty"`
+	Ops  string `json:"ops,omitempty"`
+	// Roles is where gateways of other processes reach the mailbox.
+	Roles   string `json:"roles,omitempty"`
 	Article string `json:"article,omitempty"`
 	Data    string `json:"data"`
 }
 
 // Node is a running process's worth of roles.
 type Node struct {
-	cfg     config.Config
-	log     *slog.Logger
-	store   *pebble.Store
-	mailbox *mailbox.Mailbox
-	gateway *gateway.Gateway
-	links   *link.Server
+	cfg  config.Config
+	log  *slog.Logger
+	opts Options
+	// operator recognizes who may do what is not for clients.
+	operator account.Operator
+	// back is nil in a gateway, front in a mailbox.
+	back  *backend
+	front *front
+	// remote is the mailbox of a gateway; workers serve its links.
+	remote  *remote.Client
+	workers *workers
 	servers []*http.Server
-	api     *api.API
 	addrs   Addresses
 	ready   atomic.Bool
 
@@ -56,122 +74,83 @@ type Node struct {
 	failed chan struct{}
 	once   sync.Once
 	err    error
+	// drained is closed when an operator wants the node to stop.
+	drained   chan struct{}
+	drainOnce sync.Once
 }
 
 // stopTimeout bounds each step of a stop.
 const stopTimeout = 10 * time.Second
 
-// Start starts every role. On error nothing is left running.
+func newNode(cfg config.Config, opts Options) *Node {
+	return &Node{cfg: cfg, log: opts.Logger, opts: opts, failed: make(chan struct{}), drained: make(chan struct{})}
+}
+
+// Start starts the roles. On error nothing is left running.
 func Start(ctx context.Context, cfg config.Config, opts Options) (_ *Node, err error) {
-	n := &Node{cfg: cfg, log: opts.Logger, failed: make(chan struct{})}
+	n := newNode(cfg, opts)
 	defer func() {
 		if err != nil {
 			_ = n.Stop()
 		}
 	}()
-	tlsConfig, err := loadTLS(cfg)
-	if err != nil {
+	if n.addrs.Data, err = filepath.Abs(cfg.Data); err != nil {
 		return nil, err
 	}
-	if err := n.openStore(); err != nil {
+	if err := n.startRoles(ctx); err != nil {
 		return nil, err
 	}
-	mcfg := mailbox.DefaultConfig()
-	mcfg.Shards, mcfg.Logger = cfg.Shards, n.log
-	n.mailbox = mailbox.New(mcfg, n.store)
-	if err := n.mailbox.Start(ctx); err != nil {
-		return nil, err
-	}
-	if err := n.loadArticleData(ctx); err != nil {
-		return nil, err
-	}
-	if err := n.serveClients(tlsConfig, opts); err != nil {
+	if n.addrs.Ops, err = n.serveOps(); err != nil {
 		return nil, err
 	}
 	n.ready.Store(true)
 	return n, nil
 }
 
-func loadTLS(cfg config.Config) (*tls.Config, error) {
-	if cfg.TLSCert == "" {
-		return nil, nil
+func (n *Node) startRoles(ctx context.Context) error {
+	if n.opts.Role != Gateway {
+		if err := n.startBackend(ctx); err != nil {
+			return err
+		}
 	}
-	cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("cannot use the TLS certificate: %w", err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
-}
-
-func (n *Node) openStore() error {
-	dir, err := filepath.Abs(n.cfg.Data)
-	if err != nil {
+	if err := n.loadCredentials(); err != nil {
 		return err
 	}
-	n.addrs.Data = dir
-	st, err := pebble.Open(dir, pebble.Options{Logger: n.log, CacheBytes: int64(n.cfg.CacheMB) << 20})
-	if err != nil {
-		return err
+	if n.back != nil {
+		if err := n.serveRoles(); err != nil {
+			return err
+		}
 	}
-	n.store = st
-	return nil
+	if n.opts.Role == Mailbox {
+		return n.serveArticle()
+	}
+	if n.back == nil {
+		secret, err := n.clusterSecret()
+		if err != nil {
+			return err
+		}
+		if err := n.connectMailbox(n.cfg.Mailbox, secret); err != nil {
+			return err
+		}
+	}
+	return n.startFront(ctx)
 }
 
-// serveClients makes the roles that clients talk to and opens their listeners.
-func (n *Node) serveClients(tlsConfig *tls.Config, opts Options) error {
+// loadCredentials reads, or makes, what tells the operator from others.
+func (n *Node) loadCredentials() error {
+	if err := os.MkdirAll(n.addrs.Data, 0o700); err != nil {
+		return fmt.Errorf("cannot make the data directory: %w", err)
+	}
 	token, err := account.LoadOrCreateOperatorToken(n.addrs.Data)
 	if err != nil {
 		return err
 	}
-	operator := account.NewOperator(token)
-	hasher, err := account.NewHasher(account.DefaultHasherConfig())
-	if err != nil {
-		return err
-	}
-	accounts, err := account.NewService(account.Config{Mailbox: n.mailbox, Hasher: hasher, Rand: rand.Reader, Now: time.Now})
-	if err != nil {
-		return err
-	}
-	var sessions atomic.Uint64
-	next := func() im.SessionID { return im.SessionID(sessions.Add(1)) }
-	n.api, err = api.New(api.Config{Mailbox: n.mailbox, Accounts: accounts, Operator: operator, NextSession: next, Logger: n.log})
-	if err != nil {
-		return err
-	}
-	n.gateway, err = gateway.New(gateway.Config{
-		Mailbox: n.mailbox, ParseToken: account.ParseToken, Caller: n.api, NextSession: next, Logger: n.log,
-	})
-	if err != nil {
-		return err
-	}
-	if err := n.openLinks(tlsConfig); err != nil {
-		return err
-	}
-	mux := http.NewServeMux()
-	mux.Handle("/", n.api)
-	mux.Handle("/link", n.links)
-	if n.addrs.HTTP, err = n.serveHTTP(n.cfg.HTTP, mux, tlsConfig); err != nil {
-		return err
-	}
-	if n.addrs.Ops, err = n.serveOps(operator); err != nil {
-		return err
-	}
-	return n.serveArticle()
-}
-
-func (n *Node) openLinks(tlsConfig *tls.Config) error {
-	ln, err := link.Listen(context.Background(), n.cfg.Link)
-	if err != nil {
-		return fmt.Errorf("cannot listen for links: %w", err)
-	}
-	n.addrs.Link = ln.Addr().String()
-	n.links = link.NewServer(link.Config{Handler: n.gateway, TLS: tlsConfig, MaxConns: n.cfg.MaxConns, Engine: n.cfg.LinkEngine, Logger: n.log})
-	n.run("links", func() error { return n.links.Serve(ln) })
+	n.operator = account.NewOperator(token)
 	return nil
 }
 
 // serveHTTP opens one HTTP listener.
-func (n *Node) serveHTTP(addr string, h http.Handler, tlsConfig *tls.Config, tweak ...func(*http.Server)) (string, error) {
+func (n *Node) serveHTTP(addr string, h http.Handler, tweak ...func(*http.Server)) (string, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return "", fmt.Errorf("cannot listen for HTTP: %w", err)
@@ -182,8 +161,7 @@ func (n *Node) serveHTTP(addr string, h http.Handler, tlsConfig *tls.Config, twe
 	}
 	n.servers = append(n.servers, srv)
 	n.run("http "+addr, func() error {
-		if tlsConfig != nil {
-			srv.TLSConfig = tlsConfig
+		if srv.TLSConfig != nil {
 			return srv.ServeTLS(ln, "", "")
 		}
 		return srv.Serve(ln)
@@ -221,37 +199,93 @@ func (n *Node) Err() error {
 
 // Health is nil while the node serves everything.
 func (n *Node) Health() error {
-	if err := n.store.Err(); err != nil {
-		return err
+	if n.back != nil {
+		return n.back.health()
 	}
-	return n.mailbox.Health()
+	return n.remote.Health()
 }
 
-// Stop stops everything in order, and returns what went wrong.
+// Drain asks for the node to be stopped: DrainAsked tells whoever runs it.
+func (n *Node) Drain() { n.drainOnce.Do(func() { close(n.drained) }) }
+
+// DrainAsked is closed when the node was asked to stop.
+func (n *Node) DrainAsked() <-chan struct{} { return n.drained }
+
+// goodbyes is how many clients a second are sent away: as many as the rest of a
+// cluster takes in easily.
+const goodbyes = 2000
+
+// drainTime is over how long links are told to go: the fewer, the sooner.
+func (n *Node) drainTime(links int64) time.Duration {
+	most := time.Duration(n.cfg.DrainSeconds) * time.Second
+	return min(most, time.Duration(links)*time.Second/goodbyes)
+}
+
+// Stop sends the clients away, finishes what was taken on and stops everything
+// in order. It returns what went wrong.
 func (n *Node) Stop() error {
+	over := time.Duration(0)
+	if n.front != nil {
+		over = n.drainTime(n.links())
+	}
+	return n.stop(context.Background(), over)
+}
+
+// stop is Stop with the time over which clients are told.
+func (n *Node) stop(ctx context.Context, over time.Duration) error {
 	n.ready.Store(false)
 	errs := []error{n.Err()}
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	ctx, cancel := context.WithTimeout(ctx, over+stopTimeout)
 	defer cancel()
-	if n.api != nil {
-		n.api.Drain()
-	}
-	if n.links != nil {
-		errs = append(errs, n.links.Shutdown(ctx))
-		n.gateway.Wait()
-	}
+	errs = append(errs, n.drainClients(ctx, over))
 	for _, s := range n.servers {
 		if err := s.Shutdown(ctx); err != nil {
 			// Long polls may still wait; they can come back elsewhere.
 			errs = append(errs, s.Close())
 		}
 	}
-	n.tasks.Wait()
-	if n.mailbox != nil {
-		n.mailbox.Stop()
+	if n.workers != nil {
+		errs = append(errs, n.workers.stop(ctx))
 	}
-	if n.store != nil {
-		errs = append(errs, n.store.Close())
+	if n.remote != nil {
+		n.remote.Close(ctx)
+	}
+	if n.back != nil && n.back.roles != nil {
+		errs = append(errs, n.back.roles.Shutdown(ctx))
+	}
+	n.tasks.Wait()
+	if n.back != nil {
+		errs = append(errs, n.back.stop())
 	}
 	return errors.Join(errs...)
+}
+
+// drainClients sends the clients of this process and of its workers away.
+func (n *Node) drainClients(ctx context.Context, over time.Duration) error {
+	var all sync.WaitGroup
+	var own, theirs error
+	if n.front != nil {
+		all.Go(func() { own = n.front.drain(ctx, over, n.cfg.ReconnectAddresses()) })
+	}
+	if n.workers != nil && n.workers.supervisor != nil {
+		all.Go(func() { theirs = n.workers.drain(ctx, over) })
+	}
+	all.Wait()
+	return errors.Join(own, theirs)
+}
+
+// links is how many links there are, those of workers included.
+func (n *Node) links() int64 {
+	sum := int64(0)
+	for _, s := range n.frontSamples() {
+		sum += int64(s.Links.Open)
+	}
+	return sum
+}
+
+// Kill ends the worker processes at once; the caller is about to exit.
+func (n *Node) Kill() {
+	if n.workers != nil {
+		n.workers.kill()
+	}
 }

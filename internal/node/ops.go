@@ -1,6 +1,7 @@
 package node
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -16,13 +17,16 @@ import (
 
 // serveOps opens the listener for health, metrics and profiles. Off loopback
 // it asks for the operator's token.
-func (n *Node) serveOps(operator account.Operator) (string, error) {
+func (n *Node) serveOps() (string, error) {
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), n.collector())
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	reg.MustRegister(n.collectors()...)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", n.healthz)
 	mux.HandleFunc("/readyz", n.readyz)
 	mux.Handle("/metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	mux.Handle("POST /drain", requireOperator(n.operator, http.HandlerFunc(n.drainz)))
+	mux.HandleFunc("GET /drain", n.drainz)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
@@ -30,9 +34,9 @@ func (n *Node) serveOps(operator account.Operator) (string, error) {
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	var h http.Handler = mux
 	if !loopback(n.cfg.Ops) {
-		h = requireOperator(operator, mux)
+		h = requireOperator(n.operator, mux)
 	}
-	return n.serveHTTP(n.cfg.Ops, h, nil)
+	return n.serveHTTP(n.cfg.Ops, h)
 }
 
 // loopback reports whether an address can be reached from this machine only.
@@ -65,6 +69,31 @@ func (n *Node) healthz(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	fmt.Fprintln(w, "ok")
+}
+
+// drainz tells how many links there are still. A POST makes the node send its
+// clients away and stop, as SIGTERM does.
+func (n *Node) drainz(w http.ResponseWriter, r *http.Request) {
+	status := DrainStatus{}
+	if n.front != nil {
+		status.Links = n.links()
+	}
+	if r.Method == http.MethodPost {
+		n.Drain()
+	}
+	select {
+	case <-n.drained:
+		status.Draining = true
+	default:
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(status)
+}
+
+// DrainStatus is what /drain on the ops listener answers.
+type DrainStatus struct {
+	Draining bool  `json:"draining"`
+	Links    int64 `json:"links"`
 }
 
 // readyz says whether clients should be sent here.

@@ -56,7 +56,7 @@ const maxParts = 4096
 // Full reports whether the Core should be given no more: the batch being
 // filled is full, or too much waits for loads.
 func (c *Core) Full() bool {
-	return len(c.fill.parts) >= maxParts || c.fill.bytes >= c.cfg.MaxBatchBytes || c.parked >= c.cfg.MaxParked
+	return len(c.fill.parts) >= maxParts || c.fill.bytes >= c.cfg.MaxBatchBytes || c.waiting()
 }
 
 // Cut takes the batch being filled, if there is one and none is in the store.
@@ -161,7 +161,7 @@ func (c *Core) Drop(slots []im.Slot, err error) {
 		drop[s] = true
 		c.epochs[s] = 0
 	}
-	for _, cl := range c.lru.all() {
+	for _, cl := range c.all() {
 		if drop[cl.addr.Slot()] {
 			c.forget(cl, err)
 		}
@@ -179,7 +179,7 @@ func (c *Core) forget(cl *cell, err error) {
 	cl.gone = true
 	delete(c.cells, cl.addr)
 	c.Stats.Hot = len(c.cells)
-	c.lru.remove(cl)
+	c.listOf(cl).remove(cl)
 	c.timers.set(cl, 0)
 	for _, p := range []*part{cl.flight, cl.fill} {
 		if p != nil {
@@ -187,7 +187,7 @@ func (c *Core) forget(cl *cell, err error) {
 		}
 	}
 	for _, in := range c.unpark(cl) {
-		in.finish(err)
+		c.refuse(&in, err)
 	}
 	for _, s := range cl.sessions {
 		c.Stats.Sessions--

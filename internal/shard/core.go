@@ -13,10 +13,12 @@ type Config struct {
 	// in the queue.
 	MaxBatchBytes int
 	// MaxParked is how many inputs may wait for their entities to be
-	// loaded; what comes after waits in the queue.
-	MaxParked int
+	// loaded, MaxParkedBytes how many bytes they may have (0: any number);
+	// what comes after waits in the queue.
+	MaxParked      int
+	MaxParkedBytes int
 	// MaxHot is how many entities may be in memory before idle ones are
-	// put out.
+	// put out; an eighth of it may be idle in any case.
 	MaxHot int
 	// FlushAfter is how long acks and cursors may stay out of the store.
 	FlushAfter im.Millis
@@ -34,21 +36,28 @@ type Config struct {
 	Confirm bool
 	// Jitter returns a number in [0, n).
 	Jitter func(n int64) int64
-	Logger *slog.Logger
+	// Started hears of every input given to Handle, once, when its processing
+	// starts, or when it is refused unprocessed, and of a command how long it
+	// has been queued; it may be nil. Waiting for the entity to be loaded
+	// counts: when entities are asked for faster than the store can read them,
+	// that is where the queue is.
+	Started func(in *Input, queued im.Millis)
+	Logger  *slog.Logger
 }
 
 // DefaultConfig is right for a node of a few cores.
 func DefaultConfig() Config {
 	return Config{
-		MaxBatchBytes: 4 << 20,
-		MaxParked:     16 << 10,
-		MaxHot:        200_000,
-		FlushAfter:    5000,
-		SnapshotEvery: 512,
-		WindowEntries: 1024,
-		WindowBytes:   2 << 20,
-		ReadBytes:     256 << 10,
-		Logger:        slog.Default(),
+		MaxBatchBytes:  4 << 20,
+		MaxParked:      16 << 10,
+		MaxParkedBytes: 32 << 20,
+		MaxHot:         200_000,
+		FlushAfter:     5000,
+		SnapshotEvery:  512,
+		WindowEntries:  1024,
+		WindowBytes:    2 << 20,
+		ReadBytes:      256 << 10,
+		Logger:         slog.Default(),
 	}
 }
 
@@ -68,23 +77,6 @@ type Host interface {
 	ReadEntries(a im.Addr, peer im.Addr, seqs []im.Seq)
 }
 
-// Input is one thing for an entity to do: a command or a link message.
-type Input struct {
-	To  im.Addr
-	Cmd im.Command
-	// Done hears of the command's outcome; it may be nil.
-	Done im.Completion
-	Msg  *entity.Message
-}
-
-// finish completes an input without a result, and with an error if it could
-// not be applied. A link message needs no word: its sender retransmits.
-func (in *Input) finish(err error) {
-	if in.Done != nil {
-		in.Done.Complete(in.Cmd, nil, err)
-	}
-}
-
 // Core owns entities. Calls must not overlap.
 type Core struct {
 	cfg   Config
@@ -99,11 +91,12 @@ type Core struct {
 	logged, put int
 
 	fill, flight *batch
-	// parked counts inputs that wait for a load.
-	parked int
-	timers timerHeap
-	flush  cellQueue
-	lru    lru
+	// parked counts inputs that wait for a load, parkedBytes their bytes.
+	parked, parkedBytes int
+	timers              timerHeap
+	flush               cellQueue
+	// idle are the entities without sessions, attached those with some.
+	idle, attached cellList
 	// stayed counts the entities in a row that could not be put out;
 	// evictAt is when to look again after all could not.
 	stayed  int
@@ -145,7 +138,7 @@ type cell struct {
 	timerPos int
 	flushAt  im.Millis
 	gone     bool
-	lru      lruLinks
+	links    cellLinks
 }
 
 // NewCore makes a Core that owns no slot.
@@ -158,10 +151,23 @@ func NewCore(cfg Config, host Host) *Core {
 // Own makes the Core serve a slot under an epoch. What it has of the slot
 // from an earlier epoch is forgotten: another node may have served it since.
 func (c *Core) Own(slot im.Slot, epoch im.Epoch) {
-	if old := c.epochs[slot]; old != 0 && old != epoch {
-		c.Drop([]im.Slot{slot}, errNotOwner())
+	c.OwnAll([]im.Slot{slot}, []im.Epoch{epoch})
+}
+
+// OwnAll is Own for many slots. It looks at what is in memory once.
+func (c *Core) OwnAll(slots []im.Slot, epochs []im.Epoch) {
+	var earlier []im.Slot
+	for i, slot := range slots {
+		if old := c.epochs[slot]; old != 0 && old != epochs[i] {
+			earlier = append(earlier, slot)
+		}
 	}
-	c.epochs[slot] = epoch
+	if len(earlier) > 0 {
+		c.Drop(earlier, errNotOwner())
+	}
+	for i, slot := range slots {
+		c.epochs[slot] = epochs[i]
+	}
 }
 
 // Owns reports whether the Core serves a slot.
@@ -176,17 +182,16 @@ func errNotOwner() error {
 func (c *Core) Handle(now im.Millis, in Input) {
 	c.now = now
 	if !c.Owns(in.To.Slot()) {
-		in.finish(errNotOwner())
+		c.refuse(&in, errNotOwner())
 		return
 	}
 	cl := c.cell(in.To)
 	if cl == nil {
-		in.finish(im.Errorf(im.Invalid, "there are no entities of %s", in.To.Kind))
+		c.refuse(&in, im.Errorf(im.Invalid, "there are no entities of %s", in.To.Kind))
 		return
 	}
 	if !cl.ready {
-		cl.parked = append(cl.parked, in)
-		c.parked++
+		c.park(cl, in)
 		return
 	}
 	c.apply(cl, in)
@@ -206,7 +211,7 @@ func (c *Core) Wake(now im.Millis, a im.Addr) {
 func (c *Core) cell(a im.Addr) *cell {
 	cl := c.cells[a]
 	if cl != nil {
-		c.lru.touch(cl)
+		c.used(cl)
 		return cl
 	}
 	if !entity.Exists(a.Kind) {
@@ -215,13 +220,14 @@ func (c *Core) cell(a im.Addr) *cell {
 	cl = &cell{addr: a, timerPos: -1}
 	c.cells[a] = cl
 	c.Stats.Hot = len(c.cells)
-	c.lru.add(cl)
+	c.idle.add(cl)
 	c.load(cl)
 	return cl
 }
 
 // apply runs one input on a loaded entity.
 func (c *Core) apply(cl *cell, in Input) {
+	c.started(&in)
 	if in.Msg != nil {
 		if in.Msg.Seq == 0 {
 			c.Stats.Acks++
@@ -249,7 +255,7 @@ func (c *Core) apply(cl *cell, in Input) {
 		in.finish(err)
 		return
 	}
-	if err := cl.outdated(in.Cmd); err != nil {
+	if err := cl.refuses(in.Cmd); err != nil {
 		in.finish(err)
 		return
 	}

@@ -33,10 +33,19 @@
 //
 // # Queues
 //
-// The queue is bounded. Commands are refused with Busy when it is half full;
-// link messages are dropped, and counted, when it is full: their senders
-// retransmit. How many inputs may wait for their entities to be loaded is
-// bounded too; further ones wait in the queue.
+// The queue is bounded, in inputs and in bytes. Commands are refused with Busy
+// when it is half full; link messages are dropped, and counted, when it is
+// full: their senders retransmit. Before that, a Controller of package admit
+// sheds commands by their importance, heeding how long they wait until their
+// processing starts; that includes the wait for the entity to be loaded. Link
+// messages are never shed: they follow from commands that were admitted, and
+// the Controller counts them as work. The time of commits is not a wait, since a
+// slow disk is not an overloaded one; but when batches take too long, they are
+// made smaller, and what does not fit waits in the queue.
+//
+// How many inputs, and bytes of them, may wait for their entities to be loaded
+// is bounded too; further ones wait in the queue. A user has at most one link
+// per device and maxPolls long polls, each with a bounded window.
 //
 // # When it dies
 //

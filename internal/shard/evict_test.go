@@ -9,7 +9,7 @@ import (
 
 // hot lists who is in memory, last used first.
 func (h *harness) hot() (list []im.UserID) {
-	for _, cl := range h.core.lru.all() {
+	for _, cl := range h.core.all() {
 		list = append(list, im.UserID(cl.addr.ID))
 	}
 	return list
@@ -96,15 +96,16 @@ func TestEvictKeepsBusy(t *testing.T) {
 func TestEvictPassesOverBusy(t *testing.T) {
 	h := newHarness(t)
 	const busy = 2 * evictScan
-	var users []im.UserID
-	for u := range im.UserID(busy + 10) {
-		users = append(users, u+1)
-		h.befriend(u + 1)
+	var idle []im.UserID
+	for u := range im.UserID(busy) {
+		h.do("provision", im.User(u+1), &im.Provision{Friends: []im.UserID{9999}, TokenHashes: [][32]byte{{1}}})
+		h.finish()
+		h.send(u+1, 9999, 1, 0)
 	}
-	for _, u := range users[:busy] {
-		h.attach(u, 1, 0)
+	for u := range im.UserID(10) {
+		idle = append(idle, busy+1+u)
 	}
-	h.use(users[busy:]...)
+	h.befriend(idle...)
 	h.core.cfg.MaxHot = busy
 	for range 5 {
 		h.core.Evict(h.now)
@@ -122,5 +123,37 @@ func TestEvictPassesOverBusy(t *testing.T) {
 	h.core.Evict(h.now)
 	if h.hot()[0] != front {
 		t.Fatal("the search does not rest")
+	}
+}
+
+// Those with devices connected are not looked at, however many they are, and
+// leave some room to others.
+func TestEvictLeavesAttachedAlone(t *testing.T) {
+	h := newHarness(t, func(c *Config) { c.MaxHot = 8 * leastIdle })
+	const attached, idle = 3 * evictScan, 20
+	var sinks []*sink
+	for u := range im.UserID(attached + idle) {
+		h.befriend(u + 1)
+		if u < attached {
+			sinks = append(sinks, h.attach(u+1, 1, 0))
+		}
+	}
+	h.core.Evict(h.now)
+	if hot := h.core.Stats.Hot; hot != attached+8 {
+		t.Fatalf("%d hot, want %d", hot, attached+8)
+	}
+	// Once they have gone they are like others.
+	for _, s := range sinks[:attached-50] {
+		h.do("detach", im.User(s.user), &im.Detach{Session: s.id})
+	}
+	for range 5 {
+		h.core.Evict(h.now)
+	}
+	if hot := h.core.Stats.Hot; hot != 8*leastIdle {
+		t.Fatalf("%d hot, want %d", hot, 8*leastIdle)
+	}
+	h.core.DropAll(nil)
+	if h.core.attached != (cellList{}) || h.core.idle != (cellList{}) {
+		t.Fatal("entities are left in the lists")
 	}
 }

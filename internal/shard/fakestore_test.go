@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
@@ -21,6 +22,8 @@ type memory struct {
 	overlap  map[im.Slot]bool
 	commits  gate
 	loads    gate
+	// loadTime is how long each load takes.
+	loadTime time.Duration
 	// fail is what the next commit returns; reading counts loads that run.
 	fail          error
 	reading, most int
@@ -100,6 +103,7 @@ func (m *memory) Load(_ context.Context, a im.Addr, tail func([]im.Record) im.Se
 	m.most = max(m.most, m.reading)
 	m.mu.Unlock()
 	m.loads.pass()
+	time.Sleep(m.loadTime)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.reading--

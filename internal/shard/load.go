@@ -28,17 +28,9 @@ func (c *Core) loadFailed(cl *cell, cause error) {
 		return
 	}
 	for _, in := range c.unpark(cl) {
-		in.finish(err)
+		c.refuse(&in, err)
 	}
 	c.timers.set(cl, c.now+loadRetry)
-}
-
-// unpark takes out what waits for an entity.
-func (c *Core) unpark(cl *cell) []Input {
-	parked := cl.parked
-	cl.parked = nil
-	c.parked -= len(parked)
-	return parked
 }
 
 // Loaded brings what the store has of an entity, as Host.Load asked for:
@@ -59,7 +51,7 @@ func (c *Core) Loaded(now im.Millis, a im.Addr, ticket uint64, ent entity.Entity
 	c.do(cl, func(tx *entity.Tx) { ent.Start(tx) })
 	for _, in := range c.unpark(cl) {
 		if cl.gone {
-			in.finish(errNotOwner())
+			c.refuse(&in, errNotOwner())
 			continue
 		}
 		c.apply(cl, in)

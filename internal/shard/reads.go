@@ -44,37 +44,49 @@ func (s *Shard) ReadEntries(a, peer im.Addr, seqs []im.Seq) {
 	})
 }
 
-// read runs a read of the store beside the shard and posts its outcome, when
-// fewer than Readers run. Those that wait are bounded by the entities and
-// sessions there are.
-func (s *Shard) read(f func() func(im.Millis)) {
-	if s.reading == s.opts.Readers {
-		s.backlog = append(s.backlog, f)
-		return
+// readFunc reads from the store, and returns what to do with the outcome on the
+// shard's goroutine.
+type readFunc = func() func(now im.Millis)
+
+// readBatch is how many reads a reader does in a row, at most, when there are
+// more than readers: each handover costs about as much as a read of what is in
+// memory.
+const readBatch = 8
+
+// read runs a read of the store beside the shard, on one of Readers goroutines.
+// Reads that wait are bounded by the entities and sessions there are.
+func (s *Shard) read(f readFunc) {
+	s.backlog = append(s.backlog, f)
+	s.startReads()
+}
+
+// startReads gives readers that are free something to do.
+func (s *Shard) startReads() {
+	for len(s.backlog) > 0 && s.reading < s.opts.Readers {
+		n := min(readBatch, (len(s.backlog)+s.opts.Readers-1)/s.opts.Readers)
+		s.reading++
+		s.jobs <- s.backlog[:n:n]
+		s.backlog = s.backlog[n:]
 	}
-	s.reading++
-	s.startRead(f)
-}
-
-func (s *Shard) startRead(f func() func(im.Millis)) {
-	s.reads.Go(func() {
-		answer := f()
-		s.post(func(now im.Millis) {
-			s.nextRead()
-			answer(now)
-		})
-	})
-}
-
-// nextRead lets the next read have the place of one that has ended.
-func (s *Shard) nextRead() {
 	if len(s.backlog) == 0 {
-		s.reading--
 		s.backlog = nil
-		return
 	}
-	f := s.backlog[0]
-	s.backlog[0] = nil
-	s.backlog = s.backlog[1:]
-	s.startRead(f)
+}
+
+// readLoop is a reader. It stays, for its stack has grown to what the store
+// needs.
+func (s *Shard) readLoop() {
+	for job := range s.jobs {
+		answers := make([]func(im.Millis), len(job))
+		for i, f := range job {
+			answers[i] = f()
+		}
+		s.post(func(now im.Millis) {
+			s.reading--
+			s.startReads()
+			for _, answer := range answers {
+				answer(now)
+			}
+		})
+	}
 }

@@ -48,7 +48,9 @@ func (c *Core) attachSession(cl *cell, r *reply) {
 		id: cmd.Session, device: cmd.Device, sink: cmd.Sink, poll: cmd.Poll, login: cmd.Login,
 		next: at.Cursor + 1, acked: at.Cursor,
 	}
+	c.listOf(cl).remove(cl)
 	cl.sessions = append(cl.sessions, s)
+	c.listOf(cl).add(cl)
 	c.Stats.Sessions++
 	r.session = s
 }
@@ -66,17 +68,37 @@ func (cl *cell) linkOf(cmd *im.Attach) *session {
 	return nil
 }
 
-// outdated refuses to resume a session whose device has logged in elsewhere
-// since: gateways that were cut off hear of that only now.
-func (cl *cell) outdated(cmd im.Command) error {
+// maxPolls is how many long polls a user may have at a time.
+const maxPolls = 64
+
+// refuses says why an Attach may not be: the user has too many polls, or the
+// session to resume is of a device that has logged in elsewhere since. Gateways
+// that were cut off hear of that only now.
+func (cl *cell) refuses(cmd im.Command) error {
 	at, ok := cmd.(*im.Attach)
-	if !ok || at.Resume == nil {
+	switch {
+	case !ok:
+		return nil
+	case at.Poll && cl.polls() >= maxPolls:
+		return &im.Error{Kind: im.Busy, RetryAfterMS: 1000, Detail: "too many requests wait for this user's messages"}
+	case at.Resume == nil:
 		return nil
 	}
 	if old := cl.linkOf(at); old != nil && old.id != at.Resume.Session && old.login > at.Login {
 		return im.Errorf(im.Conflict, "the device connected again")
 	}
 	return nil
+}
+
+// polls counts the sessions that are long polls.
+func (cl *cell) polls() int {
+	n := 0
+	for _, s := range cl.sessions {
+		if s.poll {
+			n++
+		}
+	}
+	return n
 }
 
 // begun starts deliveries to a session whose Attach has been answered.
@@ -99,7 +121,9 @@ func (cl *cell) session(id im.SessionID) *session {
 func (c *Core) detach(cl *cell, id im.SessionID) {
 	for i, s := range cl.sessions {
 		if s.id == id {
+			c.listOf(cl).remove(cl)
 			cl.sessions = slices.Delete(cl.sessions, i, i+1)
+			c.listOf(cl).add(cl)
 			c.Stats.Sessions--
 			return
 		}
@@ -249,11 +273,13 @@ func (c *Core) ackSession(cl *cell, cmd *im.AckDelivered) {
 	c.pump(cl, s)
 }
 
-// redeliver starts a session's deliveries again after an entry.
+// redeliver starts a session's deliveries again after an entry. A gateway that
+// has not heard yet that its session is lost has to resume it first: it must
+// not take the request for granted.
 func (c *Core) redeliver(cl *cell, cmd *im.Redeliver) error {
 	s := cl.session(cmd.Session)
 	if s == nil {
-		return nil
+		return &im.Error{Kind: im.Unavailable, RetryAfterMS: 100, Detail: "the mailbox does not have this session"}
 	}
 	if cmd.Seq > cl.durable {
 		return im.Errorf(im.Invalid, "entry %d does not exist yet", cmd.Seq)

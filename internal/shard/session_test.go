@@ -245,7 +245,7 @@ func TestRedeliver(t *testing.T) {
 	h.do("pull", im.User(1), &im.Redeliver{Session: 1, Seq: 4})
 	h.do("pull", im.User(1), &im.Redeliver{Session: 1, Seq: 5})
 	h.do("pull", im.User(1), &im.Redeliver{Session: 7, Seq: 1})
-	h.expect("reply pull", "reply pull: invalid", "reply pull")
+	h.expect("reply pull", "reply pull: invalid", "reply pull: unavailable")
 	h.readTimelines()
 	h.link(2, 1, 5)
 	h.commit()

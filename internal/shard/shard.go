@@ -2,11 +2,11 @@ package shard
 
 import (
 	"context"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/skein-im/skein/internal/admit"
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
@@ -21,8 +21,12 @@ type Options struct {
 	// Lost is told, from the shard's goroutine, which slots the shard no
 	// longer serves and why. It must not block.
 	Lost func(slots []im.Slot, err error)
-	// QueueSize bounds the queue.
-	QueueSize int
+	// QueueSize bounds the queue, QueueBytes (0: not) what it holds.
+	QueueSize  int
+	QueueBytes int
+	// Control decides which commands enter the queue; nil: all that there is
+	// room for. Shards may share it.
+	Control *admit.Controller
 	// Readers bounds how many reads of the store run at once.
 	Readers int
 	// Pace is the least time from one commit to the next. The first after a
@@ -39,6 +43,7 @@ type Shard struct {
 
 	mu     sync.Mutex
 	queue  []Input
+	bytes  int
 	posts  []func(now im.Millis)
 	closed bool
 	wake   chan struct{}
@@ -48,11 +53,13 @@ type Shard struct {
 	stop     chan struct{}
 	loops    sync.WaitGroup
 
-	// reading counts the reads of the store that run, backlog are those
-	// that wait; both belong to the shard's goroutine.
+	// reading counts the readers that are busy, backlog are the reads that
+	// wait; both belong to the shard's goroutine.
 	reading int
-	backlog []func() func(im.Millis)
-	reads   sync.WaitGroup
+	backlog []readFunc
+	// jobs has room for every reader, so handing one out does not block.
+	jobs    chan []readFunc
+	readers sync.WaitGroup
 
 	statsMu sync.Mutex
 	stats   Stats
@@ -63,6 +70,7 @@ type Shard struct {
 
 type commitResult struct {
 	batch *Batch
+	took  time.Duration
 	err   error
 }
 
@@ -74,8 +82,12 @@ func New(opts Options) *Shard {
 		commits:  make(chan *Batch, 1),
 		finished: make(chan commitResult, 1),
 		stop:     make(chan struct{}),
+		jobs:     make(chan []readFunc, opts.Readers),
 	}
-	s.core = NewCore(opts.Config, s)
+	if opts.Control != nil {
+		s.opts.Started = s.started
+	}
+	s.core = NewCore(s.opts.Config, s)
 	return s
 }
 
@@ -83,6 +95,9 @@ func New(opts Options) *Shard {
 func (s *Shard) Start() {
 	s.loops.Go(s.commitLoop)
 	s.loops.Go(s.run)
+	for range s.opts.Readers {
+		s.readers.Go(s.readLoop)
+	}
 }
 
 // Stop refuses new inputs, finishes those it has, writes snapshots and waits
@@ -96,56 +111,11 @@ func (s *Shard) Stop() {
 		close(s.stop)
 	}
 	s.loops.Wait()
-	s.reads.Wait()
+	s.readers.Wait()
 	// Of a shard that was never started.
 	inputs, _ := s.take(nil, nil)
 	for _, in := range inputs {
-		s.refuse(in, true)
-	}
-}
-
-var errStopping = &im.Error{Kind: im.Unavailable, RetryAfterMS: 500, Detail: "the mailbox is stopping"}
-
-// Submit queues an input. A command is refused when the queue is half full, a
-// link message is dropped when it is full.
-func (s *Shard) Submit(in Input) {
-	limit := s.limit(&in)
-	s.mu.Lock()
-	if s.closed || len(s.queue) >= limit {
-		closed := s.closed
-		s.mu.Unlock()
-		s.refuse(in, closed)
-		return
-	}
-	s.queue = append(s.queue, in)
-	first := len(s.queue) == 1
-	s.mu.Unlock()
-	if first {
-		s.nudge()
-	}
-}
-
-// limit is how long the queue may be for an input to be taken.
-func (s *Shard) limit(in *Input) int {
-	if in.Msg != nil {
-		return s.opts.QueueSize
-	}
-	if _, ok := in.Cmd.(*im.Detach); ok {
-		// It frees what an Attach took, so the queue is bounded by those.
-		return math.MaxInt
-	}
-	return s.opts.QueueSize / 2
-}
-
-func (s *Shard) refuse(in Input, closed bool) {
-	switch {
-	case in.Msg != nil:
-		s.Dropped.Add(1)
-	case closed:
-		in.finish(errStopping)
-	default:
-		s.Busy.Add(1)
-		in.finish(&im.Error{Kind: im.Busy, RetryAfterMS: 200, Detail: "the mailbox has too much to do"})
+		s.turnAway(&in, true)
 	}
 }
 
@@ -153,9 +123,7 @@ func (s *Shard) refuse(in Input, closed bool) {
 // undelivered messages.
 func (s *Shard) Own(slots []im.Slot, epochs []im.Epoch, pending []im.Addr) {
 	s.post(func(now im.Millis) {
-		for i, slot := range slots {
-			s.core.Own(slot, epochs[i])
-		}
+		s.core.OwnAll(slots, epochs)
 		for _, a := range pending {
 			s.core.Wake(now, a)
 		}
@@ -167,13 +135,6 @@ func (s *Shard) Stats() Stats {
 	s.statsMu.Lock()
 	defer s.statsMu.Unlock()
 	return s.stats
-}
-
-// QueueLen is how many inputs wait.
-func (s *Shard) QueueLen() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.queue)
 }
 
 // post runs a function on the shard's goroutine. Posts are answers to what
@@ -197,7 +158,7 @@ func (s *Shard) take(queue []Input, posts []func(im.Millis)) ([]Input, []func(im
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q, p := s.queue, s.posts
-	s.queue, s.posts = queue[:0], posts[:0]
+	s.queue, s.bytes, s.posts = queue[:0], 0, posts[:0]
 	return q, p
 }
 
@@ -213,9 +174,10 @@ func (s *Shard) takePosts(posts []func(im.Millis)) []func(im.Millis) {
 // run is the shard's goroutine.
 func (s *Shard) run() {
 	defer close(s.commits)
+	defer close(s.jobs)
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	t := turn{shard: s}
+	t := turn{shard: s, limit: maxParts}
 	stop := s.stop
 	for {
 		select {
@@ -243,6 +205,7 @@ type turn struct {
 	posts             []func(im.Millis)
 	busy              bool
 	stopping, flushed bool
+	limit             batchLimit
 	// lastCut is when the last batch went to the store; hold is how long
 	// the next one still waits for more to join it.
 	lastCut time.Time
@@ -261,6 +224,10 @@ func (t *turn) sleep() time.Duration {
 	return d
 }
 
+// clockEvery is after how many inputs a turn looks at the clock again: a long
+// one takes many milliseconds.
+const clockEvery = 64
+
 // turn applies what has arrived, up to a full batch, and sends the batch off.
 // It returns true when the shard has stopped.
 func (t *turn) turn() bool {
@@ -269,7 +236,10 @@ func (t *turn) turn() bool {
 	for _, f := range t.posts {
 		f(now)
 	}
-	for t.at < len(t.inputs) && !s.core.Full() {
+	for t.at < len(t.inputs) && !t.full() {
+		if t.at%clockEvery == 0 {
+			now = s.opts.Now()
+		}
 		s.core.Handle(now, t.inputs[t.at])
 		t.at++
 	}
@@ -301,14 +271,23 @@ func (t *turn) take() {
 	t.at = 0
 }
 
+// full: the batch being filled is to be given no more.
+func (t *turn) full() bool {
+	core := t.shard.core
+	return core.Full() || len(core.fill.parts) >= int(t.limit)
+}
+
 // idle: everything that was queued has been applied.
-func (t *turn) idle() bool { return t.at == len(t.inputs) && t.shard.QueueLen() == 0 }
+func (t *turn) idle() bool {
+	queued, _ := t.shard.QueueLen()
+	return t.at == len(t.inputs) && queued == 0
+}
 
 func (t *turn) cut(now im.Millis) {
 	s := t.shard
 	t.hold = 0
 	for !t.busy {
-		if t.hold = s.opts.Pace - time.Since(t.lastCut); t.hold > 0 && !s.core.Full() && !t.stopping {
+		if t.hold = s.opts.Pace - time.Since(t.lastCut); t.hold > 0 && !t.full() && !t.stopping {
 			return
 		}
 		b := s.core.Cut()
@@ -327,6 +306,7 @@ func (t *turn) cut(now im.Millis) {
 
 func (t *turn) finish(r commitResult) {
 	t.busy = false
+	t.limit.committed(len(r.batch.inner.parts), r.took)
 	s := t.shard
 	if lost := s.core.Done(s.opts.Now(), r.batch, r.err); len(lost) > 0 {
 		s.opts.Lost(lost, r.err)
@@ -338,8 +318,9 @@ func (t *turn) finish(r commitResult) {
 func (s *Shard) commitLoop() {
 	for b := range s.commits {
 		// A commit is never abandoned half way: its fate must be known.
+		begun := time.Now()
 		err := s.opts.Store.Commit(context.Background(), &b.Changes)
-		s.finished <- commitResult{b, err}
+		s.finished <- commitResult{b, time.Since(begun), err}
 	}
 }
 

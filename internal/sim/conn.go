@@ -1,28 +1,41 @@
 package sim
 
 import (
+	"bytes"
+	"io"
+	"net"
 	"time"
 
+	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/link"
 	"github.com/skein-im/skein/internal/wire"
 )
 
-// conn is a connection of a device through a gateway to a session of its
-// user's mailbox, and what the gateway does on it. Both directions are in
-// order until it breaks; then what is on the way to the device is lost, and
-// what is on the way to the mailbox may still arrive.
+// conn is a connection of a device to a gateway, and that gateway's link.Conn.
+// Both directions are in order until it breaks; then what is on the way to the
+// device is lost, and what is on the way to the gateway may still arrive.
 type conn struct {
 	w    *world
 	dev  *device
 	gate *gateway
-	core *core
-	id   im.SessionID
+	life int
+	// value is the gateway's.
+	value any
+	// core is the last one that attached a session of the connection, and
+	// newest the sink of the last session asked for.
+	core   *core
+	newest im.Sink
+	// login is when the gateway got Hello.
+	login im.Millis
 	// upAt and downAt are when the last thing sent arrives.
 	upAt, downAt time.Duration
-	open         bool
+	// open: the device has it. closing: the gateway has said goodbye. ended:
+	// the gateway knows that it is over.
+	open, closing, ended bool
 	// deaf: nothing that is on the way up arrives any more.
 	deaf bool
-	// attached: the mailbox has answered the Attach.
+	// attached: Welcome has come.
 	attached bool
 	// got is the last entry that came down, delivered or in an answer;
 	// acked the last that went up as an ack.
@@ -31,37 +44,41 @@ type conn struct {
 	torn bool
 	// paused: the application had enough to do, and left entries behind.
 	paused bool
+	// asked counts the sends without an answer, by client_seq.
+	asked map[im.ClientSeq]int
+	// route is the node that the last send went to. scattered: there were
+	// several, so a send may have overtaken the one before.
+	route     *node
+	scattered bool
+	// replaceable: the mailbox was asked for another connection of the
+	// device, not by an older login's resumption.
+	replaceable bool
 }
 
 // dial opens a connection; nil: nobody is there.
 func (w *world) dial(d *device) *conn {
 	g := w.gateways[w.rng.IntN(len(w.gateways))]
-	n := g.nodeOf(d.user.addr)
-	if !g.up || !n.up {
+	if !g.up {
 		return nil
 	}
-	w.sessions++
-	return &conn{w: w, dev: d, gate: g, core: n.coreOf(d.user.addr.Slot()), id: w.sessions, open: true}
+	c := &conn{w: w, dev: d, gate: g, life: g.life, open: true, asked: map[im.ClientSeq]int{}}
+	g.conns = append(g.conns, c)
+	c.up(func() { g.role.Open(c) })
+	return c
 }
 
-// submit sends a command up.
-func (c *conn) submit(cmd im.Command, then func(im.Result, error)) {
+// up sends something to the gateway.
+func (c *conn) up(f func()) {
 	w := c.w
 	c.upAt = max(c.upAt, w.now+w.between(0, w.plan.lag))
 	w.at(c.upAt, func() {
-		switch {
-		case c.deaf:
-		case c.core.dead:
-			c.tear()
-		default:
-			w.submit(c.core, c.dev.user.addr, cmd, func(res im.Result, err error) {
-				c.down(func() { then(res, err) })
-			})
+		if !c.deaf && !c.ended && c.gate.life == c.life {
+			f()
 		}
 	})
 }
 
-// frames sends frames of the device up, as commands.
+// frames sends frames of the device up.
 func (c *conn) frames(b []byte) {
 	for len(b) > 0 {
 		t, payload, n, err := wire.Parse(b, im.MaxClientFrame)
@@ -69,90 +86,113 @@ func (c *conn) frames(b []byte) {
 			c.w.fail("%v sends %x: %v", c.dev, b, err)
 		}
 		b = b[n:]
-		switch t {
-		case wire.TypeSend:
-			c.send(payload)
-		case wire.TypePull:
-			c.pull(payload)
-		case wire.TypeAck:
-			c.ack(payload)
-		default:
-			c.w.fail("%v sends a %v", c.dev, t)
-		}
+		c.note(t, payload)
+		c.up(func() {
+			if !c.closing {
+				c.gate.role.Frame(c, t, payload)
+			}
+		})
 	}
 }
 
-func (c *conn) send(payload []byte) {
-	var m wire.Send
-	if err := m.Unmarshal(payload); err != nil {
+// note keeps account of what the device sends.
+func (c *conn) note(t wire.Type, payload []byte) {
+	switch t {
+	case wire.TypeSend:
+		var m wire.Send
+		c.must(m.Unmarshal(payload))
+		c.asked[m.ClientSeq]++
+	case wire.TypePull:
+		var m wire.Pull
+		c.must(m.Unmarshal(payload))
+		if !c.torn && !c.paused {
+			c.w.fail("%v pulls after %d, though nothing was lost", c.dev, m.Seq)
+		}
+		c.torn = true
+		c.w.logf("%v: pulls after %d", c.dev, m.Seq)
+	case wire.TypeAck:
+		var m wire.Ack
+		c.must(m.Unmarshal(payload))
+		c.acked = max(c.acked, m.Seq)
+	}
+}
+
+func (c *conn) must(err error) {
+	if err != nil {
 		c.w.fail("%v: %v", c.dev, err)
 	}
-	cmd := &im.Send{To: m.To, Device: c.dev.id, Session: c.id, ClientSeq: m.ClientSeq, Content: m.Content}
-	c.submit(cmd, func(res im.Result, err error) {
-		c.w.logf("%v: client_seq %d: %+v, %v", c.dev, m.ClientSeq, res, err)
-		c.answer(m.ClientSeq, res, err)
+}
+
+// hello logs in. The gateway gets no two of a device in one millisecond: it
+// could not say which is newer.
+func (c *conn) hello(frame []byte) {
+	d := c.dev
+	c.upAt = max(c.upAt, d.loginAt+time.Millisecond)
+	c.up(func() {
+		c.login = c.gate.clock()
+		d.logins[c.login] = c
+		_, payload, _, _ := wire.Parse(frame, im.MaxClientFrame)
+		c.gate.role.Frame(c, wire.TypeHello, payload)
 	})
+	d.loginAt = c.upAt
 }
 
-// answer hands the mailbox's word on a send to the device.
-func (c *conn) answer(cs im.ClientSeq, res im.Result, err error) {
-	a := wire.SendAck{ClientSeq: cs, Error: im.AsError(err)}
-	if err == nil {
-		sent := res.(*im.Sent)
-		a.Seq, a.Time, a.InTimeline, a.PairID = sent.Seq, sent.Time, sent.InTimeline, sent.PairID
+// Send implements link.Conn.
+func (c *conn) Send(frames []byte) error {
+	if c.closing || c.ended {
+		return link.ErrClosed
 	}
-	if a.InTimeline {
-		c.came(a.Seq, a.Seq)
+	b := bytes.Clone(frames)
+	if wire.Type(b[0]) == wire.TypeDeliver && c.w.fault(c.w.plan.loseDown) {
+		// The device pulls when more comes, or finds the connection dead.
+		c.torn = true
+		c.w.after(c.w.between(time.Second, 4*time.Second), c.tear)
+		return nil
 	}
-	c.dev.frame(c, wire.TypeSendAck, wire.AppendSendAck(nil, &a))
-	switch kind := im.KindOf(err); {
-	case kind == im.Unauthenticated && c.dev.revoking:
-		c.dev.leave()
-	case kind == im.Unavailable && c.dev.conn == c:
-		// The gateway's mailbox is gone.
-		c.dev.drop(c.w.between(5*time.Millisecond, 300*time.Millisecond))
-	}
+	c.down(func() { c.receive(b) })
+	return nil
 }
 
-func (c *conn) pull(payload []byte) {
-	var m wire.Pull
-	if err := m.Unmarshal(payload); err != nil {
-		c.w.fail("%v: %v", c.dev, err)
+// Close implements link.Conn.
+func (c *conn) Close(code im.CloseCode, reason string) { c.CloseRetry(code, reason, 0) }
+
+// CloseRetry implements link.Conn.
+func (c *conn) CloseRetry(code im.CloseCode, reason string, after time.Duration) {
+	if c.closing || c.ended {
+		return
 	}
-	if !c.torn && !c.paused {
-		c.w.fail("%v pulls after %d, though nothing was lost", c.dev, m.Seq)
-	}
-	c.torn = true
-	c.w.logf("%v: pulls after %d", c.dev, m.Seq)
-	c.submit(&im.Redeliver{Session: c.id, Seq: m.Seq}, func(_ im.Result, err error) {
-		if err != nil && !im.KindOf(err).Temporary() {
-			c.w.fail("%v: pull after %d: %v", c.dev, m.Seq, err)
+	c.w.logf("gateway %d: closes a connection of %v: %d %s", c.gate.id, c.dev, code, reason)
+	frame, err := wire.AppendMessage(nil, wire.TypeClose, &skeinv1.Close{Code: skeinv1.CloseCode(code), Reason: reason})
+	c.must(err)
+	_ = c.Send(frame)
+	c.closing = true
+	c.w.after(c.w.between(0, 100*time.Millisecond), func() { c.end(&link.CloseError{Code: code, Reason: reason, RetryAfter: after}) })
+}
+
+// RemoteAddr implements link.Conn.
+func (c *conn) RemoteAddr() net.Addr { return &net.TCPAddr{} }
+
+// SetIdle implements link.Conn: heartbeats are not simulated.
+func (c *conn) SetIdle(time.Duration) {}
+
+// SetMaxFrame implements link.Conn.
+func (c *conn) SetMaxFrame(int) {}
+
+// Value implements link.Conn.
+func (c *conn) Value() any { return c.value }
+
+// SetValue implements link.Conn.
+func (c *conn) SetValue(v any) { c.value = v }
+
+// end tells the gateway that the connection is over.
+func (c *conn) end(err error) {
+	if !c.ended && c.gate.life == c.life {
+		c.ended = true
+		c.gate.forget(c)
+		if c.value != nil {
+			c.gate.role.Closed(c, err)
 		}
-	})
-}
-
-func (c *conn) ack(payload []byte) {
-	var m wire.Ack
-	if err := m.Unmarshal(payload); err != nil {
-		c.w.fail("%v: %v", c.dev, err)
 	}
-	c.acked = max(c.acked, m.Seq)
-	c.submit(&im.AckDelivered{Device: c.dev.id, Session: c.id, Seq: m.Seq}, func(_ im.Result, err error) {
-		kind := im.KindOf(err)
-		if err != nil && !kind.Temporary() && !(kind == im.Unauthenticated && c.dev.revoking) {
-			c.w.fail("%v: ack of %d: %v", c.dev, m.Seq, err)
-		}
-	})
-}
-
-// came checks that entries come densely and once, unless something was lost;
-// what the device has already may be left out.
-func (c *conn) came(first, last im.Seq) {
-	left := first > c.got && first <= c.acked+1
-	if first != c.got+1 && !left && !c.torn {
-		c.w.fail("%v: entries %d..%d follow %d on the same connection", c.dev, first, last, c.got)
-	}
-	c.got = last
 }
 
 // down sends something to the device.
@@ -166,6 +206,67 @@ func (c *conn) down(f func()) {
 	})
 }
 
+// receive hands frames to the device.
+func (c *conn) receive(b []byte) {
+	for len(b) > 0 && c.open {
+		t, payload, n, err := wire.Parse(b, im.MaxServerFrame)
+		if err != nil || n == 0 {
+			c.w.fail("gateway %d sends %x: %v", c.gate.id, b, err)
+		}
+		b = b[n:]
+		c.check(t, payload)
+		c.dev.frame(c, t, payload)
+	}
+}
+
+// check holds what the gateway sends against what was asked and came before.
+func (c *conn) check(t wire.Type, payload []byte) {
+	switch t {
+	case wire.TypeDeliver:
+		c.must(wire.RangeDeliver(payload, func(b []byte) error {
+			var e wire.Entry
+			err := e.Unmarshal(b)
+			c.came(e.Seq)
+			return err
+		}))
+	case wire.TypeSendAck:
+		var a wire.SendAck
+		c.must(a.Unmarshal(payload))
+		c.w.logf("%v: client_seq %d: %+v", c.dev, a.ClientSeq, a)
+		c.answered(&a)
+	}
+}
+
+// answered checks that each send is answered once, and that none overtook the
+// one before.
+func (c *conn) answered(a *wire.SendAck) {
+	if c.asked[a.ClientSeq] == 0 {
+		c.w.fail("%v: client_seq %d was answered twice on the same connection", c.dev, a.ClientSeq)
+	}
+	if c.asked[a.ClientSeq]--; c.asked[a.ClientSeq] == 0 {
+		delete(c.asked, a.ClientSeq)
+	}
+	switch {
+	case a.Error == nil && a.InTimeline:
+		c.came(a.Seq)
+	case a.Error == nil:
+	case a.Error.Kind == im.SequenceGap && !c.scattered:
+		c.w.fail("%v: client_seq %d overtook the one before", c.dev, a.ClientSeq)
+	case a.Error.Kind.Temporary():
+		c.scattered = true
+	}
+}
+
+// came checks that entries come densely and once, unless something was lost;
+// what the device has already may be left out.
+func (c *conn) came(seq im.Seq) {
+	left := seq > c.got && seq <= c.acked+1
+	if seq != c.got+1 && !left && !c.torn {
+		c.w.fail("%v: entry %d follows %d on the same connection", c.dev, seq, c.got)
+	}
+	c.got = seq
+}
+
 // tear breaks the connection under the device; the device finds out.
 func (c *conn) tear() {
 	if c.open {
@@ -174,63 +275,21 @@ func (c *conn) tear() {
 	}
 }
 
-// close ends the device's side. The mailbox learns of it later, like a
-// gateway that has to find out.
+// close ends the device's side. The gateway has to find out; a connection that
+// is half open stays with it for long.
 func (c *conn) close() {
 	w := c.w
 	c.open = false
 	c.deaf = w.chance(0.5)
-	w.after(w.between(0, 3*time.Second), func() {
-		if !c.core.dead {
-			w.submit(c.core, c.dev.user.addr, &im.Detach{Session: c.id}, func(im.Result, error) {})
-		}
-	})
+	late := 3 * time.Second
+	if w.fault(w.plan.halfOpen) {
+		late, c.deaf = 20*time.Second, true
+	}
+	w.after(w.between(0, late), func() { c.end(io.EOF) })
 }
 
-// Deliver implements im.Sink.
-func (c *conn) Deliver(first, last im.Seq, entries [][]byte) {
-	w := c.w
-	c.checkDelivery(first, last, entries)
-	w.logf("session %d of %v: deliver %d..%d", c.id, c.dev, first, last)
-	if w.defect == CursorAhead {
-		w.submit(c.core, c.dev.user.addr, &im.AckDelivered{Device: c.dev.id, Session: c.id, Seq: last}, func(im.Result, error) {})
-	}
-	if w.fault(w.plan.loseDown) {
-		// The device pulls when more comes, or finds the connection dead.
-		c.torn = true
-		w.after(w.between(time.Second, 4*time.Second), c.tear)
-		return
-	}
-	c.deliver(first, last, entries)
-}
-
-// deliver hands entries to the device.
-func (c *conn) deliver(first, last im.Seq, entries [][]byte) {
-	c.down(func() {
-		c.came(first, last)
-		c.dev.frame(c, wire.TypeDeliver, wire.AppendDeliver(nil, entries))
-	})
-}
-
-// checkDelivery holds a delivery against what is durable.
-func (c *conn) checkDelivery(first, last im.Seq, entries [][]byte) {
-	w, l := c.w, c.w.ledger(c.dev.user.addr)
-	switch {
-	case last != first+im.Seq(len(entries))-1 || len(entries) == 0:
-		w.fail("session %d: a delivery says %d..%d and has %d entries", c.id, first, last, len(entries))
-	case len(entries) > max(1, w.plan.core.WindowEntries):
-		w.fail("session %d: a delivery of %d entries is over the window of %d", c.id, len(entries), w.plan.core.WindowEntries)
-	}
-	for i, e := range entries {
-		l.checkVisible(c.dev, first+im.Seq(i), e)
-	}
-}
-
-// Kick implements im.Sink.
-func (c *conn) Kick(code im.CloseCode, reason string) {
-	c.w.logf("session %d of %v: kicked: %d %s", c.id, c.dev, code, reason)
-	c.down(func() {
-		c.open = false
-		c.dev.kicked(c, code)
-	})
+// inject hands entries to the device that its gateway knows nothing of.
+func (c *conn) inject(entries [][]byte) {
+	c.torn = true
+	c.down(func() { c.receive(wire.AppendDeliverFrame(nil, entries)) })
 }

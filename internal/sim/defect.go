@@ -32,6 +32,23 @@ const (
 	// ReadsUnconfirmed: reads are answered without asking the store whether
 	// the slot is still owned.
 	ReadsUnconfirmed
+	// ResumesBehind: a session is resumed before the last entry handed to its
+	// connection.
+	ResumesBehind
+	// ResumesAhead: it is resumed after the next one.
+	ResumesAhead
+	// RepeatsReversed: the sends that waited for a resumption are submitted
+	// in the wrong order.
+	RepeatsReversed
+	// ForgetsRepeats: the first of them is not submitted.
+	ForgetsRepeats
+	// OldDeliveries: what a session's mailbox says after it was lost reaches
+	// the connection.
+	OldDeliveries
+	// LoginIgnored: a resumption replaces the newer session of its device.
+	LoginIgnored
+	// StaysAttached: sessions that leave are not detached.
+	StaysAttached
 	defects
 )
 
@@ -39,6 +56,8 @@ var defectNames = [defects]string{
 	"none", "no dedup at the link receiver", "link ack before commit", "reply before commit", "no fencing",
 	"outbox dropped at restart", "off by one in the sequence check", "retransmission stopped early",
 	"client_seq forgotten after reload", "delivery before durability", "cursor beyond delivery", "unconfirmed reads",
+	"resumes before what was shown", "resumes after what was shown", "repeats sends in reverse", "forgets to repeat a send",
+	"deliveries of a lost session", "resumption replaces a newer login", "sessions are not detached",
 }
 
 func (d Defect) String() string { return defectNames[d] }

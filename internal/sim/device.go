@@ -7,6 +7,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
 	"github.com/skein-im/skein/internal/clientcore"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
@@ -32,6 +33,10 @@ type device struct {
 
 	conn   *conn
 	acking bool
+	// logins are the connections that have said Hello, by when; loginAt is
+	// when the last one did.
+	logins  map[im.Millis]*conn
+	loginAt time.Duration
 	// revoking: somebody asked for the device to be revoked; gone: it was.
 	revoking, gone bool
 }
@@ -48,7 +53,7 @@ type sending struct {
 }
 
 func newDevice(u *user, id im.DeviceID, token [32]byte) *device {
-	d := &device{w: u.w, user: u, id: id, token: token, stored: map[im.Seq]uint64{}}
+	d := &device{w: u.w, user: u, id: id, token: token, stored: map[im.Seq]uint64{}, logins: map[im.Millis]*conn{}}
 	d.core = clientcore.New[struct{}](d.config(), clientcore.State{})
 	return d
 }
@@ -80,26 +85,27 @@ func (d *device) connect() {
 
 // attach logs in on a connection.
 func (d *device) attach(c *conn) {
-	w := d.w
 	d.conn = c
 	c.paused = d.paused
-	cmd := &im.Attach{Device: d.id, TokenHash: d.token, Session: c.id, Sink: c}
-	if cursor, known := d.core.Cursor(); known && w.chance(0.8) {
-		cmd.Cursor = &cursor
+	hello := &skeinv1.Hello{Token: tokenText(d.token)}
+	frame, err := d.core.AppendHello(nil, hello)
+	if d.w.chance(0.2) {
+		hello.Cursor = nil
+		frame, err = wire.AppendMessage(nil, wire.TypeHello, hello)
 	}
-	w.logf("session %d of %v: attach with cursor %d", c.id, d, d.cursor())
-	c.submit(cmd, func(res im.Result, err error) {
-		if err != nil {
-			d.refused(err)
-			return
-		}
-		d.welcome(c, res.(*im.Attached))
-	})
-	w.after(8*time.Second, func() {
-		if c.open && !c.attached {
-			c.tear()
-		}
-	})
+	if err != nil {
+		d.w.fail("%v: %v", d, err)
+	}
+	d.w.logf("%v: says hello to gateway %d with cursor %d", d, c.gate.id, hello.GetCursor())
+	c.hello(frame)
+}
+
+// rivals notes that the mailbox gets an Attach which may replace the newest
+// connection: any login, or the resumption of a newer one.
+func (d *device) rivals(c *conn, cmd *im.Attach) {
+	if o := d.conn; o != nil && o != c && (cmd.Resume == nil || c.login > o.login) {
+		o.replaceable = true
+	}
 }
 
 func (d *device) connectLater() {
@@ -138,28 +144,17 @@ func (d *device) restart() {
 	d.core = clientcore.New[struct{}](d.config(), d.core.Export())
 }
 
-// refused: the mailbox did not let the device in.
-func (d *device) refused(err error) {
-	switch kind := im.KindOf(err); {
-	case kind.Temporary():
-		d.drop(d.w.between(5*time.Millisecond, 500*time.Millisecond))
-	case kind == im.Unauthenticated && d.revoking:
-		d.leave()
-	default:
-		d.w.fail("%v cannot log in with cursor %d: %v", d, d.cursor(), err)
-	}
-}
-
-// kicked: the mailbox ended the session.
-func (d *device) kicked(c *conn, code im.CloseCode) {
+// closed: the gateway ended the connection.
+func (d *device) closed(c *conn, code im.CloseCode) {
+	c.open = false
 	switch {
-	case code == im.CloseRevoked && d.revoking:
+	case d.revoking && (code == im.CloseRevoked || code == im.CloseUnauthenticated):
 		d.leave()
-	case code == im.CloseReplaced || code.Reconnect():
+	case code == im.CloseReplaced && c.replaceable, code == im.CloseUnavailable:
 		// Only the simulator's own second connection replaces one.
 		d.disconnected(c)
 	default:
-		d.w.fail("%v was kicked with code %d", d, code)
+		d.w.fail("%v: its newest connection is closed with code %d", d, code)
 	}
 }
 
@@ -174,9 +169,12 @@ func (d *device) leave() {
 }
 
 // welcome starts over on a connection.
-func (d *device) welcome(c *conn, at *im.Attached) {
+func (d *device) welcome(c *conn, payload []byte) {
 	w := d.w
-	w.logf("session %d of %v: welcome: head %d cursor %d client_seq %d", c.id, d, at.Head, at.Cursor, at.ClientSeq)
+	var m skeinv1.Welcome
+	c.must(wire.UnmarshalMessage(payload, &m))
+	at := clientcore.WelcomeOf(&m)
+	w.logf("%v: welcome: head %d cursor %d client_seq %d", d, at.Head, at.Cursor, at.ClientSeq)
 	_, known := d.core.Cursor()
 	switch {
 	case known && at.Cursor > d.cursor():
@@ -188,7 +186,7 @@ func (d *device) welcome(c *conn, at *im.Attached) {
 	}
 	c.attached = true
 	c.got = at.Cursor
-	d.core.Welcome(clientcore.Welcome{User: d.user.id, Head: at.Head, Cursor: at.Cursor, ClientSeq: at.ClientSeq})
+	d.core.Welcome(at)
 	d.pump()
 }
 
@@ -213,8 +211,19 @@ func (d *device) send(to im.UserID, body []byte) {
 
 // frame takes what the gateway sent.
 func (d *device) frame(c *conn, t wire.Type, payload []byte) {
-	if d.conn != c || !c.attached {
+	switch {
+	case d.conn != c:
 		return
+	case t == wire.TypeWelcome && !c.attached:
+		d.welcome(c, payload)
+		return
+	case t == wire.TypeClose:
+		var m skeinv1.Close
+		c.must(wire.UnmarshalMessage(payload, &m))
+		d.closed(c, im.CloseCode(m.GetCode()))
+		return
+	case !c.attached:
+		d.w.fail("%v: a %v frame before welcome", d, t)
 	}
 	if err := d.core.Frame(t, payload); err != nil {
 		d.w.fail("%v: %v", d, err)
@@ -234,6 +243,7 @@ func (d *device) frame(c *conn, t wire.Type, payload []byte) {
 func (d *device) settle(a clientcore.Answer[struct{}]) {
 	m := d.history[a.ClientSeq-1]
 	if a.Err != nil && a.Err.Kind == im.Unauthenticated && d.revoking {
+		d.leave()
 		return
 	}
 	if m.answered {
@@ -291,9 +301,6 @@ func (d *device) pump() {
 	for d.core.Ready() {
 		c.frames(d.core.AppendFrames(nil, 1))
 	}
-	if d.core.Unanswered() > 0 {
-		d.watch(c, d.lastAnswered())
-	}
 	d.resumeLater()
 	d.ackSoon(c)
 }
@@ -308,16 +315,6 @@ func (d *device) resumeLater() {
 		if d.core == core {
 			core.Resume()
 			d.pump()
-		}
-	})
-}
-
-// watch gives a connection up on which no send is answered.
-func (d *device) watch(c *conn, answered im.ClientSeq) {
-	d.w.after(6*time.Second, func() {
-		if d.conn == c && c.open && d.core.Unanswered() > 0 && d.lastAnswered() == answered {
-			d.w.logf("%v waits in vain", d)
-			c.tear()
 		}
 	})
 }
@@ -342,8 +339,8 @@ func (d *device) ackSoon(c *conn) {
 	})
 }
 
-// again repeats an answered client_seq with its own content, or another,
-// whose answer the ledger checks.
+// again repeats an answered client_seq with its own content, or another; the
+// ledger checks the answer.
 func (d *device) again(other bool) {
 	c := d.conn
 	if c == nil || !c.attached || len(d.history) == 0 {
@@ -358,10 +355,5 @@ func (d *device) again(other bool) {
 		content.Body = append(bytes.Clone(content.Body), '!')
 	}
 	d.w.logf("%v: repeats client_seq %d, other content: %v", d, m.seq, other)
-	c.submit(&im.Send{To: m.to, Device: d.id, Session: c.id, ClientSeq: m.seq, Content: content},
-		func(_ im.Result, err error) {
-			if other && err == nil {
-				d.w.fail("%v: client_seq %d was taken twice", d, m.seq)
-			}
-		})
+	c.frames(wire.AppendSendFrame(nil, &wire.Send{To: m.to, ClientSeq: m.seq, Content: content}))
 }

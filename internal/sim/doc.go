@@ -1,6 +1,7 @@
 // Package sim runs whole clusters on virtual time: nodes with their shards,
 // gateways, devices, the links between them and a store that crashes. It is
-// for tests only.
+// for tests only. Shards, gateways and the clients' core are those of
+// production; networks, the store and the people are models.
 //
 // One seed makes one run. A single goroutine takes events off an agenda in the
 // order of virtual time; one generator, seeded once, makes every choice; the
@@ -32,27 +33,33 @@
 // it; commits fail though they took effect, or take effect after they failed;
 // reads fail; disks are slow. Slots move at any time, for no reason, and those
 // concerned hear of it late and in any order, so that two nodes serve one slot
-// at once. Connections break with something under way in either direction,
-// devices log in twice, gateways die, requests get lost.
+// at once. Role links between gateways and nodes stall, and break with
+// something under way in either direction; either side notices sooner or later.
+// Connections break likewise, or stay half open: the gateway keeps a session for
+// long whose device is connected elsewhere. Devices log in twice, gateways die,
+// requests get lost.
 //
 // # What must hold
 //
-// At every step (ledger.go, conn.go, device.go): commits extend logs densely
+// At every step (ledger.go, tie.go, conn.go, device.go): commits extend logs densely
 // and under the current epoch; every link is taken densely, and only what is
 // durable at its sender; a message becomes durable once, is received or
 // refused once, in order, as it was sent; a client_seq has one answer, and no
 // answer rests on what is not durable; a device is shown only what is durable,
-// densely, each entry once per connection and within its window; counters
-// never go back.
+// densely and within its window; counters never go back. A connection that lives
+// on sees each entry once and in order, whatever happens behind its gateway; each
+// of its sends is answered once, and none overtakes another; a device's newest
+// login is not replaced by the resumption of an older one.
 //
 // In the end (settle.go): every message was received, or came back; every
 // device has its user's whole log; every answer holds; nothing is outstanding
-// and every counter has caught up; friendship is mutual, and a request has
-// somebody who waits for the answer; the state in memory is that in the store.
+// and every counter has caught up; every mailbox has the sessions of those who
+// are connected, and no others; friendship is mutual, and a request has somebody
+// who waits for the answer; the state in memory is that in the store.
 //
 // # Defects
 //
-// TestDefectsAreFound switches deliberate defects on (defect.go, faulty.go),
+// TestDefectsAreFound switches deliberate defects on (defect.go, faulty.go, spoil.go),
 // one at a time, and fails unless the invariants above find each. An invariant
 // or fault that finds nothing is worth nothing.
 //

@@ -85,11 +85,10 @@ func (f *faulty) shown(tx *entity.Tx, logged int) {
 	for _, l := range tx.Append[logged:] {
 		entries = append(entries, l.Visible)
 	}
-	first, last := tx.First+im.Seq(logged), tx.First+im.Seq(len(tx.Append))-1
+	first := tx.First + im.Seq(logged)
 	for _, d := range f.w.byID[im.UserID(f.addr.ID)].devices {
 		if c := d.conn; c != nil && c.attached && c.core == f.core && first == d.core.Received()+1 {
-			c.torn = true
-			c.deliver(first, last, entries)
+			c.inject(entries)
 		}
 	}
 }

@@ -1,40 +1,198 @@
 package sim
 
 import (
+	"context"
+	"io"
+	"log/slog"
+	"slices"
 	"time"
 
+	role "github.com/skein-im/skein/internal/gateway"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/shard"
 )
 
-// gateway is a gateway process: it forwards, by its own view of the
-// placement.
+// gateway is a gateway process: the real one, on simulated connections and
+// ties. It is the im.Mailbox of its own, by its own view of the placement.
 type gateway struct {
 	w    *world
 	id   int
 	up   bool
 	view view
+	// life counts the processes: what is left of earlier ones has no effect.
+	life  int
+	role  *role.Gateway
+	ties  []*tie
+	conns []*conn
+	// held are sends that a defect keeps while holding.
+	held    []*roleCall
+	holding bool
+}
+
+// clock is the gateways' one.
+func (g *gateway) clock() im.Millis { return im.Millis(epochStart + g.w.now.Milliseconds()) }
+
+// boot starts the process.
+func (g *gateway) boot() {
+	w := g.w
+	g.up, g.view = true, w.placement.snapshot()
+	g.life++
+	life := g.life
+	var err error
+	g.role, err = role.New(role.Config{
+		Mailbox: g, ParseToken: w.parseToken, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		NextSession: func() im.SessionID { w.sessions++; return w.sessions },
+		Now:         func() time.Time { return time.UnixMilli(int64(g.clock())) },
+		Rand:        w.jitter,
+		After: func(d time.Duration, f func()) func() bool {
+			stopped := false
+			w.after(d, func() {
+				if !stopped && g.life == life {
+					f()
+				}
+			})
+			return func() bool { stopped = true; return true }
+		},
+		ResumeFor: w.plan.resumeFor, MaxAttaching: w.plan.attaching,
+	})
+	if err != nil {
+		w.fail("gateway %d: %v", g.id, err)
+	}
+	g.ties = make([]*tie, len(w.nodes))
+	for _, n := range w.nodes {
+		g.connect(n)
+	}
+}
+
+// parseToken knows the tokens of devices.
+func (w *world) parseToken(token string) (im.UserID, im.DeviceID, [32]byte, error) {
+	d := w.tokens[token]
+	if d == nil {
+		return 0, 0, [32]byte{}, im.Errorf(im.Unauthenticated, "no such token")
+	}
+	return d.user.id, d.id, d.token, nil
+}
+
+// Submit implements im.Mailbox.
+func (g *gateway) Submit(to im.Addr, cmd im.Command, done im.Completion) {
+	w := g.w
+	n := g.nodeOf(to)
+	if send, ok := cmd.(*im.Send); ok {
+		c := w.byID[im.UserID(to.ID)].device(send.Device).conn
+		if c != nil && c.gate == g && c.life == g.life {
+			c.scattered = c.scattered || c.route != nil && c.route != n
+			c.route = n
+		}
+	}
+	call := &roleCall{to: to, cmd: cmd, done: done}
+	if attach, ok := cmd.(*im.Attach); ok {
+		call.sink = &tiedSink{c: w.connOf(to, attach), id: attach.Session, sink: attach.Sink}
+	}
+	if !g.spoil(call) {
+		g.carry(call)
+	}
+}
+
+// carry brings a call to the node that the gateway believes to own its entity;
+// one that ends a session, to the node that it was attached at.
+func (g *gateway) carry(call *roleCall) {
+	w := g.w
+	t := g.ties[g.nodeOf(call.to).id]
+	switch cmd := call.cmd.(type) {
+	case *im.Detach:
+		if at := g.tieOf(cmd.Session); at != nil {
+			t = at
+		}
+	case *im.Attach:
+		if cmd.Resume == nil {
+			break
+		}
+		if at := g.tieOf(cmd.Resume.Session); at != nil && at != t {
+			at.submit(&roleCall{to: call.to, cmd: &im.Detach{Session: cmd.Resume.Session}, done: im.CompletionFunc(func(im.Command, im.Result, error) {})})
+		}
+	}
+	switch {
+	case t != nil:
+		t.submit(call)
+	case w.chance(0.5):
+		call.done.Complete(call.cmd, nil, errTie)
+	default:
+		life := g.life
+		w.after(w.between(0, 10*time.Millisecond), func() {
+			if g.life == life {
+				call.done.Complete(call.cmd, nil, errTie)
+			}
+		})
+	}
+}
+
+// ReadTimeline implements im.Mailbox; gateways do not call it.
+func (g *gateway) ReadTimeline(context.Context, im.UserID, im.Seq, int) ([][]byte, error) {
+	return nil, errTie
+}
+
+// ReadConversation implements im.Mailbox; gateways do not call it.
+func (g *gateway) ReadConversation(context.Context, im.UserID, im.Seq, int) ([][]byte, im.Seq, error) {
+	return nil, 0, errTie
+}
+
+// tieOf is the tie that a session is attached by; nil: there is none.
+func (g *gateway) tieOf(id im.SessionID) *tie {
+	for _, t := range g.ties {
+		if t != nil && slices.ContainsFunc(t.sinks, func(s *tiedSink) bool { return s.id == id }) {
+			return t
+		}
+	}
+	return nil
+}
+
+// connOf is the connection that an Attach is for.
+func (w *world) connOf(to im.Addr, cmd *im.Attach) *conn {
+	d := w.byID[im.UserID(to.ID)].device(cmd.Device)
+	c := d.logins[cmd.Login]
+	if c == nil {
+		w.fail("%v is attached with an unknown login %d", d, cmd.Login)
+	}
+	c.newest = cmd.Sink
+	return c
 }
 
 // nodeOf is whom the gateway believes to own an entity.
 func (g *gateway) nodeOf(a im.Addr) *node { return g.w.nodes[g.view.owner[g.w.slotPos[a.Slot()]]] }
 
-// kill ends the process and its connections; another comes up later.
+func (g *gateway) forget(c *conn) {
+	g.conns = slices.DeleteFunc(g.conns, func(o *conn) bool { return o == c })
+}
+
+// kill ends the process, its connections and ties; another comes up later.
 func (g *gateway) kill() {
 	w := g.w
+	if !g.up {
+		return
+	}
 	w.logf("gateway %d: dies", g.id)
+	g.count()
 	g.up = false
-	for _, u := range w.users {
-		for _, d := range u.devices {
-			if d.conn != nil && d.conn.gate == g {
-				d.conn.tear()
-			}
+	g.life++
+	for _, c := range slices.Clone(g.conns) {
+		c.tear()
+	}
+	g.conns = nil
+	for _, t := range g.ties {
+		if t != nil {
+			t.sever(0)
 		}
 	}
-	w.after(w.between(0, 2*time.Second), func() {
-		g.up = true
-		g.view = w.placement.snapshot()
-	})
+	w.after(w.between(0, 2*time.Second), g.boot)
+}
+
+// count adds what the process did to the report.
+func (g *gateway) count() {
+	if g.up {
+		st := g.role.Stats()
+		g.w.stats.Resumed += st.Resumed
+		g.w.stats.Unresumed += st.Unresumed
+	}
 }
 
 // call is a command on its way to its answer, which must come once.
@@ -48,7 +206,7 @@ type call struct {
 	then  func(res im.Result, err error)
 }
 
-// submit hands a command to a core as its gateway's link would.
+// submit hands a command to a core.
 func (w *world) submit(c *core, to im.Addr, cmd im.Command, then func(im.Result, error)) {
 	done := &call{w: w, core: c, to: to, then: then}
 	if send, ok := cmd.(*im.Send); ok && w.defect == ReplyEarly {
@@ -75,38 +233,4 @@ func (c *call) Complete(cmd im.Command, res im.Result, err error) {
 		c.w.checkAnswer(c.to, cmd, res, err)
 		c.then(res, err)
 	}
-}
-
-// errTimeout is what a client makes of no answer.
-var errTimeout = im.Errorf(im.Unavailable, "simulated: no answer")
-
-// request carries one command over HTTP: through any gateway, with no order
-// among requests. The answer may get lost, with the command or after it.
-func (w *world) request(to im.Addr, cmd im.Command, done func(im.Result, error)) {
-	answered := false
-	w.requests++
-	finish := func(res im.Result, err error) {
-		if !answered {
-			answered = true
-			w.requests--
-			done(res, err)
-		}
-	}
-	w.after(4*time.Second, func() { finish(nil, errTimeout) })
-	g := w.gateways[w.rng.IntN(len(w.gateways))]
-	if !g.up || w.fault(w.plan.loseRequest) {
-		return
-	}
-	lose := w.fault(w.plan.loseRequest)
-	w.after(w.between(0, w.plan.lag), func() {
-		n := g.nodeOf(to)
-		if !n.up {
-			return
-		}
-		w.submit(n.coreOf(to.Slot()), to, cmd, func(res im.Result, err error) {
-			if !lose {
-				w.after(w.between(0, w.plan.lag), func() { finish(res, err) })
-			}
-		})
-	})
 }

@@ -33,6 +33,14 @@ type plan struct {
 	lag                 time.Duration
 	breakConn, loseDown float64
 	loseRequest         float64
+	// halfOpen is the share of connections that gateways keep for long after
+	// their devices have gone.
+	halfOpen float64
+	// stallTie is how often role links stall.
+	stallTie float64
+	// resumeFor and attaching are those of gateways.
+	resumeFor time.Duration
+	attaching int
 	// The store.
 	commitDelay, syncDelay time.Duration
 	unknown, readFails     float64
@@ -60,12 +68,15 @@ const (
 	moveSlots
 	jumpClock
 	killGateway
+	cutTie
+	cutTies
 	blowKinds
 )
 
 var blowNames = [blowKinds]string{
 	"crash a node", "pause a node", "cut a node off the store", "partition", "crash the store",
 	"slow disk", "move slots", "jump a clock", "kill a gateway",
+	"cut a role link", "cut a gateway's role links",
 }
 
 func (b blow) String() string { return blowNames[b] }
@@ -86,10 +97,12 @@ func draw(rng *rand.Rand) plan {
 		work: ms(3000, 15000), actions: pick(60, 300), sendWindow: pick(1, 12), dark: sometimes(0.5),
 		drop: sometimes(0.25), repeat: sometimes(0.2), late: sometimes(0.1),
 		delay: ms(0, 4), lateness: ms(10, 3000),
-		lag: ms(0, 20), breakConn: sometimes(0.03), loseDown: sometimes(0.03), loseRequest: sometimes(0.1),
+		lag: ms(0, 20), breakConn: sometimes(0.03), loseDown: sometimes(0.03), loseRequest: sometimes(0.1), halfOpen: sometimes(0.6), stallTie: sometimes(0.02),
 		commitDelay: ms(0, 3), syncDelay: ms(0, 20), unknown: sometimes(0.03), readFails: sometimes(0.2), readDelay: ms(0, 10),
 		turnDelay: ms(0, 4), skew: time.Duration(sometimes(4000)) * time.Millisecond, staleness: ms(1, 2500),
 	}
+	p.resumeFor = []time.Duration{time.Second, time.Minute}[rng.IntN(2)]
+	p.attaching = 1 << pick(0, 6)
 	p.core = shard.Config{
 		MaxBatchBytes: 200 << pick(0, 10),
 		MaxParked:     1 << pick(0, 8),
@@ -104,8 +117,10 @@ func draw(rng *rand.Rand) plan {
 	for range pick(0, 10) {
 		p.blows = append(p.blows, blow(rng.IntN(int(blowKinds))))
 	}
-	for range pick(0, 5) * pick(0, 1) {
-		p.blows = append(p.blows, moveSlots)
+	for _, b := range []blow{moveSlots, cutTie} {
+		for range pick(0, 5) * pick(0, 1) {
+			p.blows = append(p.blows, b)
+		}
 	}
 	return p
 }

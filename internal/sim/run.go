@@ -29,6 +29,9 @@ type Report struct {
 	// What went wrong: commits that failed or were fenced, loads, those that
 	// failed, entities put out of memory, messages sent again.
 	Failed, Fenced, Loads, LoadErrors, Evicted, Resent uint64
+	// Resumed counts sessions that gateways resumed, Unresumed those that
+	// they gave up.
+	Resumed, Unresumed uint64
 }
 
 // Add sums reports.
@@ -46,6 +49,8 @@ func (r *Report) Add(o Report) {
 	r.LoadErrors += o.LoadErrors
 	r.Evicted += o.Evicted
 	r.Resent += o.Resent
+	r.Resumed += o.Resumed
+	r.Unresumed += o.Unresumed
 }
 
 // count adds what a core did.
@@ -66,6 +71,9 @@ func Run(o Options) (r Report, err error) {
 		for _, n := range w.nodes {
 			n.count()
 		}
+		for _, g := range w.gateways {
+			g.count()
+		}
 		r = w.stats
 		r.Virtual = w.now
 		switch p := recover().(type) {
@@ -85,7 +93,7 @@ func newWorld(o Options) *world {
 	rng := rand.New(rand.NewPCG(o.Seed, 0x736b65696e))
 	w := &world{
 		seed: o.Seed, defect: o.Defect, rng: rng, plan: draw(rng), trace: o.Trace,
-		byID: map[im.UserID]*user{}, ledgers: map[im.Addr]*ledger{}, slotPos: map[im.Slot]int{}, bodies: map[string]bool{}, calls: map[im.Command]*call{},
+		byID: map[im.UserID]*user{}, ledgers: map[im.Addr]*ledger{}, slotPos: map[im.Slot]int{}, bodies: map[string]bool{}, calls: map[im.Command]*call{}, tokens: map[string]*device{},
 	}
 	w.store = newStorage(w)
 	w.net = newNetwork(w)
@@ -107,7 +115,7 @@ func newWorld(o Options) *world {
 		w.nodes = append(w.nodes, n)
 	}
 	for i := range w.plan.gateways {
-		w.gateways = append(w.gateways, &gateway{w: w, id: i, up: true, view: w.placement.snapshot()})
+		w.gateways = append(w.gateways, &gateway{w: w, id: i})
 	}
 	return w
 }
@@ -120,6 +128,9 @@ func (w *world) run() {
 	w.calm = true
 	for _, n := range w.nodes {
 		n.boot()
+	}
+	for _, g := range w.gateways {
+		g.boot()
 	}
 	w.provision()
 	w.runUntil(10 * time.Second)
@@ -222,6 +233,20 @@ func (w *world) strike(b blow) {
 		n.skew += w.between(-300*time.Millisecond, 300*time.Millisecond)
 	case killGateway:
 		w.gateways[w.rng.IntN(len(w.gateways))].kill()
+	case cutTie:
+		w.sever(w.gateways[w.rng.IntN(len(w.gateways))], n, 2*time.Second)
+	case cutTies:
+		g := w.gateways[w.rng.IntN(len(w.gateways))]
+		for _, n := range w.nodes {
+			w.sever(g, n, 2*time.Second)
+		}
+	}
+}
+
+// sever breaks the tie of a gateway and a node, if there is one.
+func (w *world) sever(g *gateway, n *node, notice time.Duration) {
+	if g.up && g.ties[n.id] != nil {
+		g.ties[n.id].sever(notice)
 	}
 }
 
@@ -230,12 +255,8 @@ func (w *world) crashNode(n *node) {
 		return
 	}
 	n.crash()
-	for _, u := range w.users {
-		for _, d := range u.devices {
-			if c := d.conn; c != nil && c.core.n == n {
-				w.after(w.between(0, time.Second), c.tear)
-			}
-		}
+	for _, g := range w.gateways {
+		w.sever(g, n, time.Second)
 	}
 	w.after(w.between(0, 4*time.Second), n.boot)
 }

@@ -50,10 +50,40 @@ func (w *world) unsettled() string {
 			}
 		}
 	}
+	if why := w.unsettledGateways(); why != "" {
+		return why
+	}
 	for _, u := range w.users {
 		if why := u.unsettled(); why != "" {
 			return u.String() + " " + why
 		}
+	}
+	return ""
+}
+
+// unsettledGateways says what gateways and mailboxes have to do for sessions.
+func (w *world) unsettledGateways() string {
+	devices := 0
+	for _, g := range w.gateways {
+		st := g.role.Stats()
+		if st.Resuming > 0 || int(st.Connections) != len(g.conns) || int(st.Sessions) != len(g.conns) {
+			return fmt.Sprintf("gateway %d has %d connections, and counts %+v", g.id, len(g.conns), st)
+		}
+		devices += len(g.conns)
+		for _, t := range g.ties {
+			if t == nil || len(t.calls) > 0 {
+				return "a role link is busy, or not there"
+			}
+		}
+	}
+	sessions := 0
+	for _, n := range w.nodes {
+		for _, c := range n.cores {
+			sessions += c.core.Stats.Sessions
+		}
+	}
+	if sessions != devices {
+		return fmt.Sprintf("%d devices are connected, and %d sessions attached", devices, sessions)
 	}
 	return ""
 }
@@ -79,6 +109,8 @@ func (u *user) unsettled() string {
 			return "has a device with messages to send"
 		case d.conn != nil && max(d.conn.upAt, d.conn.downAt) > w.now:
 			return "has something under way to or from a device"
+		case d.conn != nil && len(d.conn.asked) > 0:
+			return fmt.Sprintf("has %v, which waits for the answers to %v", d, d.conn.asked)
 		case d.conn == nil || !d.conn.attached || d.cursor() != l.head || d.core.AckPending():
 			return fmt.Sprintf("has %v, which has stored %d of %d entries (connected: %v, received: %d)",
 				d, d.cursor(), l.head, d.conn != nil && d.conn.attached, d.core.Received())

@@ -3,6 +3,7 @@ package sim
 import (
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -42,11 +43,15 @@ func (u *user) device(id im.DeviceID) *device {
 
 func (u *user) addDevice(id im.DeviceID, token [32]byte) *device {
 	d := newDevice(u, id, token)
+	u.w.tokens[tokenText(token)] = d
 	u.devices = append(u.devices, d)
 	return d
 }
 
 func tokenHash(u im.UserID, n int) [32]byte { return sha256.Sum256(fmt.Appendf(nil, "%d/%d", u, n)) }
+
+// tokenText is the token as Hello has it.
+func tokenText(hash [32]byte) string { return fmt.Sprintf("%x", hash) }
 
 // body writes a message that no other equals.
 func (u *user) body() []byte {
@@ -108,7 +113,9 @@ func (d *device) replace() {
 	}
 	if c := d.w.dial(d); c != nil {
 		d.w.logf("%v: connects again", d)
-		d.conn.open = false
+		old := d.conn
+		old.open = false
+		d.w.after(d.w.between(5*time.Second, 20*time.Second), func() { old.end(io.EOF) })
 		d.hangUp()
 		d.attach(c)
 	}

@@ -32,6 +32,8 @@ type world struct {
 	slots   []im.Slot
 	slotPos map[im.Slot]int
 
+	// tokens are those of devices, as Hello has them.
+	tokens map[string]*device
 	// bodies of all messages that became durable.
 	bodies map[string]bool
 

@@ -1625,6 +1625,105 @@ func (*ProvisionResponse) Descriptor() ([]byte, []int) {
 	return file_skein_v1_api_proto_rawDescGZIP(), []int{28}
 }
 
+type NotifyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 4,096 bytes of body.
+	Content       *Content `protobuf:"bytes,1,opt,name=content,proto3" json:"content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NotifyRequest) Reset() {
+	*x = NotifyRequest{}
+	mi := &file_skein_v1_api_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NotifyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NotifyRequest) ProtoMessage() {}
+
+func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_skein_v1_api_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NotifyRequest.ProtoReflect.Descriptor instead.
+func (*NotifyRequest) Descriptor() ([]byte, []int) {
+	return file_skein_v1_api_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *NotifyRequest) GetContent() *Content {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
+type NotifyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The notice's id, as clients see it.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// To how many links it was handed.
+	Reached       uint64 `protobuf:"varint,2,opt,name=reached,proto3" json:"reached,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NotifyResponse) Reset() {
+	*x = NotifyResponse{}
+	mi := &file_skein_v1_api_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NotifyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NotifyResponse) ProtoMessage() {}
+
+func (x *NotifyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_skein_v1_api_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NotifyResponse.ProtoReflect.Descriptor instead.
+func (*NotifyResponse) Descriptor() ([]byte, []int) {
+	return file_skein_v1_api_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *NotifyResponse) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *NotifyResponse) GetReached() uint64 {
+	if x != nil {
+		return x.Reached
+	}
+	return 0
+}
+
 var File_skein_v1_api_proto protoreflect.FileDescriptor
 
 const file_skein_v1_api_proto_rawDesc = "" +
@@ -1724,7 +1823,12 @@ const file_skein_v1_api_proto_rawDesc = "" +
 	"\x04user\x18\x01 \x01(\x04R\x04user\x12\x18\n" +
 	"\afriends\x18\x02 \x03(\x04R\afriends\x12!\n" +
 	"\ftoken_hashes\x18\x03 \x03(\fR\vtokenHashes\"\x13\n" +
-	"\x11ProvisionResponse*\x81\x01\n" +
+	"\x11ProvisionResponse\"<\n" +
+	"\rNotifyRequest\x12+\n" +
+	"\acontent\x18\x01 \x01(\v2\x11.skein.v1.ContentR\acontent\":\n" +
+	"\x0eNotifyResponse\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x18\n" +
+	"\areached\x18\x02 \x01(\x04R\areached*\x81\x01\n" +
 	"\fContactState\x12\x1d\n" +
 	"\x19CONTACT_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CONTACT_STATE_REQUESTED\x10\x01\x12\x1a\n" +
@@ -1750,9 +1854,10 @@ const file_skein_v1_api_proto_rawDesc = "" +
 	"\x04Send\x12\x15.skein.v1.SendRequest\x1a\x16.skein.v1.SendResponse\x125\n" +
 	"\x04Sync\x12\x15.skein.v1.SyncRequest\x1a\x16.skein.v1.SyncResponse\x12>\n" +
 	"\aHistory\x12\x18.skein.v1.HistoryRequest\x1a\x19.skein.v1.HistoryResponse\x12A\n" +
-	"\bCounters\x12\x19.skein.v1.CountersRequest\x1a\x1a.skein.v1.CountersResponse2T\n" +
+	"\bCounters\x12\x19.skein.v1.CountersRequest\x1a\x1a.skein.v1.CountersResponse2\x91\x01\n" +
 	"\fAdminService\x12D\n" +
-	"\tProvision\x12\x1a.skein.v1.ProvisionRequest\x1a\x1b.skein.v1.ProvisionResponseB0Z.github.com/skein-im/skein/gen/skein/v1;skeinv1b\x06proto3"
+	"\tProvision\x12\x1a.skein.v1.ProvisionRequest\x1a\x1b.skein.v1.ProvisionResponse\x12;\n" +
+	"\x06Notify\x12\x17.skein.v1.NotifyRequest\x1a\x18.skein.v1.NotifyResponseB0Z.github.com/skein-im/skein/gen/skein/v1;skeinv1b\x06proto3"
 
 var (
 	file_skein_v1_api_proto_rawDescOnce sync.Once
@@ -1767,7 +1872,7 @@ func file_skein_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_skein_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_skein_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_skein_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_skein_v1_api_proto_goTypes = []any{
 	(ContactState)(0),            // 0: skein.v1.ContactState
 	(*RegisterRequest)(nil),      // 1: skein.v1.RegisterRequest
@@ -1799,59 +1904,64 @@ var file_skein_v1_api_proto_goTypes = []any{
 	(*ProvisionRequest)(nil),     // 27: skein.v1.ProvisionRequest
 	(*ProvisionUser)(nil),        // 28: skein.v1.ProvisionUser
 	(*ProvisionResponse)(nil),    // 29: skein.v1.ProvisionResponse
-	(*Content)(nil),              // 30: skein.v1.Content
-	(*Entry)(nil),                // 31: skein.v1.Entry
+	(*NotifyRequest)(nil),        // 30: skein.v1.NotifyRequest
+	(*NotifyResponse)(nil),       // 31: skein.v1.NotifyResponse
+	(*Content)(nil),              // 32: skein.v1.Content
+	(*Entry)(nil),                // 33: skein.v1.Entry
 }
 var file_skein_v1_api_proto_depIdxs = []int32{
 	9,  // 0: skein.v1.ListDevicesResponse.devices:type_name -> skein.v1.Device
 	18, // 1: skein.v1.ContactResponse.contact:type_name -> skein.v1.Contact
 	18, // 2: skein.v1.ListContactsResponse.contacts:type_name -> skein.v1.Contact
 	0,  // 3: skein.v1.Contact.state:type_name -> skein.v1.ContactState
-	30, // 4: skein.v1.SendRequest.content:type_name -> skein.v1.Content
-	31, // 5: skein.v1.SyncResponse.entries:type_name -> skein.v1.Entry
-	31, // 6: skein.v1.HistoryResponse.entries:type_name -> skein.v1.Entry
+	32, // 4: skein.v1.SendRequest.content:type_name -> skein.v1.Content
+	33, // 5: skein.v1.SyncResponse.entries:type_name -> skein.v1.Entry
+	33, // 6: skein.v1.HistoryResponse.entries:type_name -> skein.v1.Entry
 	28, // 7: skein.v1.ProvisionRequest.users:type_name -> skein.v1.ProvisionUser
-	1,  // 8: skein.v1.AccountService.Register:input_type -> skein.v1.RegisterRequest
-	3,  // 9: skein.v1.AccountService.Login:input_type -> skein.v1.LoginRequest
-	5,  // 10: skein.v1.AccountService.Logout:input_type -> skein.v1.LogoutRequest
-	7,  // 11: skein.v1.AccountService.ListDevices:input_type -> skein.v1.ListDevicesRequest
-	10, // 12: skein.v1.AccountService.RevokeDevice:input_type -> skein.v1.RevokeDeviceRequest
-	12, // 13: skein.v1.AccountService.LookupUser:input_type -> skein.v1.LookupUserRequest
-	16, // 14: skein.v1.ContactService.List:input_type -> skein.v1.ListContactsRequest
-	14, // 15: skein.v1.ContactService.Request:input_type -> skein.v1.ContactRequest
-	14, // 16: skein.v1.ContactService.Accept:input_type -> skein.v1.ContactRequest
-	14, // 17: skein.v1.ContactService.Refuse:input_type -> skein.v1.ContactRequest
-	14, // 18: skein.v1.ContactService.Remove:input_type -> skein.v1.ContactRequest
-	14, // 19: skein.v1.ContactService.Block:input_type -> skein.v1.ContactRequest
-	14, // 20: skein.v1.ContactService.Unblock:input_type -> skein.v1.ContactRequest
-	19, // 21: skein.v1.MessageService.Send:input_type -> skein.v1.SendRequest
-	21, // 22: skein.v1.MessageService.Sync:input_type -> skein.v1.SyncRequest
-	23, // 23: skein.v1.MessageService.History:input_type -> skein.v1.HistoryRequest
-	25, // 24: skein.v1.MessageService.Counters:input_type -> skein.v1.CountersRequest
-	27, // 25: skein.v1.AdminService.Provision:input_type -> skein.v1.ProvisionRequest
-	2,  // 26: skein.v1.AccountService.Register:output_type -> skein.v1.RegisterResponse
-	4,  // 27: skein.v1.AccountService.Login:output_type -> skein.v1.LoginResponse
-	6,  // 28: skein.v1.AccountService.Logout:output_type -> skein.v1.LogoutResponse
-	8,  // 29: skein.v1.AccountService.ListDevices:output_type -> skein.v1.ListDevicesResponse
-	11, // 30: skein.v1.AccountService.RevokeDevice:output_type -> skein.v1.RevokeDeviceResponse
-	13, // 31: skein.v1.AccountService.LookupUser:output_type -> skein.v1.LookupUserResponse
-	17, // 32: skein.v1.ContactService.List:output_type -> skein.v1.ListContactsResponse
-	15, // 33: skein.v1.ContactService.Request:output_type -> skein.v1.ContactResponse
-	15, // 34: skein.v1.ContactService.Accept:output_type -> skein.v1.ContactResponse
-	15, // 35: skein.v1.ContactService.Refuse:output_type -> skein.v1.ContactResponse
-	15, // 36: skein.v1.ContactService.Remove:output_type -> skein.v1.ContactResponse
-	15, // 37: skein.v1.ContactService.Block:output_type -> skein.v1.ContactResponse
-	15, // 38: skein.v1.ContactService.Unblock:output_type -> skein.v1.ContactResponse
-	20, // 39: skein.v1.MessageService.Send:output_type -> skein.v1.SendResponse
-	22, // 40: skein.v1.MessageService.Sync:output_type -> skein.v1.SyncResponse
-	24, // 41: skein.v1.MessageService.History:output_type -> skein.v1.HistoryResponse
-	26, // 42: skein.v1.MessageService.Counters:output_type -> skein.v1.CountersResponse
-	29, // 43: skein.v1.AdminService.Provision:output_type -> skein.v1.ProvisionResponse
-	26, // [26:44] is the sub-list for method output_type
-	8,  // [8:26] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	32, // 8: skein.v1.NotifyRequest.content:type_name -> skein.v1.Content
+	1,  // 9: skein.v1.AccountService.Register:input_type -> skein.v1.RegisterRequest
+	3,  // 10: skein.v1.AccountService.Login:input_type -> skein.v1.LoginRequest
+	5,  // 11: skein.v1.AccountService.Logout:input_type -> skein.v1.LogoutRequest
+	7,  // 12: skein.v1.AccountService.ListDevices:input_type -> skein.v1.ListDevicesRequest
+	10, // 13: skein.v1.AccountService.RevokeDevice:input_type -> skein.v1.RevokeDeviceRequest
+	12, // 14: skein.v1.AccountService.LookupUser:input_type -> skein.v1.LookupUserRequest
+	16, // 15: skein.v1.ContactService.List:input_type -> skein.v1.ListContactsRequest
+	14, // 16: skein.v1.ContactService.Request:input_type -> skein.v1.ContactRequest
+	14, // 17: skein.v1.ContactService.Accept:input_type -> skein.v1.ContactRequest
+	14, // 18: skein.v1.ContactService.Refuse:input_type -> skein.v1.ContactRequest
+	14, // 19: skein.v1.ContactService.Remove:input_type -> skein.v1.ContactRequest
+	14, // 20: skein.v1.ContactService.Block:input_type -> skein.v1.ContactRequest
+	14, // 21: skein.v1.ContactService.Unblock:input_type -> skein.v1.ContactRequest
+	19, // 22: skein.v1.MessageService.Send:input_type -> skein.v1.SendRequest
+	21, // 23: skein.v1.MessageService.Sync:input_type -> skein.v1.SyncRequest
+	23, // 24: skein.v1.MessageService.History:input_type -> skein.v1.HistoryRequest
+	25, // 25: skein.v1.MessageService.Counters:input_type -> skein.v1.CountersRequest
+	27, // 26: skein.v1.AdminService.Provision:input_type -> skein.v1.ProvisionRequest
+	30, // 27: skein.v1.AdminService.Notify:input_type -> skein.v1.NotifyRequest
+	2,  // 28: skein.v1.AccountService.Register:output_type -> skein.v1.RegisterResponse
+	4,  // 29: skein.v1.AccountService.Login:output_type -> skein.v1.LoginResponse
+	6,  // 30: skein.v1.AccountService.Logout:output_type -> skein.v1.LogoutResponse
+	8,  // 31: skein.v1.AccountService.ListDevices:output_type -> skein.v1.ListDevicesResponse
+	11, // 32: skein.v1.AccountService.RevokeDevice:output_type -> skein.v1.RevokeDeviceResponse
+	13, // 33: skein.v1.AccountService.LookupUser:output_type -> skein.v1.LookupUserResponse
+	17, // 34: skein.v1.ContactService.List:output_type -> skein.v1.ListContactsResponse
+	15, // 35: skein.v1.ContactService.Request:output_type -> skein.v1.ContactResponse
+	15, // 36: skein.v1.ContactService.Accept:output_type -> skein.v1.ContactResponse
+	15, // 37: skein.v1.ContactService.Refuse:output_type -> skein.v1.ContactResponse
+	15, // 38: skein.v1.ContactService.Remove:output_type -> skein.v1.ContactResponse
+	15, // 39: skein.v1.ContactService.Block:output_type -> skein.v1.ContactResponse
+	15, // 40: skein.v1.ContactService.Unblock:output_type -> skein.v1.ContactResponse
+	20, // 41: skein.v1.MessageService.Send:output_type -> skein.v1.SendResponse
+	22, // 42: skein.v1.MessageService.Sync:output_type -> skein.v1.SyncResponse
+	24, // 43: skein.v1.MessageService.History:output_type -> skein.v1.HistoryResponse
+	26, // 44: skein.v1.MessageService.Counters:output_type -> skein.v1.CountersResponse
+	29, // 45: skein.v1.AdminService.Provision:output_type -> skein.v1.ProvisionResponse
+	31, // 46: skein.v1.AdminService.Notify:output_type -> skein.v1.NotifyResponse
+	28, // [28:47] is the sub-list for method output_type
+	9,  // [9:28] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_skein_v1_api_proto_init() }
@@ -1867,7 +1977,7 @@ func file_skein_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skein_v1_api_proto_rawDesc), len(file_skein_v1_api_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   29,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   4,
 		},

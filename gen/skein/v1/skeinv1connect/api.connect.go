@@ -81,6 +81,8 @@ const (
 	MessageServiceCountersProcedure = "/skein.v1.MessageService/Counters"
 	// AdminServiceProvisionProcedure is the fully-qualified name of the AdminService's Provision RPC.
 	AdminServiceProvisionProcedure = "/skein.v1.AdminService/Provision"
+	// AdminServiceNotifyProcedure is the fully-qualified name of the AdminService's Notify RPC.
+	AdminServiceNotifyProcedure = "/skein.v1.AdminService/Notify"
 )
 
 // AccountServiceClient is a client for the skein.v1.AccountService service.
@@ -704,6 +706,9 @@ type AdminServiceClient interface {
 	// Provision creates users with device tokens and friendships at once.
 	// Repeating it is safe.
 	Provision(context.Context, *connect.Request[v1.ProvisionRequest]) (*connect.Response[v1.ProvisionResponse], error)
+	// Notify shows a notice to everyone whose link is with this node or its
+	// workers. It is not kept, and not repeated to those who come later.
+	Notify(context.Context, *connect.Request[v1.NotifyRequest]) (*connect.Response[v1.NotifyResponse], error)
 }
 
 // NewAdminServiceClient constructs a client for the skein.v1.AdminService service. By default, it
@@ -723,12 +728,19 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(adminServiceMethods.ByName("Provision")),
 			connect.WithClientOptions(opts...),
 		),
+		notify: connect.NewClient[v1.NotifyRequest, v1.NotifyResponse](
+			httpClient,
+			baseURL+AdminServiceNotifyProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("Notify")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // adminServiceClient implements AdminServiceClient.
 type adminServiceClient struct {
 	provision *connect.Client[v1.ProvisionRequest, v1.ProvisionResponse]
+	notify    *connect.Client[v1.NotifyRequest, v1.NotifyResponse]
 }
 
 // Provision calls skein.v1.AdminService.Provision.
@@ -736,11 +748,19 @@ func (c *adminServiceClient) Provision(ctx context.Context, req *connect.Request
 	return c.provision.CallUnary(ctx, req)
 }
 
+// Notify calls skein.v1.AdminService.Notify.
+func (c *adminServiceClient) Notify(ctx context.Context, req *connect.Request[v1.NotifyRequest]) (*connect.Response[v1.NotifyResponse], error) {
+	return c.notify.CallUnary(ctx, req)
+}
+
 // AdminServiceHandler is an implementation of the skein.v1.AdminService service.
 type AdminServiceHandler interface {
 	// Provision creates users with device tokens and friendships at once.
 	// Repeating it is safe.
 	Provision(context.Context, *connect.Request[v1.ProvisionRequest]) (*connect.Response[v1.ProvisionResponse], error)
+	// Notify shows a notice to everyone whose link is with this node or its
+	// workers. It is not kept, and not repeated to those who come later.
+	Notify(context.Context, *connect.Request[v1.NotifyRequest]) (*connect.Response[v1.NotifyResponse], error)
 }
 
 // NewAdminServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -756,10 +776,18 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(adminServiceMethods.ByName("Provision")),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceNotifyHandler := connect.NewUnaryHandler(
+		AdminServiceNotifyProcedure,
+		svc.Notify,
+		connect.WithSchema(adminServiceMethods.ByName("Notify")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/skein.v1.AdminService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AdminServiceProvisionProcedure:
 			adminServiceProvisionHandler.ServeHTTP(w, r)
+		case AdminServiceNotifyProcedure:
+			adminServiceNotifyHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -771,4 +799,8 @@ type UnimplementedAdminServiceHandler struct{}
 
 func (UnimplementedAdminServiceHandler) Provision(context.Context, *connect.Request[v1.ProvisionRequest]) (*connect.Response[v1.ProvisionResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("skein.v1.AdminService.Provision is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) Notify(context.Context, *connect.Request[v1.NotifyRequest]) (*connect.Response[v1.NotifyResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("skein.v1.AdminService.Notify is not implemented"))
 }

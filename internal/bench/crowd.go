@@ -1,0 +1,286 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
+	rpc "github.com/skein-im/skein/gen/skein/v1/skeinv1connect"
+	"github.com/skein-im/skein/internal/bench/swarm"
+	"github.com/skein-im/skein/internal/im"
+)
+
+// CrowdConfig is what runs with a swarm have in common.
+type CrowdConfig struct {
+	Target
+	// Conns is how many connections there are, each of a user of its own.
+	Conns int `json:"conns_asked"`
+	// Procs is how many processes the load generator has; 0: as many as it
+	// needs.
+	Procs int    `json:"procs,omitempty"`
+	Seed  uint64 `json:"seed"`
+	// Provisioned: the users exist already, from a run with the same seed
+	// and no fewer connections.
+	Provisioned bool `json:"provisioned,omitempty"`
+	// Ramp is how many connections are opened a second; 0: as many as
+	// Window allows, which is how many may be on their way to Welcome.
+	Ramp   float64 `json:"ramp,omitempty"`
+	Window int     `json:"window"`
+	// RampTimeout is how long opening them may take.
+	RampTimeout time.Duration `json:"-"`
+	// AnswerTimeout is how long after the last request, heartbeat or
+	// message what is outstanding may take.
+	AnswerTimeout time.Duration `json:"-"`
+	// Heartbeat is the interval that the devices ask for.
+	Heartbeat time.Duration `json:"heartbeat_ns"`
+	// Progress gets words on what happens, and a line that changes unless
+	// Still is set; nil: nobody does.
+	Progress io.Writer `json:"-"`
+	Still    bool      `json:"-"`
+	// Version is that of the program.
+	Version string `json:"-"`
+}
+
+// maxCrowd is the number of identifiers that a crowd has.
+const maxCrowd = 1 << 28
+
+func (c *CrowdConfig) validate() error {
+	switch {
+	case c.Conns < 2 || c.Conns > maxCrowd:
+		return fmt.Errorf("conns: between 2 and %d", maxCrowd)
+	case c.Procs < 0 || c.Ramp < 0:
+		return errors.New("procs and ramp are not negative")
+	case c.Window < 1:
+		return errors.New("window: at least 1")
+	case c.RampTimeout <= 0 || c.AnswerTimeout <= 0:
+		return errors.New("ramp-timeout and answer-timeout: longer than nothing")
+	case c.Heartbeat < time.Second || c.Heartbeat > time.Hour:
+		return errors.New("heartbeat: between 1s and 1h")
+	}
+	return c.Target.validate()
+}
+
+// crowd is a swarm and the server it is let loose on.
+type crowd struct {
+	cfg      CrowdConfig
+	first    im.UserID
+	progress progress
+	target   *target
+	swarm    *swarm.Swarm
+	words    tail
+	// provisioned is how long making the users took.
+	provisioned time.Duration
+}
+
+// gather makes server, users and swarm ready. Nobody is connected yet. shape
+// sets what the swarm's devices do.
+func gather(ctx context.Context, cfg CrowdConfig, first im.UserID, shape func(*swarm.Config)) (_ *crowd, err error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	c := &crowd{cfg: cfg, first: first, progress: progress{out: cfg.Progress, still: cfg.Still}}
+	limits, err := swarm.SystemLimits()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.own() {
+		c.say("starting a server")
+	}
+	if c.target, err = openTarget(ctx, &cfg.Target, cfg.Conns); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.target.close())
+		}
+	}()
+	conf := swarm.Config{
+		Program: c.target.Program, Args: SwarmArgs(), Attr: childAttr(), Stderr: &c.words,
+		Conns: cfg.Conns, Procs: cfg.Procs, Limits: limits, First: first, Seed: cfg.Seed, Heartbeat: cfg.Heartbeat,
+	}
+	shape(&conf)
+	if !cfg.Provisioned {
+		if err := c.provision(ctx, conf.Sends); err != nil {
+			return nil, err
+		}
+	}
+	conf.Targets, conf.TLS, conf.ServerName, conf.CA = c.target.addrs, c.target.TLS, c.target.name, c.target.CA
+	if c.swarm, err = swarm.Start(ctx, conf); err != nil {
+		return nil, fmt.Errorf("%w%s", err, c.words.quote())
+	}
+	return c, nil
+}
+
+// SwarmArgs are the arguments with which the program runs a process of the
+// load generator.
+func SwarmArgs() []string { return []string{"bench", "swarm"} }
+
+// disperse ends the swarm and then the server.
+func (c *crowd) disperse() error {
+	c.progress.done()
+	return errors.Join(c.swarm.Stop(), c.target.close())
+}
+
+func (c *crowd) say(format string, args ...any) { c.progress.say(format, args...) }
+
+// How many requests to make users are under way at a time, and how many users
+// each has.
+const (
+	crowdProvisioning  = 4
+	crowdProvisionSize = 1000
+)
+
+// provision makes the users exist, and friends of their neighbours if they are
+// to write to them. The server starts anew afterwards.
+func (c *crowd) provision(ctx context.Context, friends bool) error {
+	began := time.Now()
+	var done atomic.Uint64
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(crowdProvisioning)
+	for from := 0; from < c.cfg.Conns && gctx.Err() == nil; from += crowdProvisionSize {
+		group.Go(func() error {
+			users := c.users(from, min(from+crowdProvisionSize, c.cfg.Conns), friends)
+			err := retry(gctx, func() error {
+				return c.target.api.Call(gctx, rpc.AdminServiceProvisionProcedure,
+					&skeinv1.ProvisionRequest{Users: users}, new(skeinv1.ProvisionResponse))
+			})
+			n := done.Add(uint64(len(users)))
+			c.progress.show(n, func(speed float64) string {
+				return fmt.Sprintf("%6.1f s  %d of %d users made, %.0f/s", time.Since(began).Seconds(), n, c.cfg.Conns, speed)
+			})
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("provisioning users: %w", err)
+	}
+	c.provisioned = time.Since(began)
+	c.say("%d users made after %.1f s", c.cfg.Conns, c.provisioned.Seconds())
+	return c.target.restart(ctx)
+}
+
+// users are those of connections from one number to before another.
+func (c *crowd) users(from, to int, friends bool) []*skeinv1.ProvisionUser {
+	list := make([]*skeinv1.ProvisionUser, 0, to-from)
+	for i := from; i < to; i++ {
+		user := c.first + im.UserID(i)
+		hash := swarm.Secret(c.cfg.Seed, user).Hash()
+		u := &skeinv1.ProvisionUser{User: uint64(user), TokenHashes: [][]byte{hash[:]}}
+		if friends {
+			u.Friends = []uint64{uint64(swarm.Friend(c.first, user))}
+		}
+		list = append(list, u)
+	}
+	return list
+}
+
+// until waits for a condition, but not longer than atMost: then ok is false.
+func (c *crowd) until(ctx context.Context, atMost time.Duration, cond func(*swarm.Status) bool) (ok bool, err error) {
+	limited, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
+	err = c.swarm.Wait(limited, cond)
+	switch {
+	case err == nil:
+		return true, nil
+	case limited.Err() != nil && ctx.Err() == nil:
+		return false, nil
+	}
+	return false, fmt.Errorf("%w%s", err, c.words.quote())
+}
+
+// lead is how long before its time an order is given: long enough to reach all
+// processes.
+func (c *crowd) lead() int64 {
+	return int64(50*time.Millisecond + time.Duration(c.swarm.Processes())*5*time.Millisecond)
+}
+
+// ramp is what came of opening the connections.
+type ramp struct {
+	conns   int
+	seconds float64
+	logins  Percentiles
+}
+
+// connect opens all connections. That not all came about is no error.
+func (c *crowd) connect(ctx context.Context) (*ramp, error) {
+	c.say("opening %d connections from %d processes", c.cfg.Conns, c.swarm.Processes())
+	start := c.swarm.Now() + c.lead()
+	if err := c.swarm.Connect(ctx, start, c.cfg.Ramp, c.cfg.Window); err != nil {
+		return nil, err
+	}
+	_, err := c.until(ctx, c.cfg.RampTimeout, func(s *swarm.Status) bool {
+		c.progress.show(s.Logins, func(speed float64) string {
+			return fmt.Sprintf("%6.1f s  %d of %d connected, %.0f/s, %d attempts repeated",
+				float64(c.swarm.Now()-start)/1e9, s.Connected, c.cfg.Conns, speed, s.Retries)
+		})
+		return s.Connected+s.Failed == c.cfg.Conns
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := c.swarm.Status()
+	r := &ramp{conns: s.Connected, seconds: float64(s.LastLogin-start) / 1e9}
+	books, err := c.swarm.Collect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.logins = percentilesOf(books.Logins)
+	c.say("%d connected after %.1f s", r.conns, r.seconds)
+	return r, nil
+}
+
+// loaded is what came of a load. CPU times are of the gateways, of all the
+// server's processes, and of the load generator.
+type loaded struct {
+	swarm.LoadStatus
+	latency, lateness                Percentiles
+	gatewayCPU, serverCPU, clientCPU time.Duration
+}
+
+// load lets requests be sent and waits until the last is answered, or no more
+// is to be hoped for.
+func (c *crowd) load(ctx context.Context, l swarm.Load) (*loaded, error) {
+	l.Start = c.swarm.Now() + c.lead()
+	if err := c.swarm.Load(ctx, l); err != nil {
+		return nil, err
+	}
+	cpu, server := c.swarm.Status().CPU, readServer(c.target.ServerPIDs)
+	seconds := time.Duration(l.Seconds * float64(time.Second))
+	watch := func(s *swarm.Status) {
+		c.progress.show(s.Load.Answered, func(speed float64) string {
+			return fmt.Sprintf("%6.1f s  %d due, %d answered, %.0f/s, %d shed",
+				float64(c.swarm.Now()-l.Start)/1e9, s.Load.Due, s.Load.Answered, speed, s.Load.Shed+s.Load.Held)
+		})
+	}
+	for _, wait := range []struct {
+		atMost time.Duration
+		over   func(*swarm.LoadStatus) bool
+	}{
+		{2*seconds + c.cfg.AnswerTimeout, func(s *swarm.LoadStatus) bool { return s.Running == 0 }},
+		{c.cfg.AnswerTimeout, func(s *swarm.LoadStatus) bool { return s.Open == 0 }},
+	} {
+		if _, err := c.until(ctx, wait.atMost, func(s *swarm.Status) bool {
+			watch(s)
+			return wait.over(&s.Load)
+		}); err != nil {
+			return nil, err
+		}
+	}
+	after := readServer(c.target.ServerPIDs)
+	books, err := c.swarm.Collect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := c.swarm.Status()
+	return &loaded{
+		LoadStatus: s.Load, latency: percentilesOf(books.Latency), lateness: percentilesOf(books.Lateness),
+		gatewayCPU: after.gateways.cpu - server.gateways.cpu, serverCPU: after.all.cpu - server.all.cpu,
+		clientCPU: time.Duration(s.CPU - cpu),
+	}, nil
+}

@@ -1,0 +1,341 @@
+//go:build linux
+
+package swarm
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/skein-im/skein/internal/evloop"
+	"github.com/skein-im/skein/internal/im"
+)
+
+// member is one process's part of a swarm. All of it belongs to the loop's
+// goroutine, but what says otherwise.
+type member struct {
+	job     Job
+	clock   clock
+	engine  *evloop.Engine
+	loop    *evloop.Loop
+	target  netip.AddrPort
+	options evloop.DialOptions
+	rng     *rand.Rand
+
+	clients  []client
+	dialer   dialer
+	beats    heartbeats
+	expected []byte
+	load     load
+	chat     chat
+	stopping bool
+
+	status                    Status
+	latency, lateness, logins *hdrhistogram.Histogram
+	reportAt                  int64
+	out                       []byte
+	// reports go to the goroutine that writes them; ticked carries what
+	// tick returns, and woken makes the next one come at once.
+	reports chan Report
+	ticked  chan int64
+	woken   chan struct{}
+}
+
+// client is a device and its connection. There may be very many.
+type client struct {
+	conn *evloop.Conn
+	// talk is that of a device that sends messages.
+	talk  *talk
+	index uint32
+	// began is when connecting began, in microseconds since Connect.Start.
+	began uint32
+	// wait is how long the server asked to wait, in milliseconds.
+	wait uint32
+	// pings are requests without an answer.
+	pings    uint16
+	attempts uint8
+	state    state
+	// beats are heartbeats without an answer.
+	beats uint8
+	// noticed: the expected notice has come.
+	noticed bool
+}
+
+// state is how far a client has come.
+type state uint8
+
+const (
+	// away: not connected, or waiting to be again.
+	away state = iota
+	// opening: connecting or logging in.
+	opening
+	live
+	// ended: to be connected again when the connection is closed.
+	ended
+	// failed: refused for good.
+	failed
+)
+
+// never is a time that does not come.
+const never = math.MaxInt64
+
+// Timing of a member.
+const (
+	idleTick = 100 * time.Millisecond
+	// reportShare is what a member adds to the time between two reports of
+	// each, so that the parent has about as many to read however many they
+	// are; maxReportEvery is the longest such time.
+	reportShare    = 5 * time.Millisecond
+	maxReportEvery = 250 * time.Millisecond
+	// loginTimeout bounds connecting and, apart, the time to Welcome.
+	loginTimeout = 30 * time.Second
+)
+
+// Member runs a member: its job and orders come from in, its reports go to
+// out. It returns when in ends.
+func Member(ctx context.Context, in io.Reader, out io.Writer) error {
+	orders := json.NewDecoder(in)
+	var job Job
+	if err := orders.Decode(&job); err != nil {
+		return fmt.Errorf("a member's job: %w", err)
+	}
+	m, err := newMember(job)
+	if err != nil {
+		return errors.Join(err, json.NewEncoder(out).Encode(Report{Error: err.Error()}))
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var tasks sync.WaitGroup
+	tasks.Go(func() { m.write(out) })
+	var ticking sync.WaitGroup
+	ticking.Go(func() { m.keepTicking(ctx) })
+	err = m.follow(orders)
+	_ = m.loop.Post(func() { m.stopping = true })
+	cancel()
+	ticking.Wait()
+	m.stop()
+	tasks.Wait()
+	return err
+}
+
+func newMember(job Job) (*member, error) {
+	if job.Members < 1 || job.Member < 0 || job.Member >= job.Members || job.Total < job.Members {
+		return nil, fmt.Errorf("member %d of %d for %d connections cannot be", job.Member, job.Members, job.Total)
+	}
+	m := &member{
+		job: job, clock: newClock(), rng: rand.New(rand.NewPCG(job.Seed, uint64(job.Member))),
+		clients: make([]client, job.Conns()),
+		latency: newHistogram(), lateness: newHistogram(), logins: newHistogram(),
+		reports: make(chan Report, 16), ticked: make(chan int64, 1), woken: make(chan struct{}, 1),
+	}
+	for i := range m.clients {
+		m.clients[i].index = uint32(i)
+	}
+	if err := m.dialOptions(); err != nil {
+		return nil, err
+	}
+	m.chat.init(&job)
+	var err error
+	m.engine, err = evloop.New(evloop.Config{
+		Handler: m, Loops: 1, MaxConns: len(m.clients) + spareFiles, MaxPartial: im.MaxServerFrame + 16,
+		HandshakeTimeout: loginTimeout, StallTimeout: loginTimeout,
+	})
+	if err != nil {
+		return nil, err
+	}
+	m.loop = m.engine.Loops()[0]
+	return m, nil
+}
+
+// dialOptions reads what the job says of connecting.
+func (m *member) dialOptions() (err error) {
+	if m.target, err = netip.ParseAddrPort(m.job.Target); err != nil {
+		return fmt.Errorf("the server's address: %w", err)
+	}
+	if m.job.Source != "" {
+		if m.options.Local, err = netip.ParseAddr(m.job.Source); err != nil {
+			return fmt.Errorf("the source address: %w", err)
+		}
+	}
+	if !m.job.TLS {
+		return nil
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil || roots == nil {
+		roots = x509.NewCertPool()
+	}
+	if len(m.job.CA) > 0 && !roots.AppendCertsFromPEM(m.job.CA) {
+		return errors.New("the certificate to trust is not one")
+	}
+	m.options.TLS = &tls.Config{RootCAs: roots, ServerName: m.job.ServerName, MinVersion: tls.VersionTLS12}
+	return nil
+}
+
+// follow obeys orders until there are no more.
+func (m *member) follow(orders *json.Decoder) error {
+	for {
+		var o Order
+		err := orders.Decode(&o)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("an order: %w", err)
+		}
+		if err := m.loop.Post(func() { m.obey(&o) }); err != nil {
+			return err
+		}
+		select {
+		case m.woken <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (m *member) obey(o *Order) {
+	m.status.Orders++
+	m.reportAt = 0
+	switch {
+	case o.Connect != nil:
+		m.dialer.order, m.dialer.begun = *o.Connect, true
+	case o.Expect != nil:
+		m.expect(o.Expect.Mark)
+	case o.Load != nil:
+		m.startLoad(*o.Load)
+	case o.Rest:
+		m.beats.resting = true
+	case o.Collect:
+		m.collect()
+	}
+}
+
+// keepTicking runs tick on the loop when it wants to be. While there is more to
+// do at once, it goes on there, without another goroutine.
+func (m *member) keepTicking(ctx context.Context) {
+	var tick func()
+	tick = func() {
+		next := m.tick()
+		if next > m.clock.now() || m.loop.Post(tick) != nil {
+			m.ticked <- next
+		}
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.woken:
+		case <-timer.C:
+		}
+		if m.loop.Post(tick) != nil {
+			return
+		}
+		timer.Reset(time.Duration(<-m.ticked - m.clock.now()))
+	}
+}
+
+// tick does what is due, and returns when something else is.
+func (m *member) tick() (next int64) {
+	if m.stopping {
+		return never
+	}
+	now := m.clock.now()
+	next = min(now+int64(idleTick), m.fill(now))
+	next = min(next, m.beat(now))
+	next = min(next, m.request(now))
+	m.acknowledge(now)
+	if now >= m.reportAt {
+		m.reportAt = now + int64(min(reportShare*time.Duration(m.job.Members), maxReportEvery))
+		m.report(nil)
+	}
+	return min(next, m.reportAt)
+}
+
+// report tells how things stand. A status may be left out when the parent is
+// slow, since the next one will do; what was collected may not.
+func (m *member) report(c *Collected) {
+	m.status.CPU = ownCPU()
+	r := Report{Status: m.status, Collected: c}
+	r.Status.Errors = make(map[string]uint64, len(m.status.Errors))
+	for kind, n := range m.status.Errors {
+		r.Status.Errors[kind] = n
+	}
+	if c != nil {
+		m.reports <- r
+		return
+	}
+	select {
+	case m.reports <- r:
+	default:
+	}
+}
+
+// collect reports what is too much for every time.
+func (m *member) collect() {
+	c := &Collected{Latency: encode(m.latency), Lateness: encode(m.lateness), Logins: encode(m.logins)}
+	if m.job.Sends {
+		c.Admitted, c.Received = m.books()
+	}
+	m.report(c)
+}
+
+// write writes reports until there are no more. When the parent is gone, there
+// is nobody to tell.
+func (m *member) write(out io.Writer) {
+	enc := json.NewEncoder(out)
+	var err error
+	for r := range m.reports {
+		if err == nil {
+			err = enc.Encode(r)
+		}
+	}
+}
+
+// stop cuts all connections.
+func (m *member) stop() {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = m.engine.Shutdown(ctx) // That they are cut is what it says.
+	close(m.reports)
+}
+
+// maxKinds bounds how many kinds of errors are told apart.
+const maxKinds = 64
+
+// wrong counts something that no server should do.
+func (m *member) wrong(kind string) {
+	m.status.Wrong++
+	m.note(kind)
+}
+
+// note counts an error.
+func (m *member) note(kind string) {
+	if m.status.Errors == nil {
+		m.status.Errors = map[string]uint64{}
+	}
+	if _, known := m.status.Errors[kind]; !known && len(m.status.Errors) >= maxKinds {
+		kind = "other errors"
+	}
+	m.status.Errors[kind]++
+}
+
+// ownCPU is the processor time this process has used, in nanoseconds.
+func ownCPU() int64 {
+	var ru syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &ru) != nil {
+		return 0
+	}
+	return ru.Utime.Nano() + ru.Stime.Nano()
+}

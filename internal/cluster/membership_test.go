@@ -1,0 +1,228 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/store"
+)
+
+// records are a store's, on virtual time.
+type records struct {
+	mu     sync.Mutex
+	kept   map[string]store.Member
+	until  map[string]time.Time
+	broken error
+}
+
+func newRecords() *records {
+	return &records{kept: map[string]store.Member{}, until: map[string]time.Time{}}
+}
+
+func (r *records) PutMember(_ context.Context, m store.Member, ttl time.Duration) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.broken == nil {
+		r.kept[m.Node], r.until[m.Node] = m, time.Now().Add(ttl)
+	}
+	return r.broken
+}
+
+func (r *records) DeleteMember(_ context.Context, node string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.kept, node)
+	return r.broken
+}
+
+func (r *records) Members(context.Context) ([]store.Member, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var list []store.Member
+	for node, m := range r.kept {
+		if time.Now().Before(r.until[node]) {
+			list = append(list, m)
+		}
+	}
+	return list, r.broken
+}
+
+func (r *records) breakDown(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.broken = err
+}
+
+// watch is a node whose view of the others is recorded.
+type watch struct {
+	*Membership
+	mu    sync.Mutex
+	views [][]string
+}
+
+func join(t *testing.T, r Records, self Member) *watch {
+	t.Helper()
+	w := &watch{}
+	w.Membership = New(Config{Records: r, Self: self, Logger: slog.New(slog.DiscardHandler), Changed: func(members []Member, table *Table) {
+		var names []string
+		for _, m := range members {
+			names = append(names, m.Node)
+		}
+		slices.Sort(names)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.views = append(w.views, names)
+	}})
+	if err := w.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (w *watch) view() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.views) == 0 {
+		return ""
+	}
+	s := ""
+	for _, n := range w.views[len(w.views)-1] {
+		s += n + " "
+	}
+	return s
+}
+
+func node(name string) Member { return Member{Node: name, State: Up, Roles: "x:1"} }
+
+func TestMembers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecords()
+		a, b := join(t, r, node("a")), join(t, r, node("b"))
+		eye := join(t, r, Member{})
+		time.Sleep(2 * DefaultEvery)
+		synctest.Wait()
+		for name, w := range map[string]*watch{"a": a, "b": b, "a node that only looks": eye} {
+			if w.view() != "a b " {
+				t.Errorf("%s sees %s", name, w.view())
+			}
+		}
+		// One that leaves is gone for the others within one look.
+		if err := b.Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(DefaultEvery)
+		synctest.Wait()
+		if a.view() != "a " {
+			t.Errorf("after b left, a sees %s", a.view())
+		}
+		_, table := eye.Members()
+		if n := len(table.SlotsOf("a")); n != im.Slots {
+			t.Errorf("a has %d slots", n)
+		}
+		_ = a.Leave(t.Context())
+		_ = eye.Leave(t.Context())
+	})
+}
+
+func TestMemberThatDiesExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecords()
+		a := join(t, r, node("a"))
+		dead, err := (&Member{Node: "b", State: Up, Roles: "x:1"}).record()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = r.PutMember(t.Context(), dead, DefaultTTL)
+		time.Sleep(DefaultEvery)
+		synctest.Wait()
+		if a.view() != "a b " {
+			t.Fatalf("a sees %s", a.view())
+		}
+		time.Sleep(DefaultTTL)
+		synctest.Wait()
+		if a.view() != "a " {
+			t.Errorf("after b died, a sees %s", a.view())
+		}
+		_ = a.Leave(t.Context())
+	})
+}
+
+// While the store is away, the last known members count.
+func TestStoreAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecords()
+		a, b := join(t, r, node("a")), join(t, r, node("b"))
+		time.Sleep(2 * DefaultEvery)
+		synctest.Wait()
+		r.breakDown(errors.New("away"))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if a.view() != "a b " {
+			t.Errorf("a sees %s", a.view())
+		}
+		r.breakDown(nil)
+		time.Sleep(2 * DefaultEvery)
+		synctest.Wait()
+		if members, _ := a.Members(); len(members) != 2 {
+			t.Errorf("a sees %v", members)
+		}
+		_, _ = a.Leave(t.Context()), b.Leave(t.Context())
+	})
+}
+
+// What a node says of itself reaches the others; how many links it has is no
+// reason to place slots anew.
+func TestUpdate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecords()
+		a, b := join(t, r, node("a")), join(t, r, node("b"))
+		time.Sleep(2 * DefaultEvery)
+		synctest.Wait()
+		changes := len(a.views)
+		b.Update(func(m *Member) { m.Links = 7 })
+		time.Sleep(2 * DefaultEvery)
+		synctest.Wait()
+		if len(a.views) != changes {
+			t.Error("a heard of a change in the placement")
+		}
+		b.Update(func(m *Member) { m.State = Draining })
+		time.Sleep(DefaultEvery)
+		synctest.Wait()
+		if _, table := a.Members(); len(table.SlotsOf("b")) != 0 {
+			t.Error("b drains and has slots")
+		}
+		_, _ = a.Leave(t.Context()), b.Leave(t.Context())
+	})
+}
+
+func TestUselessRecordsAreLeftOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecords()
+		_ = r.PutMember(t.Context(), store.Member{Node: "x", Value: []byte("{")}, time.Hour)
+		_ = r.PutMember(t.Context(), store.Member{Node: "y", Value: []byte(`{"node":"z"}`)}, time.Hour)
+		_ = r.PutMember(t.Context(), store.Member{Node: "w", Value: make([]byte, maxRecord+1)}, time.Hour)
+		a := join(t, r, node("a"))
+		if a.view() != "a " {
+			t.Errorf("a sees %s", a.view())
+		}
+		_ = a.Leave(t.Context())
+	})
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("a", []byte(`{"node":"a","state":"up","weight":1e308,"roles":"x"}`))
+	f.Add("a", []byte(`{"node":"a","weight":-1}`))
+	f.Fuzz(func(t *testing.T, node string, value []byte) {
+		m, err := parse(store.Member{Node: node, Value: value})
+		if err == nil {
+			NewTable([]Member{m})
+		}
+	})
+}

@@ -1,0 +1,110 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// problems gathers what is wrong with settings.
+type problems []error
+
+func (p *problems) add(format string, args ...any) { *p = append(*p, fmt.Errorf(format, args...)) }
+
+// between checks a number.
+func (p *problems) between(key string, v, least, most int) {
+	if v < least || v > most {
+		p.add("%s: between %d and %d", key, least, most)
+	}
+}
+
+func (p *problems) address(key, addr string) {
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		p.add("%s: %q is not an address like 127.0.0.1:7080", key, addr)
+	}
+}
+
+// roleAddress checks where one role reaches another.
+func (p *problems) roleAddress(key, addr string) {
+	path, local := strings.CutPrefix(addr, "unix:")
+	switch {
+	case !local:
+		p.address(key, addr)
+	case !filepath.IsAbs(path):
+		p.add("%s: %q has no absolute path behind unix:", key, addr)
+	}
+}
+
+// Validate reports every setting that cannot work.
+func (c *Config) Validate() error {
+	var p problems
+	if c.Data == "" {
+		p.add("data: a directory is needed")
+	}
+	c.checkAddresses(&p)
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		p.add("tls_cert and tls_key: give both or none")
+	}
+	if !slices.Contains([]string{"auto", "goroutine", "epoll"}, c.LinkEngine) {
+		p.add("link_engine: one of auto, goroutine, epoll")
+	}
+	p.between("max_conns", c.MaxConns, 1, 1<<24)
+	p.between("workers", c.Workers, 0, 1024)
+	p.between("max_conns_per_addr", c.MaxConnsPerAddr, 0, 1<<24)
+	p.between("conn_rate_per_addr", c.ConnRatePerAddr, 1, 1<<24)
+	if _, err := c.UnlimitedNetworks(); err != nil {
+		p.add("unlimited_addrs: %v", err)
+	}
+	p.between("device_sends_per_second", c.DeviceSends, 0, 1<<24)
+	p.between("device_calls_per_second", c.DeviceCalls, 0, 1<<24)
+	p.between("drain_seconds", c.DrainSeconds, 0, 3600)
+	p.between("shards", c.Shards, 0, 256)
+	p.between("cache_mb", c.CacheMB, 1, 1<<20)
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		p.add("log_level: one of debug, info, warn, error")
+	}
+	return errors.Join(p...)
+}
+
+func (c *Config) checkAddresses(p *problems) {
+	p.address("http", c.HTTP)
+	p.address("link", c.Link)
+	p.address("ops", c.Ops)
+	if c.ArticleAPI != "" {
+		p.address("article_api", c.ArticleAPI)
+	}
+	if c.RoleListen != "" {
+		p.roleAddress("role_listen", c.RoleListen)
+	}
+	p.roleAddress("mailbox", c.Mailbox)
+	for _, a := range c.ReconnectAddresses() {
+		p.address("reconnect_to", a)
+	}
+}
+
+// list splits a setting that has several values.
+func list(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// ReconnectAddresses are those of ReconnectTo.
+func (c *Config) ReconnectAddresses() []string { return list(c.ReconnectTo) }
+
+// UnlimitedNetworks are those of UnlimitedAddrs.
+func (c *Config) UnlimitedNetworks() ([]netip.Prefix, error) {
+	var nets []netip.Prefix
+	for _, s := range list(c.UnlimitedAddrs) {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not a network like 10.0.0.0/8", s)
+		}
+		nets = append(nets, p)
+	}
+	return nets, nil
+}

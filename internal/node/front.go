@@ -1,0 +1,205 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
+	"github.com/skein-im/skein/internal/account"
+	"github.com/skein-im/skein/internal/admit"
+	"github.com/skein-im/skein/internal/api"
+	"github.com/skein-im/skein/internal/gateway"
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/link"
+	"github.com/skein-im/skein/internal/remote"
+	"github.com/skein-im/skein/internal/wire"
+)
+
+// front is what clients talk to.
+type front struct {
+	tls     *tls.Config
+	api     *api.API
+	gateway *gateway.Gateway
+	links   *link.Server
+	// limit bounds the links of each address.
+	limit *admit.ConnLimit
+}
+
+// newFront makes the roles that clients talk to, in front of a mailbox.
+func (n *Node) newFront() (*front, error) {
+	tlsConfig, err := n.loadTLS()
+	if err != nil {
+		return nil, err
+	}
+	m := n.mailbox()
+	hasher, err := account.NewHasher(account.DefaultHasherConfig())
+	if err != nil {
+		return nil, err
+	}
+	accounts, err := account.NewService(account.Config{Mailbox: m, Hasher: hasher, Rand: rand.Reader, Now: time.Now})
+	if err != nil {
+		return nil, err
+	}
+	next, err := newSessionIDs()
+	if err != nil {
+		return nil, err
+	}
+	f := &front{tls: tlsConfig}
+	limits := n.newLimits()
+	f.api, err = api.New(api.Config{
+		Mailbox: m, Accounts: accounts, Operator: n.operator, NextSession: next, Logger: n.log,
+		Limit: limits.check, Notify: n.notify,
+	})
+	if err != nil {
+		return nil, err
+	}
+	f.gateway, err = gateway.New(gateway.Config{
+		Mailbox: m, ParseToken: account.ParseToken, Caller: f.api, NextSession: next, Logger: n.log,
+		Sends: limits.sends, Calls: limits.calls,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if f.limit, err = n.newConnLimit(); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	f.links = link.NewServer(link.Config{
+		Handler: f.gateway, TLS: tlsConfig, MaxConns: n.cfg.MaxConns, Engine: n.cfg.LinkEngine, Logger: n.log,
+		Accept: func(from netip.Addr) bool { return f.limit.Open(time.Since(began), from) == admit.Accepted },
+		Gone:   f.limit.Close,
+	})
+	return f, nil
+}
+
+// newSessionIDs gives out identifiers that no other process does, as likely as
+// random numbers of 63 bits allow: a mailbox has sessions of many gateways.
+func newSessionIDs() (func() im.SessionID, error) {
+	var start [8]byte
+	if _, err := rand.Read(start[:]); err != nil {
+		return nil, err
+	}
+	var last atomic.Uint64
+	last.Store(binary.LittleEndian.Uint64(start[:]) >> 1)
+	return func() im.SessionID { return im.SessionID(last.Add(1)) }, nil
+}
+
+// startFront opens the listeners for clients.
+func (n *Node) startFront(ctx context.Context) error {
+	var err error
+	if n.front, err = n.newFront(); err != nil {
+		return err
+	}
+	if err := n.openLinks(ctx); err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", n.front.api)
+	mux.Handle("/link", n.front.links)
+	n.addrs.HTTP, err = n.serveHTTP(n.cfg.HTTP, mux, func(s *http.Server) { s.TLSConfig = n.front.tls })
+	if err != nil {
+		return err
+	}
+	return n.serveArticle()
+}
+
+func (n *Node) loadTLS() (*tls.Config, error) {
+	if n.cfg.TLSCert == "" {
+		return nil, nil
+	}
+	cert, err := tls.LoadX509KeyPair(n.cfg.TLSCert, n.cfg.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the TLS certificate: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// openLinks opens the listener for long links, here or in workers.
+func (n *Node) openLinks(ctx context.Context) error {
+	count := n.cfg.Workers
+	if count == 0 {
+		count = WorkersFor(n.cfg.MaxConns, openFiles())
+	}
+	if count > 0 {
+		return n.startWorkers(ctx, count)
+	}
+	ln, err := link.Listen(ctx, n.cfg.Link)
+	if err != nil {
+		return fmt.Errorf("cannot listen for links: %w", err)
+	}
+	n.serveLinks(ln)
+	return nil
+}
+
+func (n *Node) serveLinks(ln net.Listener) {
+	n.addrs.Link = ln.Addr().String()
+	n.run("links", func() error { return n.front.links.Serve(ln) })
+}
+
+// notify hands a notice to every link of this process and of its workers.
+func (n *Node) notify(ctx context.Context, notice api.Notice) (uint64, error) {
+	frame, err := wire.AppendMessage(nil, wire.TypeNotice, &skeinv1.Notice{
+		Id: notice.ID, TimeMs: int64(notice.Time),
+		Content: &skeinv1.Content{Type: skeinv1.ContentType(notice.Content.Type), Body: notice.Content.Body},
+	})
+	if err != nil {
+		return 0, err
+	}
+	reached, err := n.front.notify(ctx, frame)
+	if err == nil && n.workers != nil {
+		var theirs uint64
+		theirs, err = n.workers.notify(ctx, frame)
+		reached += theirs
+	}
+	return reached, err
+}
+
+// frontSample are the counters of one process that has links.
+type frontSample struct {
+	Gateway gateway.Stats        `json:"gateway"`
+	Links   link.Stats           `json:"links"`
+	Limit   admit.ConnLimitStats `json:"limit"`
+	// Remote is of the link to the mailbox, if that is in another process.
+	Remote remote.ClientStats `json:"remote"`
+}
+
+func (n *Node) frontSample() frontSample {
+	s := frontSample{Gateway: n.front.gateway.Stats(), Links: n.front.links.Stats(), Limit: n.front.limit.Stats()}
+	if n.remote != nil {
+		s.Remote = n.remote.Stats()
+	}
+	return s
+}
+
+func (f *front) open() int64 { return int64(f.links.Stats().Open) }
+
+// frontSamples are the counters of this process and of its workers.
+func (n *Node) frontSamples() []frontSample {
+	all := []frontSample{n.frontSample()}
+	if n.workers != nil && n.workers.supervisor != nil {
+		all = append(all, n.workers.samples()...)
+	}
+	return all
+}
+
+// drain sends the clients away over some time, and waits until they have gone.
+func (f *front) drain(ctx context.Context, over time.Duration, elsewhere []string) error {
+	f.api.Drain()
+	err := f.links.Drain(ctx, link.DrainOptions{Over: over, Addresses: elsewhere})
+	f.gateway.Wait()
+	return err
+}
+
+// notify hands a frame to every link of this process that has logged in.
+func (f *front) notify(ctx context.Context, frame []byte) (uint64, error) {
+	reached, err := f.links.Broadcast(ctx, frame, f.gateway.LoggedIn)
+	return uint64(reached), err
+}

@@ -1,0 +1,127 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/skein-im/skein/internal/account"
+	"github.com/skein-im/skein/internal/config"
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/remote"
+)
+
+// ClusterSecretFile is the name of the secret that roles share, in the data
+// directory.
+const ClusterSecretFile = "cluster.secret"
+
+// clusterSecret is what roles show each other.
+func (n *Node) clusterSecret() (string, error) {
+	path := n.cfg.ClusterSecret
+	if path == "" {
+		path = filepath.Join(n.addrs.Data, ClusterSecretFile)
+	}
+	return account.LoadOrCreateSecret(path, "cl_")
+}
+
+// name tells this process from others in their logs.
+func name() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s/%d", host, os.Getpid())
+}
+
+// serveRoles lets gateways of other processes reach the mailbox.
+func (n *Node) serveRoles() error {
+	secret, err := n.clusterSecret()
+	if err != nil {
+		return err
+	}
+	n.back.roles, err = remote.NewServer(remote.ServerConfig{
+		Mailbox: n.back.mailbox, Secret: []byte(secret), Node: name(), Logger: n.log,
+	})
+	if err != nil {
+		return err
+	}
+	addr := n.cfg.RoleListen
+	if addr == "" && n.opts.Role == Mailbox {
+		addr = config.DefaultRoleListen
+	}
+	if addr == "" {
+		return nil
+	}
+	n.addrs.Roles, err = n.listenRoles(addr)
+	return err
+}
+
+// listenRoles opens one listener for gateways, and returns its address.
+func (n *Node) listenRoles(addr string) (string, error) {
+	ln, err := listenRole(addr)
+	if err != nil {
+		return "", fmt.Errorf("cannot listen for gateways: %w", err)
+	}
+	n.run("roles", func() error { return n.back.roles.Serve(ln) })
+	if ln.Addr().Network() == "unix" {
+		return addr, nil
+	}
+	return ln.Addr().String(), nil
+}
+
+func listenRole(addr string) (net.Listener, error) {
+	path, local := strings.CutPrefix(addr, "unix:")
+	if !local {
+		return net.Listen("tcp", addr)
+	}
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
+	return ln, nil
+}
+
+// removeStale removes the socket of a process that did not get to it.
+func removeStale(path string) error {
+	if c, err := net.Dial("unix", path); err == nil {
+		c.Close()
+		return im.Errorf(im.Unavailable, "somebody listens at %s", path)
+	}
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode().Type() != fs.ModeSocket:
+		return im.Errorf(im.Invalid, "%s is not a socket", path)
+	}
+	return os.Remove(path)
+}
+
+// connectMailbox makes the mailbox of a gateway process.
+func (n *Node) connectMailbox(addr, secret string) error {
+	var err error
+	n.remote, err = remote.NewClient(remote.ClientConfig{
+		Addr: addr, Secret: []byte(secret), Node: name(), Logger: n.log,
+	})
+	return err
+}
+
+// mailbox is the node's own, or the one that it is connected to.
+func (n *Node) mailbox() im.Mailbox {
+	if n.back != nil {
+		return n.back.mailbox
+	}
+	return n.remote
+}

@@ -1,0 +1,78 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/link"
+	"github.com/skein-im/skein/internal/supervise"
+)
+
+// WorkerOptions are what the program gives a worker.
+type WorkerOptions struct {
+	// Logger makes the logger when the level is known.
+	Logger  func(level string) *slog.Logger
+	Version string
+}
+
+// RunWorker is the life of a worker process: it serves long links at an address
+// that it shares with others, until its supervisor tells it to stop or dies, or
+// ctx ends.
+func RunWorker(ctx context.Context, in io.ReadCloser, out io.Writer, opts WorkerOptions) error {
+	var n *Node
+	return supervise.Serve(ctx, in, out, supervise.Worker{
+		Start: func(ctx context.Context, in supervise.Input) (any, error) {
+			var err error
+			n, err = startWorker(ctx, in, opts)
+			if err != nil {
+				return nil, err
+			}
+			return n.addrs, nil
+		},
+		Handlers: map[string]supervise.Handler{
+			askSample: func(context.Context, json.RawMessage) (any, error) { return n.frontSample(), nil },
+			askNotify: func(ctx context.Context, arg json.RawMessage) (any, error) {
+				var frame []byte
+				if err := json.Unmarshal(arg, &frame); err != nil {
+					return nil, im.Errorf(im.Invalid, "not a notice: %w", err)
+				}
+				return n.front.notify(ctx, frame)
+			},
+		},
+		Drain: func(ctx context.Context, why supervise.Reason, arg json.RawMessage) error {
+			n.log.Info("draining", "why", string(why))
+			return n.stop(ctx, decodeOrder(arg, n.drainTime(n.front.open())))
+		},
+	})
+}
+
+// startWorker starts the part of a gateway that has the long links.
+func startWorker(ctx context.Context, in supervise.Input, opts WorkerOptions) (_ *Node, err error) {
+	var s workerSettings
+	if err := json.Unmarshal(in.Settings, &s); err != nil {
+		return nil, fmt.Errorf("not settings of a worker: %w", err)
+	}
+	log := opts.Logger(s.Config.LogLevel).With("worker", in.Index)
+	n := newNode(s.Config, Options{Role: Gateway, Logger: log, Version: opts.Version})
+	defer func() {
+		if err != nil {
+			_ = n.Stop()
+		}
+	}()
+	if err := n.connectMailbox(s.Mailbox, s.Secret); err != nil {
+		return nil, err
+	}
+	if n.front, err = n.newFront(); err != nil {
+		return nil, err
+	}
+	ln, err := link.ListenShared(ctx, s.Config.Link)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen for links: %w", err)
+	}
+	n.serveLinks(ln)
+	return n, nil
+}

@@ -1,0 +1,123 @@
+package remote
+
+import (
+	"cmp"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/skein-im/skein/internal/im"
+)
+
+// Defaults of ServerConfig.
+const (
+	DefaultWindow           = 1024
+	DefaultMaxLinks         = 1024
+	DefaultMaxHandshakes    = 64
+	DefaultHandshakeTimeout = 5 * time.Second
+	DefaultMaxQueue         = 64 << 20
+	DefaultMaxReads         = 16
+)
+
+// MaxWindow is the highest Window.
+const MaxWindow = 1 << 16
+
+// ServerConfig is what a Server needs. Zero values mean the defaults.
+type ServerConfig struct {
+	Mailbox im.Mailbox
+	// Secret is shared by all nodes; at least MinSecret bytes.
+	Secret []byte
+	// Node names this node.
+	Node   string
+	Logger *slog.Logger
+	// Window is how many commands of a link may be in flight.
+	Window int
+	// MaxLinks is how many links there may be, MaxHandshakes how many
+	// connections that have not shown yet that they know the secret.
+	MaxLinks, MaxHandshakes int
+	HandshakeTimeout        time.Duration
+	// MaxQueue is how many outgoing bytes of a link may wait; beyond them
+	// the link is cut.
+	MaxQueue int
+	// MaxReads is how many reads of timelines run at a time.
+	MaxReads  int
+	Heartbeat Heartbeat
+}
+
+func (c ServerConfig) withDefaults() ServerConfig {
+	c.Window = cmp.Or(c.Window, DefaultWindow)
+	c.MaxLinks = cmp.Or(c.MaxLinks, DefaultMaxLinks)
+	c.MaxHandshakes = cmp.Or(c.MaxHandshakes, DefaultMaxHandshakes)
+	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, DefaultHandshakeTimeout)
+	c.MaxQueue = cmp.Or(c.MaxQueue, DefaultMaxQueue)
+	c.MaxReads = cmp.Or(c.MaxReads, DefaultMaxReads)
+	c.Heartbeat = c.Heartbeat.withDefaults()
+	return c
+}
+
+func (c *ServerConfig) check() error {
+	switch {
+	case c.Mailbox == nil || c.Logger == nil:
+		return errors.New("a role link's server needs a mailbox and a logger")
+	case c.Window < 1 || c.Window > MaxWindow:
+		return im.Errorf(im.Invalid, "a role link's window is 1 to %d commands", MaxWindow)
+	}
+	return checkIdentity(c.Secret, c.Node)
+}
+
+func checkIdentity(secret []byte, node string) error {
+	if len(secret) < MinSecret {
+		return im.Errorf(im.Invalid, "the secret of role links needs at least %d bytes", MinSecret)
+	}
+	if node == "" || len(node) > MaxNode {
+		return im.Errorf(im.Invalid, "a node's name has 1 to %d bytes", MaxNode)
+	}
+	return nil
+}
+
+// Defaults of ClientConfig.
+const (
+	DefaultPatience       = 10 * time.Second
+	DefaultMaxQueued      = 1 << 16
+	DefaultMaxQueuedBytes = 64 << 20
+)
+
+// ClientConfig is what a Client needs. Zero values mean the defaults.
+type ClientConfig struct {
+	// Addr of the mailbox node: host:port, or unix: and a path.
+	Addr string
+	// Secret is shared by all nodes; at least MinSecret bytes.
+	Secret []byte
+	// Node names this node.
+	Node   string
+	Logger *slog.Logger
+	// Instance tells this process's sessions from those of others: every
+	// Client of the process has the same, and one Client per mailbox node.
+	// 0: a random one.
+	Instance uint64
+	// Patience is how long a command may wait to be sent.
+	Patience time.Duration
+	// MaxQueued and MaxQueuedBytes bound the commands that wait.
+	MaxQueued, MaxQueuedBytes int
+	// HandshakeTimeout bounds connecting, and the handshake after it.
+	HandshakeTimeout time.Duration
+	Heartbeat        Heartbeat
+	// Rand returns a number in [0, n); it spreads attempts to connect.
+	Rand func(n int64) int64
+}
+
+func (c ClientConfig) withDefaults() ClientConfig {
+	c.Patience = cmp.Or(c.Patience, DefaultPatience)
+	c.MaxQueued = cmp.Or(c.MaxQueued, DefaultMaxQueued)
+	c.MaxQueuedBytes = cmp.Or(c.MaxQueuedBytes, DefaultMaxQueuedBytes)
+	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, DefaultHandshakeTimeout)
+	c.Heartbeat = c.Heartbeat.withDefaults()
+	if c.Instance == 0 {
+		c.Instance = randomID()
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Int64N
+	}
+	return c
+}
