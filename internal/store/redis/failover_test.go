@@ -209,3 +209,44 @@ func primaryNumber(t *testing.T, servers *redistest.Cluster, n int) *redistest.S
 	}
 	return all[n%len(all)]
 }
+
+// TestAllConfirm: where all replicas confirm, it does not matter which of them
+// is promoted, nor how soon after the last time.
+func TestAllConfirm(t *testing.T) {
+	for trial := range trials() {
+		servers := cluster(t)
+		opts := options(servers, 2)
+		opts.ReplicaTimeout = 100 * time.Millisecond
+		c := startChat(t, opts, 3, 8)
+		c.await(50)
+		victim := primaryOf(t, servers, opts.Prefix, c.chatters[0].addrs[0])
+		behind := replicaOf(t, servers, victim)
+		behind.Pause()
+		awaitUnconfirmed(t, c)
+		victim.Kill()
+		behind.Resume()
+		awaitPromotion(t, servers, victim)
+		healthy(t, servers)
+		c.await(20)
+		r := c.end()
+		t.Logf("trial %d: %d entries acknowledged, %d lost, %d commits failed, longest interruption %v",
+			trial, r.acked, r.lost, r.recoveries, r.gap.Round(time.Millisecond))
+		if r.lost > 0 {
+			t.Errorf("%d acknowledged entries are gone", r.lost)
+		}
+	}
+}
+
+// awaitUnconfirmed waits until commits fail for want of replicas.
+func awaitUnconfirmed(t *testing.T, c *chat) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for c.chatters[0].s.Metrics().Unconfirmed == 0 {
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.FailNow()
+		}
+	}
+}
