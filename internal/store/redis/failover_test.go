@@ -216,7 +216,6 @@ func TestAllConfirm(t *testing.T) {
 	for trial := range trials() {
 		servers := cluster(t)
 		opts := options(servers, 2)
-		opts.ReplicaTimeout = 100 * time.Millisecond
 		c := startChat(t, opts, 3, 8)
 		c.await(50)
 		victim := primaryOf(t, servers, opts.Prefix, c.chatters[0].addrs[0])

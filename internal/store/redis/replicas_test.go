@@ -45,7 +45,7 @@ func texts(t testing.TB, s *Store, a im.Addr) []string {
 func TestReplicasAway(t *testing.T) {
 	servers := cluster(t)
 	opts := options(servers, 1)
-	opts.ReplicaTimeout = 100 * time.Millisecond
+	opts.ReplicaTimeout = 700 * time.Millisecond
 	s, other := mustOpen(t, opts), mustOpen(t, opts)
 	ctx, a := t.Context(), im.User(1)
 	epoch := acquire(t, s, a)
@@ -95,7 +95,7 @@ func TestReplicasAway(t *testing.T) {
 func TestConfirmNeedsReplicas(t *testing.T) {
 	servers := cluster(t)
 	opts := options(servers, 1)
-	opts.ReplicaTimeout = 100 * time.Millisecond
+	opts.ReplicaTimeout = 700 * time.Millisecond
 	s := mustOpen(t, opts)
 	ctx, a := t.Context(), im.User(1)
 	b := &store.Batch{Changes: []store.Change{{Addr: a, Epoch: acquire(t, s, a)}}}
