@@ -20,9 +20,9 @@ import (
 	"github.com/skein-im/skein/internal/store/redis/redistest"
 )
 
-// BenchmarkCommit commits batches of 64 messages as shards do: each message
-// appends some 350 bytes to the logs of two of 10,000 users. One operation is
-// one message; servers sync every write.
+// BenchmarkCommit commits batches of messages as shards do: each message appends
+// some 350 bytes to the logs of two of 10,000 users. One operation is one
+// message; servers sync every write.
 //
 //	go test -run - -bench Commit -benchtime 60000x ./internal/store/redis
 func BenchmarkCommit(b *testing.B) {
@@ -31,17 +31,22 @@ func BenchmarkCommit(b *testing.B) {
 		servers  func(testing.TB) *redistest.Cluster
 		replicas int
 		shards   int
+		batch    int
 	}{
-		{"one/shards=2", single, 0, 2},
-		{"one/shards=8", single, 0, 8},
-		{"cluster/shards=2", cluster, 1, 2},
-		{"cluster/shards=8", cluster, 1, 8},
+		{"one/shards=2/batch=64", single, 0, 2, 64},
+		{"one/shards=8/batch=64", single, 0, 8, 64},
+		{"one/shards=1/batch=1", single, 0, 1, 1},
+		{"one/shards=64/batch=1", single, 0, 64, 1},
+		{"cluster/shards=2/batch=64", cluster, 1, 2, 64},
+		{"cluster/shards=8/batch=64", cluster, 1, 8, 64},
+		{"cluster/shards=1/batch=1", cluster, 1, 1, 1},
+		{"cluster/shards=64/batch=1", cluster, 1, 64, 1},
 	} {
-		b.Run(c.name, func(b *testing.B) { benchmarkCommit(b, c.servers(b), c.replicas, c.shards) })
+		b.Run(c.name, func(b *testing.B) { benchmarkCommit(b, c.servers(b), c.replicas, c.shards, c.batch) })
 	}
 }
 
-func benchmarkCommit(b *testing.B, servers *redistest.Cluster, replicas, shards int) {
+func benchmarkCommit(b *testing.B, servers *redistest.Cluster, replicas, shards, batch int) {
 	ctx := context.Background()
 	s := mustOpen(b, options(servers, replicas))
 	epochs := acquireAll(b, s)
@@ -59,7 +64,7 @@ func benchmarkCommit(b *testing.B, servers *redistest.Cluster, replicas, shards 
 	b.ResetTimer()
 	var wg sync.WaitGroup
 	for _, w := range workers {
-		wg.Go(func() { w.run(b, (b.N+shards-1)/shards) })
+		wg.Go(func() { w.run(b, (b.N+shards-1)/shards, batch) })
 	}
 	wg.Wait()
 	b.StopTimer()
@@ -199,9 +204,9 @@ func newWorker(s *Store, epochs []im.Epoch, shard, shards int) *worker {
 	return w
 }
 
-func (w *worker) run(b *testing.B, messages int) {
-	for n := 0; n < messages; n += 64 {
-		batch := w.batch(min(64, messages-n))
+func (w *worker) run(b *testing.B, messages, size int) {
+	for n := 0; n < messages; n += size {
+		batch := w.batch(min(size, messages-n))
 		began := time.Now()
 		if err := w.store.Commit(context.Background(), batch); err != nil {
 			b.Error(err)

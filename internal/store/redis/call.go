@@ -109,6 +109,13 @@ next:
 // exchange sends a server its calls in one go, on a connection that nobody
 // else uses meanwhile, and reads the answers. The error is about replicas.
 func (s *Store) exchange(ctx context.Context, m mode, g *group) error {
+	if m != 0 {
+		if err := g.node.turns.Acquire(ctx, 1); err != nil {
+			g.fail(errors.Join(errNotSent, err))
+			return nil
+		}
+		defer g.node.turns.Release(1)
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.opts.ReplyTimeout)
 	defer cancel()
 	conns, err := g.node.acquire()

@@ -55,7 +55,7 @@
 //
 // A call takes at most Options.Timeout, an exchange with one server at most
 // Options.ReplyTimeout. Connections per server are bounded; further calls wait
-// for one. Clients of servers that have left a cluster are kept until Close.
+// for one, and get it in the order they came. Clients of servers that have left a cluster are kept until Close.
 //
 // # When it dies
 //

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+	"golang.org/x/sync/semaphore"
 )
 
 // node is a server that the store knows, and its connections.
@@ -18,6 +19,11 @@ type node struct {
 	opts *Options
 	// suspect: it did not answer the last time.
 	suspect atomic.Bool
+	// turns are as many as there may be connections of calls that wait. They
+	// are given out in order: the client library's pool lets those who have
+	// just finished overtake those who wait, and under load some waited for
+	// seconds.
+	turns *semaphore.Weighted
 
 	mu      sync.Mutex
 	current *connections
@@ -31,6 +37,10 @@ type connections struct {
 	client rueidis.Client
 	users  int
 	old    bool
+}
+
+func newNode(addr string, opts *Options) *node {
+	return &node{addr: addr, opts: opts, turns: semaphore.NewWeighted(int64(opts.Connections))}
 }
 
 // errNotSent says that a server has not seen a call.

@@ -42,8 +42,8 @@ type Options struct {
 	// DialTimeout is how long connecting may take; 0: a second.
 	DialTimeout time.Duration
 	// Connections is how many commits, and other calls that wait for
-	// replicas, run on one server at a time; 0: 16. Reads share one more
-	// connection.
+	// replicas, run on one server at a time; 0: 16. Others wait for their
+	// turn. Reads share one more connection.
 	Connections int
 
 	// Logger gets what the operator should know; nil: slog.Default.

@@ -43,7 +43,7 @@ func (t *topology) node(addr string) *node {
 	defer t.mu.Unlock()
 	n := t.nodes[addr]
 	if n == nil {
-		n = &node{addr: addr, opts: t.opts}
+		n = newNode(addr, t.opts)
 		t.nodes[addr] = n
 	}
 	return n
