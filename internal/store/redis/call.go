@@ -125,7 +125,10 @@ func (s *Store) exchange(ctx context.Context, m mode, g *group) error {
 	}
 	cmds := s.commands(conns.client.B(), m, g)
 	results := conns.client.DoMulti(ctx, cmds...)
-	broken := results[0].NonRedisError()
+	var broken error
+	for _, r := range results {
+		broken = errors.Join(broken, r.NonRedisError())
+	}
 	g.node.release(conns, broken != nil && !errors.Is(broken, context.Canceled))
 	if broken != nil {
 		g.fail(broken)
