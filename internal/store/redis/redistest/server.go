@@ -200,7 +200,7 @@ func (s *Server) connect() (rueidis.Client, error) {
 	c, err := rueidis.NewClient(rueidis.ClientOption{
 		InitAddress: []string{s.Addr}, ForceSingleClient: true, DisableRetry: true, DisableCache: true,
 		PipelineMultiplex: -1, ConnWriteTimeout: 5 * time.Second,
-		Dialer:        net.Dialer{Timeout: time.Second, KeepAlive: -1},
+		Dialer:        net.Dialer{Timeout: 10 * time.Second, KeepAlive: -1},
 		ClientSetInfo: rueidis.DisableClientSetInfo,
 	})
 	if err != nil && c != nil {
