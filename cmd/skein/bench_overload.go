@@ -17,7 +17,7 @@ func newBenchOverloadCommand() *cobra.Command {
 		Use:   "overload",
 		Short: "Offer a server more than it can do",
 		Long: `Measures how many messages a second the server accepts when each follows an
-answer, with more and more of them unanswered; then offers multiples of that, request s
+answer, from more and more connections; then offers multiples of that, request s
 s/rate seconds after the start whatever the server does, and reports what became
 of it. Latencies are of what was admitted and count from when it was due.
 

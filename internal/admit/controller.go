@@ -186,11 +186,14 @@ const (
 )
 
 // RetryAfter is how long a request that was shed should wait for its next try:
-// the longer the further above the level it is, and the more is offered.
+// until the queue is shorter, if it is important enough; else the longer the
+// further above the level it is, and the more is offered.
 func (c *Controller) RetryAfter(l im.Level) time.Duration {
-	wait := time.Duration(c.retry.Load())
-	if cursor := c.Level(); l > cursor {
-		wait += wait * time.Duration(min(l, im.Level(levels))-cursor) / userClasses
+	cursor := c.Level()
+	if l <= cursor {
+		return max(c.cfg.MaxWait, minRetry)
 	}
+	wait := time.Duration(c.retry.Load())
+	wait += wait * time.Duration(min(l, im.Level(levels))-cursor) / userClasses
 	return min(max(wait, minRetry), maxRetry)
 }

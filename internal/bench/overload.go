@@ -110,18 +110,13 @@ func (r *overloading) open(ctx context.Context) (err error) {
 	return err
 }
 
-// closedLoad is a closed loop: so many connections with so many requests each.
-type closedLoad struct{ active, depth int }
-
-// closedLoads begin with few connections and end with more requests than any
-// server takes at once.
-func closedLoads(conns, window int) []closedLoad {
-	var loads []closedLoad
-	for share := 16; share > 1; share /= 2 {
-		loads = append(loads, closedLoad{max(2, conns/share), 1})
-	}
-	for depth := 1; depth <= window; depth *= 4 {
-		loads = append(loads, closedLoad{conns, depth})
+// closedLoads are the numbers of connections that have one request each
+// unanswered, from few to all. More requests of a connection would share work
+// that those of an open loop, spread evenly, do not share.
+func closedLoads(conns int) []int {
+	var loads []int
+	for share := 16; share >= 1; share /= 2 {
+		loads = append(loads, max(2, conns/share))
 	}
 	return loads
 }
@@ -143,14 +138,14 @@ func (r *overloading) capacity(ctx context.Context) error {
 		return nil
 	}
 	worse, seconds := 0, r.cfg.Step.Seconds()/closedPart
-	for _, c := range closedLoads(r.cfg.Conns, r.cfg.SendWindow) {
-		r.say("measuring the capacity: %d connections, requests of each unanswered: %d", c.active, c.depth)
-		l, err := r.load(ctx, swarm.Load{What: r.cfg.What, Seconds: seconds, Active: c.active, Depth: c.depth})
+	for _, active := range closedLoads(r.cfg.Conns) {
+		r.say("measuring the capacity: %d connections with one request each", active)
+		l, err := r.load(ctx, swarm.Load{What: r.cfg.What, Seconds: seconds, Active: active, Depth: 1})
 		if err != nil {
 			return err
 		}
 		step := newLoadStep(l, seconds)
-		r.res.Closed = append(r.res.Closed, ClosedStep{Active: c.active, Depth: c.depth, LoadStep: step})
+		r.res.Closed = append(r.res.Closed, ClosedStep{Active: active, LoadStep: step})
 		if worse++; step.Goodput > r.res.Capacity*enough {
 			worse = 0
 		}

@@ -92,8 +92,8 @@ func TestOverloadFindsWhatServersDoWrong(t *testing.T) {
 }
 
 func TestClosedLoadsGrow(t *testing.T) {
-	got := fmt.Sprint(closedLoads(4000, 16), closedLoads(4, 1))
-	want := "[{250 1} {500 1} {1000 1} {2000 1} {4000 1} {4000 4} {4000 16}] [{2 1} {2 1} {2 1} {2 1} {4 1}]"
+	got := fmt.Sprint(closedLoads(4000), closedLoads(4))
+	want := "[250 500 1000 2000 4000] [2 2 2 2 4]"
 	if got != want {
 		t.Errorf("loads %s", got)
 	}

@@ -33,11 +33,9 @@ type OverloadResult struct {
 	Errors map[string]uint64 `json:"errors,omitempty"`
 }
 
-// ClosedStep is a closed loop: so many connections, each with so many requests
-// unanswered.
+// ClosedStep is a closed loop: so many connections with one request each.
 type ClosedStep struct {
 	Active int `json:"active"`
-	Depth  int `json:"depth"`
 	LoadStep
 }
 

@@ -79,10 +79,11 @@ type Config struct {
 	// After runs f after d, unless stop is called before; nil means
 	// time.AfterFunc.
 	After func(d time.Duration, f func()) (stop func() bool)
-	// LoginFor is for how long a login is tried again whose mailbox cannot be
-	// reached, and ResumeFor for how long a session whose mailbox is lost,
-	// before the client is told to come back; 0 means DefaultLoginFor and
-	// DefaultResumeFor.
+	// LoginFor is for how long a login is tried again whose mailbox goes away,
+	// and ResumeFor for how long a session whose mailbox is lost, before the
+	// client is told to come back; 0 means DefaultLoginFor and
+	// DefaultResumeFor. A login without a cursor is not tried again: there is
+	// no telling where it would continue.
 	LoginFor, ResumeFor time.Duration
 	// MaxAttaching is how many logins and resumptions the mailbox is asked for
 	// at a time, and MaxWaiting how many more logins may wait for that; 0 means

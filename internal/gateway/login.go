@@ -89,10 +89,16 @@ func (s *session) welcome(at *im.Attached) {
 	_ = s.conn.Send(frame)
 }
 
-// refuse ends a login that failed.
+// refuse ends a login that failed. One that came too late for a newer session may
+// come back: if that session is none of a living connection, it is replaced then.
 func (s *session) refuse(err error) {
-	s.g.stats.loginRefused[kindIndex(im.KindOf(err))].Add(1)
-	s.close(s.closeCode("login", err), err)
+	kind := im.KindOf(err)
+	s.g.stats.loginRefused[kindIndex(kind)].Add(1)
+	code := im.CloseUnavailable
+	if kind != im.Conflict {
+		code = s.closeCode("login", err)
+	}
+	s.close(code, err)
 }
 
 // closeCode is the code for an error that the connection cannot outlive.
