@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The long runs: tens of thousands of simulated clusters, and a chat whose
-# server is killed again and again.
+# The long runs: tens of thousands of simulated clusters, a chat whose server is
+# killed again and again, and a Redis Cluster whose primaries are.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seeds=${SEEDS:-20000}
 
 go test ./internal/sim -timeout 3h -run TestSeeds -seeds="$seeds"
 SKEIN_CRASHES="${CRASHES:-100}" go test ./e2e -timeout 1h -run TestCrash -v
+SKEIN_NEED_REDIS=1 SKEIN_REDIS_TRIALS="${TRIALS:-20}" go test ./internal/store/redis -timeout 1h -run 'TestKilledPrimary|TestPausedPrimary|TestAllConfirm' -v

@@ -38,6 +38,9 @@ type StoreConfig struct {
 	// is removed afterwards; empty: the system's for temporary files.
 	Data    string `json:"-"`
 	Version string `json:"-"`
+	// Open opens the store to measure, which is empty at first; nil: the
+	// embedded one, in a directory of its own.
+	Open func(ctx context.Context) (store.Store, error) `json:"-"`
 }
 
 // DefaultStoreConfig has the messages of DefaultChatConfig.
@@ -95,7 +98,7 @@ func (r *StoreResult) WriteSummary(w io.Writer) {
 }
 
 // Store commits the changes of a chat, and nothing else, as fast as the
-// embedded store takes them; then it opens the store again and checks that
+// store takes them; then it opens the store again and checks that
 // every message is there. The changes are made beforehand and take no time.
 func Store(ctx context.Context, cfg StoreConfig) (_ *StoreResult, err error) {
 	if err := cfg.Validate(); err != nil {
@@ -133,7 +136,10 @@ type storeBench struct {
 	commits *latencies
 }
 
-func (b *storeBench) open() (*pebble.Store, error) {
+func (b *storeBench) open(ctx context.Context) (store.Store, error) {
+	if b.cfg.Open != nil {
+		return b.cfg.Open(ctx)
+	}
 	return pebble.Open(filepath.Join(b.dir, "store"), pebble.Options{Logger: slog.New(slog.DiscardHandler)})
 }
 
@@ -142,7 +148,7 @@ func (b *storeBench) fill(ctx context.Context) (_ *StoreResult, err error) {
 	if b.run, err = newRunID(); err != nil {
 		return nil, err
 	}
-	st, err := b.open()
+	st, err := b.open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +226,7 @@ func (b *storeBench) replay(ctx context.Context, st store.Store, rec *recorder) 
 
 // verify opens the store again and reads every user's timeline.
 func (b *storeBench) verify(ctx context.Context, t *Tally) (err error) {
-	st, err := b.open()
+	st, err := b.open(ctx)
 	if err != nil {
 		return err
 	}

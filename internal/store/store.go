@@ -26,8 +26,9 @@ type Store interface {
 	Load(ctx context.Context, a im.Addr, tail func([]Record) im.Seq) (Entity, error)
 	// ReadLog returns entries of an entity's log with sequences in
 	// [from, ...), dense and in order; at most limit of them, and as soon
-	// as maxBytes are exceeded no more. An empty result: there is none at
-	// from.
+	// as maxBytes are exceeded no more. They begin after from if the log
+	// has been trimmed so far. An empty result: there is none from there
+	// on.
 	ReadLog(ctx context.Context, a im.Addr, from im.Seq, limit, maxBytes int) ([]Entry, error)
 	// Pending lists the entities of a slot that were marked in a batch.
 	Pending(ctx context.Context, slot im.Slot) ([]im.Addr, error)
@@ -89,6 +90,9 @@ type Change struct {
 	// log: the owner knows it, and engines need not look.
 	First  im.Seq
 	Append [][]byte
+	// Trim lets go of the entries before it, if it is more than 0; an engine
+	// may keep some of them. It comes after Append.
+	Trim im.Seq
 	// Put writes records; Delete, which comes after it, removes them and is
 	// harmless for those that are not there.
 	Put    []Record

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -31,7 +32,8 @@ var _ store.Store = (*Store)(nil)
 
 type entity struct {
 	records map[string][]byte
-	log     [][]byte // from sequence 1
+	log     [][]byte // from sequence trimmed+1
+	trimmed im.Seq
 	pending bool
 }
 
@@ -108,10 +110,14 @@ func (s *Store) Load(ctx context.Context, a im.Addr, tail func([]store.Record) i
 	for _, key := range slices.Sorted(maps.Keys(e.records)) {
 		recs = append(recs, store.Record{Key: key, Value: clone(e.records[key])})
 	}
-	log := slices.Clone(e.log) // entries are never changed
+	kept := entity{log: slices.Clone(e.log), trimmed: e.trimmed} // entries are never changed
 	s.mu.Unlock()
 	from := tail(recs) + 1
-	return store.Entity{Records: recs, Tail: read(log, from, len(log), 1<<62)}, nil
+	if from <= kept.trimmed {
+		return store.Entity{}, fmt.Errorf("%w: the log of %v begins at %d, and its records include only what is before %d",
+			store.ErrCorrupt, a, kept.trimmed+1, from)
+	}
+	return store.Entity{Records: recs, Tail: kept.read(from, len(kept.log), 1<<62)}, nil
 }
 
 // ReadLog implements store.Store.
@@ -124,20 +130,33 @@ func (s *Store) ReadLog(ctx context.Context, a im.Addr, from im.Seq, limit, maxB
 	if e == nil {
 		return nil, nil
 	}
-	return read(e.log, from, limit, maxBytes), nil
+	return e.read(from, limit, maxBytes), nil
 }
 
 // read copies entries from a sequence on.
-func read(log [][]byte, from im.Seq, limit, maxBytes int) []store.Entry {
+func (e *entity) read(from im.Seq, limit, maxBytes int) []store.Entry {
 	if from == 0 {
 		return nil
 	}
 	var entries []store.Entry
-	for size := 0; from <= im.Seq(len(log)) && len(entries) < limit && size <= maxBytes; from++ {
-		entries = append(entries, store.Entry{Seq: from, Value: clone(log[from-1])})
-		size += len(log[from-1])
+	from = max(from, e.trimmed+1)
+	for size := 0; from <= e.last() && len(entries) < limit && size <= maxBytes; from++ {
+		v := e.log[from-e.trimmed-1]
+		entries = append(entries, store.Entry{Seq: from, Value: clone(v)})
+		size += len(v)
 	}
 	return entries
+}
+
+// last is the sequence of the last entry.
+func (e *entity) last() im.Seq { return e.trimmed + im.Seq(len(e.log)) }
+
+// trim drops the entries before a sequence.
+func (e *entity) trim(to im.Seq) {
+	if to > e.trimmed+1 {
+		n := min(to-1-e.trimmed, im.Seq(len(e.log)))
+		e.log, e.trimmed = e.log[n:], e.trimmed+n
+	}
 }
 
 // Pending implements store.Store. The entities come by kind and ID.

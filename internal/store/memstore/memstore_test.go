@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,17 +36,29 @@ func TestConformance(t *testing.T) {
 func TestConformanceSplit(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Store {
 		now := time.Unix(1e9, 0)
-		return split{clocked{New(func() time.Time { return now }), &now}}
+		return split{clocked{New(func() time.Time { return now }), &now}, new(sync.RWMutex)}
 	})
 }
 
-type split struct{ clocked }
+// split is a store whose commits can be held back before they take effect.
+type split struct {
+	clocked
+	stalled *sync.RWMutex
+}
 
 func (s split) Commit(_ context.Context, b *store.Batch) error {
 	op := s.Begin(b)
+	s.stalled.RLock()
+	defer s.stalled.RUnlock()
 	op.Apply()
 	op.Apply()
 	return op.Finish()
+}
+
+// Stall implements storetest.Staller.
+func (s split) Stall() func() {
+	s.stalled.Lock()
+	return s.stalled.Unlock
 }
 
 // owned is a store whose slots a test owns, and two users of two slots.

@@ -212,10 +212,11 @@ func (s *Store) apply(c *store.Change) {
 		e = &entity{records: map[string][]byte{}}
 		s.entities[c.Addr] = e
 	}
-	if len(c.Append) > 0 && c.First != im.Seq(len(e.log)+1) {
-		panic(fmt.Sprintf("memstore: the log of %v ends at %d, and a commit appends from %d", c.Addr, len(e.log), c.First))
+	if len(c.Append) > 0 && c.First != e.last()+1 {
+		panic(fmt.Sprintf("memstore: the log of %v ends at %d, and a commit appends from %d", c.Addr, e.last(), c.First))
 	}
 	e.log = append(e.log, cloneAll(c.Append)...)
+	e.trim(c.Trim)
 	for _, r := range c.Put {
 		checkKey(c.Addr, r.Key)
 		e.records[r.Key] = clone(r.Value)

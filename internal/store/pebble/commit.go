@@ -97,6 +97,9 @@ func (s *Store) settle(b *store.Batch, in *inflight) {
 // putChange encodes a change straight into the Pebble batch.
 func putChange(w *pebbledb.Batch, c *store.Change) {
 	putAppend(w, c)
+	if c.Trim > 1 {
+		putTrim(w, c)
+	}
 	for i := range c.Put {
 		r := &c.Put[i]
 		op := w.SetDeferred(entityKeyLen+len(r.Key), len(r.Value))
@@ -133,6 +136,15 @@ func putAppend(w *pebbledb.Batch, c *store.Change) {
 		putChunk(op.Value, entries)
 		finish(op)
 	}
+}
+
+// putTrim deletes the chunks that end before a sequence. The one that it is in
+// the middle of stays.
+func putTrim(w *pebbledb.Batch, c *store.Change) {
+	op := w.DeleteRangeDeferred(logKeyLen, logKeyLen)
+	putLogKey(op.Key, c.Addr, 0)
+	putLogKey(op.Value, c.Addr, c.Trim)
+	finish(op)
 }
 
 func putEpoch(w *pebbledb.Batch, slot im.Slot, epoch im.Epoch, owner string) {

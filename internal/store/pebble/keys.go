@@ -29,7 +29,7 @@ func comparer() *pebbledb.Comparer {
 	c := *pebbledb.DefaultComparer
 	c.Name = "skein.entity.1"
 	c.Split = splitKey
-	c.ImmediateSuccessor = nil // of range keys, which there are none of
+	c.ImmediateSuccessor = successor
 	return &c
 }
 
@@ -40,6 +40,21 @@ func splitKey(key []byte) int {
 		return entityKeyLen
 	}
 	return len(key)
+}
+
+// successor appends the least prefix that comes after a prefix. Of one that
+// names an entity, the keys that begin with it come before that.
+func successor(dst, prefix []byte) []byte {
+	if len(prefix) != entityKeyLen || prefix[0] != keyLog && prefix[0] != keyRecord {
+		return append(append(dst, prefix...), 0)
+	}
+	last := len(prefix) - 1
+	for prefix[last] == 0xff {
+		last-- // the first byte is not 0xff
+	}
+	dst = append(dst, prefix[:last+1]...)
+	dst[len(dst)-1]++
+	return dst
 }
 
 // putEntityKey writes the part of a key that names an entity.

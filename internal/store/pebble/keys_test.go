@@ -38,6 +38,10 @@ func TestComparer(t *testing.T) {
 		if order != c.Compare(a, b) {
 			t.Fatalf("%x and %x do not sort by prefix and suffix", a, b)
 		}
+		next := c.ImmediateSuccessor([]byte("dst"), pa)[3:]
+		if c.Split(next) != len(next) || c.Compare(next, pa) <= 0 || c.Compare(pa, pb) < 0 && c.Compare(next, pb) > 0 {
+			t.Fatalf("%x follows prefix %x, and there is %x", next, pa, pb)
+		}
 		if c.Compare(a, b) < 0 {
 			if s := c.Separator(nil, a, b); c.Compare(a, s) > 0 || c.Compare(s, b) >= 0 {
 				t.Fatalf("%x does not separate %x and %x", s, a, b)

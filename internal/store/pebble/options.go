@@ -42,7 +42,8 @@ func (s *Store) pebbleOptions(opts Options) *pebbledb.Options {
 		BytesPerSync:               1 << 20,
 		CompactionConcurrencyRange: compactions,
 	}
-	// Statistics help to drop large deleted ranges, which there are none of.
+	// Statistics help to drop large deleted ranges; trimming deletes many small
+	// ones, which compactions drop anyway.
 	// And the goroutine that collects them outlives an Open that fails.
 	p.DisableTableStats = true
 	p.Experimental.CompactionScheduler = s.scheduler

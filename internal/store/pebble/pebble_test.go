@@ -10,6 +10,7 @@ import (
 
 	pebbledb "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"go.uber.org/goleak"
 
 	"github.com/skein-im/skein/internal/im"
@@ -44,6 +45,18 @@ func (c *clock) Advance(d time.Duration) {
 type clocked struct {
 	*Store
 	*clock
+}
+
+// stalling is a clocked store whose disk can be held back.
+type stalling struct {
+	clocked
+	disk *slowDisk
+}
+
+// Stall implements storetest.Staller.
+func (s stalling) Stall() func() {
+	s.disk.on.Store(true)
+	return s.disk.release
 }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -107,11 +120,16 @@ func TestConformance(t *testing.T) {
 				c := &clock{now: time.Unix(1e9, 0)}
 				dir, opts := test.opts(t)
 				opts.Clock, opts.Logger = c.Now, quiet()
+				disk := newSlowDisk()
+				if opts.FS == nil {
+					opts.FS = vfs.Default
+				}
+				opts.FS = errorfs.Wrap(opts.FS, disk)
 				s, err := Open(dir, opts)
 				if err != nil {
 					t.Fatal(err)
 				}
-				return clocked{s, c}
+				return stalling{clocked{s, c}, disk}
 			})
 		})
 	}

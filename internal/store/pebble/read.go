@@ -131,7 +131,7 @@ type logReader struct {
 	addr            im.Addr
 	limit, maxBytes int
 	// mustStart: a log that has entries after from, but not from itself,
-	// is damaged.
+	// is damaged, not trimmed.
 	mustStart bool
 
 	entries []store.Entry
@@ -156,10 +156,10 @@ func (l *logReader) read(from im.Seq) ([]store.Entry, error) {
 		if err != nil {
 			return nil, err
 		}
+		if first > next && next == from && !l.mustStart {
+			next = first // what was before is trimmed
+		}
 		if first > next {
-			if next == from && !l.mustStart {
-				return nil, nil
-			}
 			return nil, corruptf("the log of %v has a hole from %d to %d", l.addr, next, first-1)
 		}
 		for range next - first {

@@ -2,7 +2,10 @@ package storetest
 
 import (
 	"bytes"
+	"context"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
@@ -25,7 +28,7 @@ func testRecords(e *env) {
 	e.equal("delete", e.records(a), []store.Record{rec("a", ""), rec("c", "")})
 	put([]string{"a"}, rec("b", "back"))
 	e.equal("put and delete", e.records(a), []store.Record{rec("b", "back"), rec("c", "")})
-	put([]string{"b", "c"})
+	put([]string{"b", "c", "d"}, rec("c", "put and deleted by one change"), rec("d", "the same, and new"))
 	e.equal("delete all", e.records(a), []store.Record(nil))
 }
 
@@ -144,6 +147,105 @@ func testChangeOrder(e *env) {
 	got := e.log(a)
 	copy(got[0].Value, "XXXXX")
 	e.equal("log after its reader scribbled on it", e.log(a), entries(1, "first", "second"))
+}
+
+// testTrim: what is not trimmed stays, the log goes on where it was, and what
+// is gone is skipped.
+func testTrim(e *env) {
+	a := im.User(1)
+	e.own(a)
+	values := numbered("v", 30)
+	appendTo := func(last int, trim im.Seq) {
+		e.TB.Helper()
+		c := e.change(a)
+		c.First = im.Seq(last - 4)
+		c.Append, c.Trim = bodies(values[last-5:last]...), trim
+		e.commit(c)
+	}
+	check := func(last int, kept im.Seq) {
+		e.TB.Helper()
+		all := entries(1, values[:last]...)
+		e.equal("what is kept", e.readLog(a, kept, 100, 1<<20), all[kept-1:])
+		e.equal("limited", e.readLog(a, kept, 2, 1<<20), all[kept-1:min(last, int(kept)+1)])
+		got := e.log(a)
+		if len(got) > 0 && got[0].Seq > kept || len(got) == 0 && int(kept) <= last {
+			e.TB.Fatalf("a log trimmed to %d was read as %d entries from the start", kept, len(got))
+		}
+		e.equal("read from the start", got, all[last-len(got):])
+		ent, err := e.s.Load(e.TB.Context(), a, func([]store.Record) im.Seq { return kept - 1 })
+		if err != nil {
+			e.TB.Fatalf("Load: %v", err)
+		}
+		e.equal("tail", ent.Tail, all[kept-1:])
+	}
+	appendTo(5, 0)
+	appendTo(10, 1)
+	check(10, 1)
+	appendTo(15, 8) // in the middle of a commit
+	check(15, 8)
+	appendTo(20, 3) // nothing more
+	check(20, 8)
+	appendTo(25, 26) // with all that it appends itself
+	check(25, 26)
+	appendTo(30, 0)
+	check(30, 26)
+	c := e.change(a)
+	c.Trim = 30
+	e.commit(c, e.change(a))
+	check(30, 30)
+}
+
+// testDurableReads: a read does not return what has not become durable.
+func testDurableReads(e *env) {
+	s, ok := e.s.(Staller)
+	if !ok {
+		return
+	}
+	a := im.User(1)
+	e.own(a)
+	e.commit(e.change(a)) // the first may need more than one step
+	resume := sync.OnceFunc(s.Stall())
+	e.t.Cleanup(resume) // before the store is closed
+	committed := make(chan error, 1)
+	c := e.change(a)
+	c.First, c.Append, c.Put, c.Pending = 1, bodies("x"), []store.Record{rec("k", "v")}, store.Set
+	go func() { committed <- e.s.Commit(e.t.Context(), &store.Batch{Changes: []store.Change{c}}) }()
+	// Long enough for the commit to get as far as it can.
+	for until := time.Now().Add(100 * time.Millisecond); time.Now().Before(until); {
+		e.readsNothing(a)
+	}
+	select {
+	case err := <-committed:
+		e.TB.Fatalf("a commit ended while nothing could become durable: %v", err)
+	default:
+	}
+	resume()
+	if err := <-committed; err != nil {
+		e.TB.Fatalf("Commit: %v", err)
+	}
+	e.equal("log", e.log(a), entries(1, "x"))
+	e.equal("records", e.records(a), []store.Record{rec("k", "v")})
+	e.equal("pending", e.pending(a.Slot()), []im.Addr{a})
+}
+
+// readsNothing reads an entity for a moment: a read may wait, but what it
+// brings is empty.
+func (e *env) readsNothing(a im.Addr) {
+	e.TB.Helper()
+	ctx, cancel := context.WithTimeout(e.TB.Context(), 20*time.Millisecond)
+	defer cancel()
+	log, err := e.s.ReadLog(ctx, a, 1, 10, 1000)
+	if err == nil && len(log) > 0 {
+		e.TB.Fatalf("read an entry that is not durable")
+	}
+	ent, err := e.s.Load(ctx, a, func([]store.Record) im.Seq { return 0 })
+	if err == nil && len(ent.Records)+len(ent.Tail) > 0 {
+		e.TB.Fatalf("loaded what is not durable")
+	}
+	addrs, err := e.s.Pending(ctx, a.Slot())
+	if err == nil && len(addrs) > 0 {
+		e.TB.Fatalf("listed a pending mark that is not durable")
+	}
 }
 
 func testPending(e *env) {

@@ -28,7 +28,8 @@ func testModel(e *env) {
 			"pending": r.checkPending,
 		})
 		for i := range r.ents {
-			r.equal("log at the end", r.log(r.ents[i].addr), r.ents[i].read(1, 1<<30, 1<<30))
+			got := r.log(r.ents[i].addr)
+			r.equal("log at the end", got, r.ents[i].read(r.ents[i].start(1, got), 1<<30, 1<<30))
 			r.equal("records at the end", r.records(r.ents[i].addr), r.ents[i].records())
 		}
 	})
@@ -39,6 +40,7 @@ type modelEntity struct {
 	addr    im.Addr
 	recs    map[string][]byte
 	log     [][]byte
+	trimmed im.Seq // up to here, entries may be gone
 	pending bool
 }
 
@@ -60,8 +62,21 @@ func (m *modelEntity) read(from im.Seq, limit, maxBytes int) []store.Entry {
 	return es
 }
 
+// start is where a read of what follows from begins: later, where entries are
+// gone, but no later than trimming allows.
+func (m *modelEntity) start(from im.Seq, got []store.Entry) im.Seq {
+	if from == 0 || from > m.trimmed {
+		return from
+	}
+	if len(got) > 0 && got[0].Seq >= from && got[0].Seq <= m.trimmed+1 {
+		return got[0].Seq
+	}
+	return m.trimmed + 1
+}
+
 func (m *modelEntity) apply(c *store.Change) {
 	m.log = append(m.log, c.Append...)
+	m.trimmed = max(m.trimmed, min(max(c.Trim, 1)-1, im.Seq(len(m.log))))
 	for _, r := range c.Put {
 		m.recs[r.Key] = r.Value
 	}
@@ -141,10 +156,13 @@ func (r *modelRun) drawChange(t *rapid.T, m *modelEntity) store.Change {
 	for range rapid.IntRange(0, 4).Draw(t, "entries") {
 		c.Append = append(c.Append, r.drawValue(t, 0, 1, 30, 300, 9000, 40000))
 	}
+	if rapid.IntRange(0, 3).Draw(t, "trims") == 0 {
+		c.Trim = im.Seq(rapid.IntRange(0, len(m.log)+len(c.Append)+1).Draw(t, "trim"))
+	}
 	for range rapid.IntRange(0, 3).Draw(t, "puts") {
 		c.Put = append(c.Put, store.Record{Key: keys.Draw(t, "key"), Value: r.drawValue(t, 0, 5, 2000)})
 	}
-	if len(c.Put) == 0 && rapid.Bool().Draw(t, "delete") {
+	if rapid.Bool().Draw(t, "delete") {
 		c.Delete = []string{keys.Draw(t, "key"), "missing"}
 	}
 	c.Pending = store.Mark(rapid.IntRange(0, 2).Draw(t, "mark"))
@@ -163,12 +181,13 @@ func (r *modelRun) checkLog(t *rapid.T) {
 	from := im.Seq(rapid.IntRange(0, len(m.log)+2).Draw(t, "from"))
 	limit := rapid.SampledFrom([]int{0, 1, 2, 3, 100}).Draw(t, "limit")
 	maxBytes := rapid.SampledFrom([]int{0, 1, 300, 10000, 1 << 20}).Draw(t, "maxBytes")
-	r.equal("log", r.readLog(m.addr, from, limit, maxBytes), m.read(from, limit, maxBytes))
+	got := r.readLog(m.addr, from, limit, maxBytes)
+	r.equal("log", got, m.read(m.start(from, got), limit, maxBytes))
 }
 
 func (r *modelRun) checkLoad(t *rapid.T) {
 	m := rapid.SampledFrom(r.ents).Draw(t, "entity")
-	tail := im.Seq(rapid.IntRange(0, len(m.log)+1).Draw(t, "tail"))
+	tail := im.Seq(rapid.IntRange(int(m.trimmed), len(m.log)+1).Draw(t, "tail"))
 	ent, err := r.s.Load(t.Context(), m.addr, func([]store.Record) im.Seq { return tail })
 	if err != nil {
 		t.Fatalf("Load: %v", err)

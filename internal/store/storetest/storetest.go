@@ -22,6 +22,12 @@ type Advancer interface {
 	Advance(d time.Duration)
 }
 
+// Staller is a store of which the test can hold back what makes commits
+// durable: they wait until resume is called. Run tests reads of such a store.
+type Staller interface {
+	Stall() (resume func())
+}
+
 // Run tests a store engine. open returns a new, empty store; Run closes it.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	tests := []struct {
@@ -41,6 +47,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Pending", testPending},
 		{"List", testList},
 		{"Isolation", testIsolation},
+		{"Trim", testTrim},
+		{"DurableReads", testDurableReads},
 		{"LargeValues", testLargeValues},
 		{"ManyEntries", testManyEntries},
 		{"EmptyBatch", testEmptyBatch},

@@ -1,0 +1,53 @@
+package redis
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Metrics are the store's numbers since it was opened.
+type Metrics struct {
+	Commits    uint64 // that were acknowledged, in whole or in part
+	CommitTime time.Duration
+	CommitMax  time.Duration
+	Fenced     uint64 // slots refused
+	// Unconfirmed counts the times that too few replicas confirmed in time.
+	Unconfirmed uint64
+	// Unknown counts commits that a server did not answer.
+	Unknown uint64
+	// Holes counts commits that were refused because a log did not end where
+	// its owner had written to: acknowledged entries are gone.
+	Holes uint64
+	// Retries counts calls that were made again, Moved those of them that
+	// another server has now.
+	Retries, Moved uint64
+}
+
+type counts struct {
+	commits, fenced, unconfirmed, unknown, holes, retries, moved atomic.Uint64
+	commitTime, commitMax                                        atomic.Int64
+}
+
+func (c *counts) committed(took time.Duration) {
+	c.commits.Add(1)
+	c.commitTime.Add(int64(took))
+	for m := c.commitMax.Load(); int64(took) > m && !c.commitMax.CompareAndSwap(m, int64(took)); {
+		m = c.commitMax.Load()
+	}
+}
+
+// Metrics returns the store's numbers.
+func (s *Store) Metrics() Metrics {
+	c := &s.counts
+	return Metrics{
+		Commits:     c.commits.Load(),
+		CommitTime:  time.Duration(c.commitTime.Load()),
+		CommitMax:   time.Duration(c.commitMax.Load()),
+		Fenced:      c.fenced.Load(),
+		Unconfirmed: c.unconfirmed.Load(),
+		Unknown:     c.unknown.Load(),
+		Holes:       c.holes.Load(),
+		Retries:     c.retries.Load(),
+		Moved:       c.moved.Load(),
+	}
+}

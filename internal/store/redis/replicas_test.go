@@ -1,0 +1,180 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/store"
+)
+
+// one is a batch that appends one entry.
+func one(a im.Addr, epoch im.Epoch, first im.Seq, text string) *store.Batch {
+	return &store.Batch{Changes: []store.Change{{Addr: a, Epoch: epoch, First: first, Append: [][]byte{[]byte(text)}}}}
+}
+
+// acquire makes a store the owner of an entity's slot.
+func acquire(t testing.TB, s *Store, a im.Addr) im.Epoch {
+	t.Helper()
+	epochs, err := s.Acquire(context.Background(), "test", []im.Slot{a.Slot()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return epochs[0]
+}
+
+// texts is a log.
+func texts(t testing.TB, s *Store, a im.Addr) []string {
+	t.Helper()
+	es, err := s.ReadLog(context.Background(), a, 1, 1000, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, e := range es {
+		all = append(all, string(e.Value))
+	}
+	return all
+}
+
+// TestReplicasAway: with one replica away commits go on; with both away they
+// are not acknowledged, nothing can be acquired, and nothing is read that may
+// be lost; when one is back, the owner must acquire the slot again.
+func TestReplicasAway(t *testing.T) {
+	servers := cluster(t)
+	opts := options(servers, 1)
+	opts.ReplicaTimeout = 700 * time.Millisecond
+	s, other := mustOpen(t, opts), mustOpen(t, opts)
+	ctx, a := t.Context(), im.User(1)
+	epoch := acquire(t, s, a)
+	primary := primaryOf(t, servers, opts.Prefix, a)
+	first := replicaOf(t, servers, primary)
+	first.Pause()
+	t.Cleanup(first.Resume)
+	if err := s.Commit(ctx, one(a, epoch, 1, "one away")); err != nil {
+		t.Fatal(err)
+	}
+	second := replicaOf(t, servers, primary)
+	second.Pause()
+	t.Cleanup(second.Resume)
+
+	var away *ReplicaError
+	if err := s.Commit(ctx, one(a, epoch, 2, "both away")); !errors.As(err, &away) || away.Confirmed != 0 || away.Addr != primary.Addr {
+		t.Fatalf("commit: %v", err)
+	}
+	if err := s.Commit(ctx, one(a, epoch, 3, "after doubt")); err == nil || errors.As(err, new(*store.SlotError)) {
+		t.Fatalf("commit after one whose fate is unknown: %v", err)
+	}
+	for name, s := range map[string]*Store{"owner": s, "other": other} {
+		if _, err := s.ReadLog(ctx, a, 1, 10, 1000); !errors.As(err, &away) {
+			t.Errorf("%s read what may be lost: %v", name, err)
+		}
+	}
+	if _, err := s.Acquire(ctx, "test", []im.Slot{a.Slot()}); !errors.As(err, &away) {
+		t.Fatalf("acquire: %v", err)
+	}
+	if n := s.Metrics().Unconfirmed; n < 3 {
+		t.Errorf("%d times unconfirmed", n)
+	}
+
+	second.Resume()
+	epoch = acquire(t, s, a)
+	if got := texts(t, s, a); len(got) != 2 {
+		t.Fatalf("log %q", got)
+	}
+	if err := s.Commit(ctx, one(a, epoch, 3, "back")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestConfirmNeedsReplicas: a commit that changes nothing says that the slot
+// has no newer owner, and so does not trust a server that is cut off from its
+// replicas.
+func TestConfirmNeedsReplicas(t *testing.T) {
+	servers := cluster(t)
+	opts := options(servers, 1)
+	opts.ReplicaTimeout = 700 * time.Millisecond
+	s := mustOpen(t, opts)
+	ctx, a := t.Context(), im.User(1)
+	b := &store.Batch{Changes: []store.Change{{Addr: a, Epoch: acquire(t, s, a)}}}
+	if err := s.Commit(ctx, b); err != nil {
+		t.Fatal(err)
+	}
+	primary := primaryOf(t, servers, opts.Prefix, a)
+	for range 2 {
+		r := replicaOf(t, servers, primary)
+		r.Pause()
+		defer r.Resume()
+	}
+	if err := s.Commit(ctx, b); !errors.As(err, new(*ReplicaError)) {
+		t.Fatalf("commit: %v", err)
+	}
+}
+
+// TestLostEntry: an owner whose acknowledged entry is gone is not let append
+// after the hole.
+func TestLostEntry(t *testing.T) {
+	servers := single(t)
+	opts := options(servers, 0)
+	s := mustOpen(t, opts)
+	ctx, a := t.Context(), im.User(1)
+	epoch := acquire(t, s, a)
+	for i, text := range []string{"a", "b"} {
+		if err := s.Commit(ctx, one(a, epoch, im.Seq(i+1), text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := servers.Servers[0].Do(ctx, "RPOP", s.keys.log(a)); err != nil {
+		t.Fatal(err)
+	}
+	b := one(a, epoch, 3, "c")
+	b.Changes[0].Put = []store.Record{{Key: "k", Value: []byte("v")}}
+	err := s.Commit(ctx, b)
+	if err == nil || errors.As(err, new(*store.SlotError)) || s.Metrics().Holes != 1 {
+		t.Fatalf("commit after a hole: %v", err)
+	}
+	// The same commit twice is one too: the first may be there.
+	epoch = acquire(t, s, a)
+	if err := s.Commit(ctx, one(a, epoch, 1, "a")); err == nil {
+		t.Fatal("an entry was written twice")
+	}
+	acquire(t, s, a)
+	e, err := s.Load(ctx, a, func([]store.Record) im.Seq { return 0 })
+	if err != nil || len(e.Records) != 0 || len(e.Tail) != 1 {
+		t.Fatalf("after refused commits: %v, %v", e, err)
+	}
+}
+
+// TestLostAcquisition: should a failover lose an acquisition, the next owner
+// gets the same epoch, and yet the first cannot write.
+func TestLostAcquisition(t *testing.T) {
+	servers := single(t)
+	opts := options(servers, 0)
+	s, other := mustOpen(t, opts), mustOpen(t, opts)
+	ctx, a := t.Context(), im.User(1)
+	acquire(t, s, a)
+	m, err := servers.Servers[0].Do(ctx, "GET", s.keys.epoch(a.Slot()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _ := m.ToString()
+	lost := acquire(t, s, a)
+	if _, err := servers.Servers[0].Do(ctx, "SET", s.keys.epoch(a.Slot()), before); err != nil {
+		t.Fatal(err)
+	}
+	epoch := acquire(t, other, a)
+	if lost != epoch {
+		t.Fatalf("epochs %d and %d; the test wants them to be the same", lost, epoch)
+	}
+	if err := s.Commit(ctx, one(a, lost, 1, "zombie")); !errors.As(err, new(*store.SlotError)) {
+		t.Fatalf("commit of an owner whose acquisition was lost: %v", err)
+	}
+	if err := other.Commit(ctx, one(a, epoch, 1, "owner")); err != nil {
+		t.Fatal(err)
+	}
+	if again := acquire(t, s, a); again <= epoch {
+		t.Fatalf("epoch %d after %d", again, epoch)
+	}
+}
