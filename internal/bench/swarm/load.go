@@ -10,7 +10,7 @@ import (
 	"github.com/skein-im/skein/internal/wire"
 )
 
-// load is what requests are sent for now.
+// load is what requests are sent at present.
 type load struct {
 	order    Load
 	schedule schedule
