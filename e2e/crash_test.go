@@ -61,7 +61,7 @@ func (r benchResult) check(t *testing.T) {
 
 // crashes is how many times the server is killed.
 func crashes() int {
-	if n, err := strconv.Atoi(os.Getenv("SKEIN_CRASHES")); err == nil {
+	if n, err := strconv.Atoi(os.Getenv("TEST_CRASHES")); err == nil {
 		return n
 	}
 	return 20

@@ -6,5 +6,5 @@ cd "$(dirname "$0")/.."
 seeds=${SEEDS:-20000}
 
 go test ./internal/sim -timeout 3h -run TestSeeds -seeds="$seeds"
-SKEIN_CRASHES="${CRASHES:-100}" go test ./e2e -timeout 1h -run TestCrash -v
-SKEIN_NEED_REDIS=1 SKEIN_REDIS_TRIALS="${TRIALS:-20}" go test ./internal/store/redis -timeout 1h -run 'TestKilledPrimary|TestPausedPrimary|TestAllConfirm' -v
+TEST_CRASHES="${CRASHES:-100}" go test ./e2e -timeout 1h -run TestCrash -v
+TEST_NEED_REDIS=1 TEST_REDIS_TRIALS="${TRIALS:-20}" go test ./internal/store/redis -timeout 1h -run 'TestKilledPrimary|TestPausedPrimary|TestAllConfirm' -v

@@ -14,9 +14,9 @@ import (
 	"github.com/skein-im/skein/internal/store/redis/redistest"
 )
 
-// trials is how often a test of failures is repeated: SKEIN_REDIS_TRIALS=20.
+// trials is how often a test of failures is repeated: TEST_REDIS_TRIALS=20.
 func trials() int {
-	n, err := strconv.Atoi(cmp.Or(os.Getenv("SKEIN_REDIS_TRIALS"), "1"))
+	n, err := strconv.Atoi(cmp.Or(os.Getenv("TEST_REDIS_TRIALS"), "1"))
 	if err != nil {
 		panic(err)
 	}

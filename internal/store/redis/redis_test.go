@@ -62,7 +62,7 @@ func TestMain(m *testing.M) {
 // and nobody said that they are needed.
 func need(t testing.TB, c *redistest.Cluster, err error) *redistest.Cluster {
 	t.Helper()
-	if errors.Is(err, redistest.ErrMissing) && os.Getenv("SKEIN_NEED_REDIS") == "" {
+	if errors.Is(err, redistest.ErrMissing) && os.Getenv("TEST_NEED_REDIS") == "" {
 		t.Skip(err)
 	}
 	if err != nil {
