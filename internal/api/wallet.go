@@ -3,8 +3,6 @@ package api
 import (
 	"context"
 
-	"google.golang.org/protobuf/proto"
-
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
 	"github.com/skein-im/skein/internal/im"
 )
@@ -37,48 +35,28 @@ func (a *API) getWallet(ctx context.Context, who *caller, _ *skeinv1.GetWalletRe
 	return &skeinv1.GetWalletResponse{Balance: int64(w.Balance)}, nil
 }
 
-// statement follows the chain of a wallet's entries backwards. A page starts at
-// the entry that the page before it named.
+// statement pages backwards. A page starts at the entry that the one before it
+// named.
 func (a *API) statement(ctx context.Context, who *caller, req *skeinv1.StatementRequest) (*skeinv1.StatementResponse, error) {
-	next := im.Seq(req.Before)
-	if next == 0 {
+	reader, ok := a.mailbox.(im.StatementReader)
+	if !ok {
+		return nil, im.Errorf(im.Unimplemented, "statements are not served here")
+	}
+	from := im.Seq(req.Before)
+	if from == 0 {
 		w, err := a.wallet(ctx, who.user)
-		if err != nil {
-			return nil, err
+		if err != nil || w.LastSeq == 0 {
+			return &skeinv1.StatementResponse{}, err
 		}
-		next = w.LastSeq
+		from = w.LastSeq
 	}
-	res := &skeinv1.StatementResponse{}
 	limit := pageSize(req.Limit, defaultStatementEntries, im.MaxStatementEntries)
-	for next != 0 && len(res.Entries) < limit {
-		e, err := a.walletEntry(ctx, who.user, next)
-		if err != nil {
-			return nil, err
-		}
-		res.Entries = append(res.Entries, e)
-		next = im.Seq(e.Money.Prev)
-	}
-	res.Before = uint64(next)
-	return res, nil
-}
-
-// walletEntry reads one entry of a statement.
-func (a *API) walletEntry(ctx context.Context, user im.UserID, seq im.Seq) (*skeinv1.Entry, error) {
-	raw, err := a.mailbox.ReadTimeline(ctx, user, seq-1, 1)
+	raw, next, err := reader.ReadStatement(ctx, who.user, from, limit)
 	if err != nil {
 		return nil, err
 	}
-	if len(raw) == 0 {
-		return nil, im.Errorf(im.NotFound, "there is no entry %d", seq)
-	}
-	e := new(skeinv1.Entry)
-	if err := proto.Unmarshal(raw[0], e); err != nil {
-		return nil, im.Errorf(im.Internal, "entry %d cannot be read: %w", seq, err)
-	}
-	if e.GetMoney().GetCents() == 0 {
-		return nil, im.Errorf(im.Invalid, "entry %d is not part of the statement", seq)
-	}
-	return e, nil
+	entries, _, err := decodePage(raw, limit)
+	return &skeinv1.StatementResponse{Entries: entries, Before: uint64(next)}, err
 }
 
 func (a *API) withdraw(ctx context.Context, who *caller, req *skeinv1.WithdrawRequest) (*skeinv1.WithdrawResponse, error) {
