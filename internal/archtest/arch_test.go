@@ -21,7 +21,7 @@ var layers = [][]string{
 	{"internal/config", "internal/telemetry", "internal/wire", "internal/evloop"},
 	{"internal/entity", "internal/store", "internal/link", "internal/admit", "internal/clientcore"},
 	{"internal/store/pebble", "internal/store/redis", "internal/shard", "internal/remote", "internal/supervise", "internal/cluster", "internal/audit", "client"},
-	{"internal/account", "internal/gateway", "internal/mailbox", "internal/relay", "internal/router", "internal/monitor"},
+	{"internal/account", "internal/gateway", "internal/shake", "internal/mailbox", "internal/relay", "internal/router", "internal/monitor"},
 	{"internal/api", "internal/bench"},
 	{"internal/api/article", "internal/api/openapi"},
 	{"internal/node"},
@@ -33,7 +33,7 @@ var layers = [][]string{
 var testOnly = []string{"internal/sim", "internal/archtest", "internal/store/storetest", "internal/store/memstore", "internal/account/fakemailbox", "e2e"}
 
 // roles never import each other.
-var roles = []string{"internal/gateway", "internal/mailbox", "internal/relay", "internal/router", "internal/monitor"}
+var roles = []string{"internal/gateway", "internal/shake", "internal/mailbox", "internal/relay", "internal/router", "internal/monitor"}
 
 func under(pkg string, prefixes []string) bool {
 	return slices.ContainsFunc(prefixes, func(p string) bool { return pkg == p || strings.HasPrefix(pkg, p+"/") })

@@ -38,6 +38,9 @@
 // sends, one Ack, one Pull and MaxConnCalls calls. Acks and pulls that come
 // meanwhile replace each other: only the latest counts.
 //
+// Shakes go to Config.Shaker, and each is answered by its id, in no order. It
+// bounds those that wait.
+//
 // # When it is full
 //
 // Sends and calls beyond their bounds are answered Busy: by number and bytes

@@ -143,6 +143,9 @@ func seedFrames(f *testing.F) (hello []byte, seeds [][]byte) {
 	frames = append(frames, ackFrame(3)...)
 	frames = append(frames, pullFrame(4)...)
 	frames = wire.AppendFrame(frames, wire.TypeCall, []byte{0x08, 1, 0x12, 1, 'm'})
+	for campaign := range im.CampaignID(2) {
+		frames = wire.AppendShakeFrame(frames, &wire.Shake{ID: 5, Campaign: campaign})
+	}
 	withCursor, err := wire.AppendMessage(nil, wire.TypeHello, &skeinv1.Hello{Version: 1, Token: secret, Cursor: proto.Uint64(7)})
 	if err != nil {
 		f.Fatal(err)
@@ -174,7 +177,7 @@ func FuzzSession(f *testing.F) {
 func fuzzSession(t *testing.T, st state, hello, data []byte) {
 	mbox := newObliging(t)
 	mbox.begin(t, st == attaching)
-	r := newRig(t, func(g *Config, _ *link.Config) { g.Mailbox, g.Now = mbox, time.Now })
+	r := newRig(t, func(g *Config, _ *link.Config) { g.Mailbox, g.Now, g.Shaker = mbox, time.Now, &desk{} })
 	c := r.dial(t)
 	_ = c.SetReadDeadline(time.Time{})
 	if st != fresh {

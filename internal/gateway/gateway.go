@@ -63,6 +63,8 @@ type Config struct {
 	// ParseToken returns whose token it is, and the hash of its secret.
 	ParseToken func(token string) (im.UserID, im.DeviceID, [32]byte, error)
 	Caller     Caller
+	// Shaker answers shakes; nil: every campaign is closed here.
+	Shaker im.Shaker
 	// NextSession gives out session identifiers. Nobody else in the process
 	// may use the same ones.
 	NextSession func() im.SessionID
@@ -94,9 +96,9 @@ type Config struct {
 	// DefaultMaxBytes; each has room for one send at least, and a connection
 	// for 16 MiB at most.
 	MaxConnBytes, MaxUserBytes, MaxBytes int
-	// Sends and Calls limit how many a device may ask for, Logins those of an
-	// address; nil: there is no limit.
-	Sends, Calls, Logins *admit.Buckets
+	// Sends, Calls and Shakes limit how many a device may ask for, Logins those
+	// of an address; nil: there is no limit.
+	Sends, Calls, Shakes, Logins *admit.Buckets
 }
 
 // Gateway implements link.Handler.
@@ -113,8 +115,10 @@ type Gateway struct {
 	tasks sync.WaitGroup
 	// scratch lends buffers for frames on their way to a connection.
 	scratch sync.Pool
-	pong    []byte
-	stats   counters
+	// shakings lends what a shake needs until its answer.
+	shakings sync.Pool
+	pong     []byte
+	stats    counters
 }
 
 // New makes a Gateway.

@@ -158,6 +158,8 @@ func (s *session) liveFrame(t wire.Type, payload []byte) {
 		err = s.pull(payload)
 	case wire.TypeCall:
 		err = s.call(payload)
+	case wire.TypeShake:
+		err = s.shake(payload)
 	case wire.TypeClose:
 		s.goodbye()
 	default:

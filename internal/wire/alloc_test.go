@@ -15,6 +15,8 @@ func hot() map[string]func() {
 	ack := SendAck{ClientSeq: 5000, Seq: 1 << 20, Time: 1790000000000, InTimeline: true, PairID: 300}
 	encEntry, encSend, encAck := AppendEntry(nil, &entry), AppendSend(nil, &send), AppendSendAck(nil, &ack)
 	frame := AppendSendFrame(nil, &send)
+	shake, shaken := Shake{ID: 300, Campaign: 1 << 63}, Shaken{ID: 300, Shaken: im.Shaken{Outcome: im.ShakeWon, Cents: 500}}
+	encShake, encShaken := AppendShake(nil, &shake), AppendShaken(nil, &shaken)
 	entries := [][]byte{encEntry, encEntry, encEntry, encEntry}
 	deliver := AppendDeliver(nil, entries)
 	buf := make([]byte, 0, 4096)
@@ -25,6 +27,10 @@ func hot() map[string]func() {
 		"append_send_ack":  func() { AppendSendAckFrame(buf, &ack) },
 		"append_ack":       func() { AppendAckFrame(buf, &Ack{Seq: 1 << 20}) },
 		"append_deliver_4": func() { AppendDeliverFrame(buf, entries) },
+		"append_shake":     func() { AppendShakeFrame(buf, &shake) },
+		"append_shaken":    func() { AppendShakenFrame(buf, &shaken) },
+		"read_shake":       func() { var m Shake; must(m.Unmarshal(encShake)) },
+		"read_shaken":      func() { var m Shaken; must(m.Unmarshal(encShaken)) },
 		"read_entry":       func() { var m Entry; must(m.Unmarshal(encEntry)) },
 		"read_send":        func() { var m Send; must(m.Unmarshal(encSend)) },
 		"read_send_ack":    func() { var m SendAck; must(m.Unmarshal(encAck)) },

@@ -90,6 +90,28 @@ var codecs = []codec{
 		},
 		normal: func(proto.Message) bool { return true },
 	},
+	{
+		name:  "shake",
+		fresh: func() proto.Message { return new(skeinv1.Shake) },
+		decode: func(b []byte) (proto.Message, []byte, int, error) {
+			var m Shake
+			err := m.Unmarshal(b)
+			return &skeinv1.Shake{Id: m.ID, Campaign: uint64(m.Campaign)}, AppendShake(nil, &m), SizeShake(&m), err
+		},
+		normal: func(proto.Message) bool { return true },
+	},
+	{
+		name:  "shaken",
+		fresh: func() proto.Message { return new(skeinv1.Shaken) },
+		decode: func(b []byte) (proto.Message, []byte, int, error) {
+			var m Shaken
+			err := m.Unmarshal(b)
+			return &skeinv1.Shaken{
+				Id: m.ID, Outcome: skeinv1.ShakeOutcome(m.Outcome), Cents: int64(m.Cents), RetryAfterMs: m.RetryAfterMS,
+			}, AppendShaken(nil, &m), SizeShaken(&m), err
+		},
+		normal: func(m proto.Message) bool { return fits(int32(m.(*skeinv1.Shaken).Outcome)) },
+	},
 }
 
 func fits(enum int32) bool { return enum >= 0 && enum <= math.MaxUint8 }
@@ -159,6 +181,9 @@ func seeds() [][]byte {
 			RetryAfterMs: math.MaxUint32, ExpectedSeq: 4,
 		}},
 		&skeinv1.Ack{Seq: math.MaxUint64},
+		&skeinv1.Shake{Id: 300, Campaign: 1 << 63},
+		&skeinv1.Shaken{Id: 300, Outcome: skeinv1.ShakeOutcome_SHAKE_OUTCOME_WON, Cents: 500},
+		&skeinv1.Shaken{Outcome: -1, Cents: -1, RetryAfterMs: math.MaxUint32},
 	}
 	out := [][]byte{
 		nil,

@@ -7,8 +7,9 @@
 // be read, before anything is allocated for it.
 //
 // Payloads are the messages of proto/skein/v1/link.proto. Those that every
-// message passes through (Send, SendAck, Entry, Deliver, Ack, Pull) are coded
-// by hand, without allocation; the others use the generated code. Hand-coded
+// message passes through (Send, SendAck, Entry, Deliver, Ack, Pull), and Shake
+// and Shaken, are coded by hand, without allocation; the others use the generated
+// code. Hand-coded
 // output is canonical proto3: fields in order, zero values left out, so it is
 // byte for byte what the generated code writes. Hand-coded input is whatever
 // the generated code reads, with two differences: a number that does not fit

@@ -25,15 +25,18 @@ const (
 	TypeAnswer  Type = 11
 	TypeClose   Type = 12
 	TypeNotice  Type = 13
+	TypeShake   Type = 14
+	TypeShaken  Type = 15
 )
 
 // Types is one more than the highest known type; it sizes tables by type.
-const Types = 14
+const Types = 16
 
 var typeNames = [Types]string{
 	TypePing: "ping", TypePong: "pong", TypeHello: "hello", TypeWelcome: "welcome",
 	TypeSend: "send", TypeSendAck: "send_ack", TypeDeliver: "deliver", TypeAck: "ack",
 	TypePull: "pull", TypeCall: "call", TypeAnswer: "answer", TypeClose: "close", TypeNotice: "notice",
+	TypeShake: "shake", TypeShaken: "shaken",
 }
 
 // Known reports whether t is one of the types above.

@@ -100,6 +100,8 @@ func TestFrameAppenders(t *testing.T) {
 		{AppendSendAckFrame(nil, &SendAck{Seq: 2}), AppendSendAck(nil, &SendAck{Seq: 2}), TypeSendAck},
 		{AppendAckFrame(nil, &Ack{Seq: 400}), AppendAck(nil, &Ack{Seq: 400}), TypeAck},
 		{AppendPullFrame(nil, &Pull{Seq: 400}), AppendPull(nil, &Pull{Seq: 400}), TypePull},
+		{AppendShakeFrame(nil, &Shake{ID: 1, Campaign: 2}), AppendShake(nil, &Shake{ID: 1, Campaign: 2}), TypeShake},
+		{AppendShakenFrame(nil, &Shaken{ID: 400}), AppendShaken(nil, &Shaken{ID: 400}), TypeShaken},
 		{AppendDeliverFrame(nil, entries), AppendDeliver(nil, entries), TypeDeliver},
 	} {
 		if want := AppendFrame(nil, tc.typ, tc.payload); !stdbytes.Equal(tc.frame, want) {

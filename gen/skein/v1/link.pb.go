@@ -443,6 +443,69 @@ func (ErrorKind) EnumDescriptor() ([]byte, []int) {
 	return file_skein_v1_link_proto_rawDescGZIP(), []int{5}
 }
 
+type ShakeOutcome int32
+
+const (
+	ShakeOutcome_SHAKE_OUTCOME_UNSPECIFIED ShakeOutcome = 0
+	// There is no envelope just now; shake again.
+	ShakeOutcome_SHAKE_OUTCOME_NOTHING ShakeOutcome = 1
+	ShakeOutcome_SHAKE_OUTCOME_WON     ShakeOutcome = 2
+	// This user has won as often as the campaign allows.
+	ShakeOutcome_SHAKE_OUTCOME_LIMIT ShakeOutcome = 3
+	// The campaign has not begun, is over, or does not exist.
+	ShakeOutcome_SHAKE_OUTCOME_CLOSED ShakeOutcome = 4
+	// Nobody knows now: shake again after retry_after_ms. If this shake has won
+	// after all, the money arrives. Over HTTP this is the error BUSY.
+	ShakeOutcome_SHAKE_OUTCOME_BUSY ShakeOutcome = 5
+)
+
+// Enum value maps for ShakeOutcome.
+var (
+	ShakeOutcome_name = map[int32]string{
+		0: "SHAKE_OUTCOME_UNSPECIFIED",
+		1: "SHAKE_OUTCOME_NOTHING",
+		2: "SHAKE_OUTCOME_WON",
+		3: "SHAKE_OUTCOME_LIMIT",
+		4: "SHAKE_OUTCOME_CLOSED",
+		5: "SHAKE_OUTCOME_BUSY",
+	}
+	ShakeOutcome_value = map[string]int32{
+		"SHAKE_OUTCOME_UNSPECIFIED": 0,
+		"SHAKE_OUTCOME_NOTHING":     1,
+		"SHAKE_OUTCOME_WON":         2,
+		"SHAKE_OUTCOME_LIMIT":       3,
+		"SHAKE_OUTCOME_CLOSED":      4,
+		"SHAKE_OUTCOME_BUSY":        5,
+	}
+)
+
+func (x ShakeOutcome) Enum() *ShakeOutcome {
+	p := new(ShakeOutcome)
+	*p = x
+	return p
+}
+
+func (x ShakeOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ShakeOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_skein_v1_link_proto_enumTypes[6].Descriptor()
+}
+
+func (ShakeOutcome) Type() protoreflect.EnumType {
+	return &file_skein_v1_link_proto_enumTypes[6]
+}
+
+func (x ShakeOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ShakeOutcome.Descriptor instead.
+func (ShakeOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{6}
+}
+
 // CloseCode below 200: connect again. From 200: do not, without a person.
 type CloseCode int32
 
@@ -517,11 +580,11 @@ func (x CloseCode) String() string {
 }
 
 func (CloseCode) Descriptor() protoreflect.EnumDescriptor {
-	return file_skein_v1_link_proto_enumTypes[6].Descriptor()
+	return file_skein_v1_link_proto_enumTypes[7].Descriptor()
 }
 
 func (CloseCode) Type() protoreflect.EnumType {
-	return &file_skein_v1_link_proto_enumTypes[6]
+	return &file_skein_v1_link_proto_enumTypes[7]
 }
 
 func (x CloseCode) Number() protoreflect.EnumNumber {
@@ -530,7 +593,7 @@ func (x CloseCode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CloseCode.Descriptor instead.
 func (CloseCode) EnumDescriptor() ([]byte, []int) {
-	return file_skein_v1_link_proto_rawDescGZIP(), []int{6}
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{7}
 }
 
 // Content is what a user wrote. The server checks its size and, for text, its
@@ -1536,6 +1599,131 @@ func (x *Answer) GetError() *Error {
 	return nil
 }
 
+// Shake tries to win an envelope of a campaign, like CampaignService/Shake.
+type Shake struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chosen by the client; Shaken has the same.
+	Id            uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Campaign      uint64 `protobuf:"varint,2,opt,name=campaign,proto3" json:"campaign,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Shake) Reset() {
+	*x = Shake{}
+	mi := &file_skein_v1_link_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Shake) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Shake) ProtoMessage() {}
+
+func (x *Shake) ProtoReflect() protoreflect.Message {
+	mi := &file_skein_v1_link_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Shake.ProtoReflect.Descriptor instead.
+func (*Shake) Descriptor() ([]byte, []int) {
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Shake) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Shake) GetCampaign() uint64 {
+	if x != nil {
+		return x.Campaign
+	}
+	return 0
+}
+
+// Shaken answers Shake.
+type Shaken struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Id      uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Outcome ShakeOutcome           `protobuf:"varint,2,opt,name=outcome,proto3,enum=skein.v1.ShakeOutcome" json:"outcome,omitempty"`
+	// WON: how much.
+	Cents int64 `protobuf:"varint,3,opt,name=cents,proto3" json:"cents,omitempty"`
+	// BUSY: wait this long before shaking again.
+	RetryAfterMs  uint32 `protobuf:"varint,4,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Shaken) Reset() {
+	*x = Shaken{}
+	mi := &file_skein_v1_link_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Shaken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Shaken) ProtoMessage() {}
+
+func (x *Shaken) ProtoReflect() protoreflect.Message {
+	mi := &file_skein_v1_link_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Shaken.ProtoReflect.Descriptor instead.
+func (*Shaken) Descriptor() ([]byte, []int) {
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Shaken) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Shaken) GetOutcome() ShakeOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return ShakeOutcome_SHAKE_OUTCOME_UNSPECIFIED
+}
+
+func (x *Shaken) GetCents() int64 {
+	if x != nil {
+		return x.Cents
+	}
+	return 0
+}
+
+func (x *Shaken) GetRetryAfterMs() uint32 {
+	if x != nil {
+		return x.RetryAfterMs
+	}
+	return 0
+}
+
 // Notice is a word of the operator to everyone who is connected. It is not kept
 // and not repeated, so it is no place for anything that must arrive.
 type Notice struct {
@@ -1550,7 +1738,7 @@ type Notice struct {
 
 func (x *Notice) Reset() {
 	*x = Notice{}
-	mi := &file_skein_v1_link_proto_msgTypes[13]
+	mi := &file_skein_v1_link_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1562,7 +1750,7 @@ func (x *Notice) String() string {
 func (*Notice) ProtoMessage() {}
 
 func (x *Notice) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_v1_link_proto_msgTypes[13]
+	mi := &file_skein_v1_link_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1575,7 +1763,7 @@ func (x *Notice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Notice.ProtoReflect.Descriptor instead.
 func (*Notice) Descriptor() ([]byte, []int) {
-	return file_skein_v1_link_proto_rawDescGZIP(), []int{13}
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Notice) GetId() uint64 {
@@ -1614,7 +1802,7 @@ type Close struct {
 
 func (x *Close) Reset() {
 	*x = Close{}
-	mi := &file_skein_v1_link_proto_msgTypes[14]
+	mi := &file_skein_v1_link_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1626,7 +1814,7 @@ func (x *Close) String() string {
 func (*Close) ProtoMessage() {}
 
 func (x *Close) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_v1_link_proto_msgTypes[14]
+	mi := &file_skein_v1_link_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1639,7 +1827,7 @@ func (x *Close) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Close.ProtoReflect.Descriptor instead.
 func (*Close) Descriptor() ([]byte, []int) {
-	return file_skein_v1_link_proto_rawDescGZIP(), []int{14}
+	return file_skein_v1_link_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Close) GetCode() CloseCode {
@@ -1757,7 +1945,15 @@ const file_skein_v1_link_proto_rawDesc = "" +
 	"\x06Answer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04body\x18\x02 \x01(\fR\x04body\x12%\n" +
-	"\x05error\x18\x03 \x01(\v2\x0f.skein.v1.ErrorR\x05error\"^\n" +
+	"\x05error\x18\x03 \x01(\v2\x0f.skein.v1.ErrorR\x05error\"3\n" +
+	"\x05Shake\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x1a\n" +
+	"\bcampaign\x18\x02 \x01(\x04R\bcampaign\"\x86\x01\n" +
+	"\x06Shaken\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x120\n" +
+	"\aoutcome\x18\x02 \x01(\x0e2\x16.skein.v1.ShakeOutcomeR\aoutcome\x12\x14\n" +
+	"\x05cents\x18\x03 \x01(\x03R\x05cents\x12$\n" +
+	"\x0eretry_after_ms\x18\x04 \x01(\rR\fretryAfterMs\"^\n" +
 	"\x06Notice\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x17\n" +
 	"\atime_ms\x18\x02 \x01(\x03R\x06timeMs\x12+\n" +
@@ -1823,7 +2019,14 @@ const file_skein_v1_link_proto_rawDesc = "" +
 	"\x18ERROR_KIND_UNIMPLEMENTED\x10\x0f\x12\x1b\n" +
 	"\x17ERROR_KIND_INSUFFICIENT\x10\x10\x12\x16\n" +
 	"\x12ERROR_KIND_EXPIRED\x10\x11\x12\x17\n" +
-	"\x13ERROR_KIND_ALL_GONE\x10\x12*\xf5\x02\n" +
+	"\x13ERROR_KIND_ALL_GONE\x10\x12*\xaa\x01\n" +
+	"\fShakeOutcome\x12\x1d\n" +
+	"\x19SHAKE_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15SHAKE_OUTCOME_NOTHING\x10\x01\x12\x15\n" +
+	"\x11SHAKE_OUTCOME_WON\x10\x02\x12\x17\n" +
+	"\x13SHAKE_OUTCOME_LIMIT\x10\x03\x12\x18\n" +
+	"\x14SHAKE_OUTCOME_CLOSED\x10\x04\x12\x16\n" +
+	"\x12SHAKE_OUTCOME_BUSY\x10\x05*\xf5\x02\n" +
 	"\tCloseCode\x12\x1a\n" +
 	"\x16CLOSE_CODE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CLOSE_CODE_NORMAL\x10d\x12\x19\n" +
@@ -1852,8 +2055,8 @@ func file_skein_v1_link_proto_rawDescGZIP() []byte {
 	return file_skein_v1_link_proto_rawDescData
 }
 
-var file_skein_v1_link_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_skein_v1_link_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_skein_v1_link_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
+var file_skein_v1_link_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_skein_v1_link_proto_goTypes = []any{
 	(ContentType)(0),  // 0: skein.v1.ContentType
 	(EntryKind)(0),    // 1: skein.v1.EntryKind
@@ -1861,44 +2064,48 @@ var file_skein_v1_link_proto_goTypes = []any{
 	(SplitRule)(0),    // 3: skein.v1.SplitRule
 	(ContactEvent)(0), // 4: skein.v1.ContactEvent
 	(ErrorKind)(0),    // 5: skein.v1.ErrorKind
-	(CloseCode)(0),    // 6: skein.v1.CloseCode
-	(*Content)(nil),   // 7: skein.v1.Content
-	(*Entry)(nil),     // 8: skein.v1.Entry
-	(*Money)(nil),     // 9: skein.v1.Money
-	(*Error)(nil),     // 10: skein.v1.Error
-	(*Hello)(nil),     // 11: skein.v1.Hello
-	(*Welcome)(nil),   // 12: skein.v1.Welcome
-	(*Send)(nil),      // 13: skein.v1.Send
-	(*SendAck)(nil),   // 14: skein.v1.SendAck
-	(*Deliver)(nil),   // 15: skein.v1.Deliver
-	(*Ack)(nil),       // 16: skein.v1.Ack
-	(*Pull)(nil),      // 17: skein.v1.Pull
-	(*Call)(nil),      // 18: skein.v1.Call
-	(*Answer)(nil),    // 19: skein.v1.Answer
-	(*Notice)(nil),    // 20: skein.v1.Notice
-	(*Close)(nil),     // 21: skein.v1.Close
+	(ShakeOutcome)(0), // 6: skein.v1.ShakeOutcome
+	(CloseCode)(0),    // 7: skein.v1.CloseCode
+	(*Content)(nil),   // 8: skein.v1.Content
+	(*Entry)(nil),     // 9: skein.v1.Entry
+	(*Money)(nil),     // 10: skein.v1.Money
+	(*Error)(nil),     // 11: skein.v1.Error
+	(*Hello)(nil),     // 12: skein.v1.Hello
+	(*Welcome)(nil),   // 13: skein.v1.Welcome
+	(*Send)(nil),      // 14: skein.v1.Send
+	(*SendAck)(nil),   // 15: skein.v1.SendAck
+	(*Deliver)(nil),   // 16: skein.v1.Deliver
+	(*Ack)(nil),       // 17: skein.v1.Ack
+	(*Pull)(nil),      // 18: skein.v1.Pull
+	(*Call)(nil),      // 19: skein.v1.Call
+	(*Answer)(nil),    // 20: skein.v1.Answer
+	(*Shake)(nil),     // 21: skein.v1.Shake
+	(*Shaken)(nil),    // 22: skein.v1.Shaken
+	(*Notice)(nil),    // 23: skein.v1.Notice
+	(*Close)(nil),     // 24: skein.v1.Close
 }
 var file_skein_v1_link_proto_depIdxs = []int32{
 	0,  // 0: skein.v1.Content.type:type_name -> skein.v1.ContentType
 	1,  // 1: skein.v1.Entry.kind:type_name -> skein.v1.EntryKind
-	7,  // 2: skein.v1.Entry.content:type_name -> skein.v1.Content
+	8,  // 2: skein.v1.Entry.content:type_name -> skein.v1.Content
 	4,  // 3: skein.v1.Entry.contact:type_name -> skein.v1.ContactEvent
 	5,  // 4: skein.v1.Entry.refusal:type_name -> skein.v1.ErrorKind
-	9,  // 5: skein.v1.Entry.money:type_name -> skein.v1.Money
+	10, // 5: skein.v1.Entry.money:type_name -> skein.v1.Money
 	2,  // 6: skein.v1.Money.event:type_name -> skein.v1.MoneyEvent
 	3,  // 7: skein.v1.Money.rule:type_name -> skein.v1.SplitRule
 	5,  // 8: skein.v1.Error.kind:type_name -> skein.v1.ErrorKind
-	7,  // 9: skein.v1.Send.content:type_name -> skein.v1.Content
-	10, // 10: skein.v1.SendAck.error:type_name -> skein.v1.Error
-	8,  // 11: skein.v1.Deliver.entries:type_name -> skein.v1.Entry
-	10, // 12: skein.v1.Answer.error:type_name -> skein.v1.Error
-	7,  // 13: skein.v1.Notice.content:type_name -> skein.v1.Content
-	6,  // 14: skein.v1.Close.code:type_name -> skein.v1.CloseCode
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	8,  // 9: skein.v1.Send.content:type_name -> skein.v1.Content
+	11, // 10: skein.v1.SendAck.error:type_name -> skein.v1.Error
+	9,  // 11: skein.v1.Deliver.entries:type_name -> skein.v1.Entry
+	11, // 12: skein.v1.Answer.error:type_name -> skein.v1.Error
+	6,  // 13: skein.v1.Shaken.outcome:type_name -> skein.v1.ShakeOutcome
+	8,  // 14: skein.v1.Notice.content:type_name -> skein.v1.Content
+	7,  // 15: skein.v1.Close.code:type_name -> skein.v1.CloseCode
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_skein_v1_link_proto_init() }
@@ -1912,8 +2119,8 @@ func file_skein_v1_link_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skein_v1_link_proto_rawDesc), len(file_skein_v1_link_proto_rawDesc)),
-			NumEnums:      7,
-			NumMessages:   15,
+			NumEnums:      8,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

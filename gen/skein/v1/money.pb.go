@@ -24,64 +24,6 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-type ShakeOutcome int32
-
-const (
-	ShakeOutcome_SHAKE_OUTCOME_UNSPECIFIED ShakeOutcome = 0
-	// There is no envelope just now; shake again.
-	ShakeOutcome_SHAKE_OUTCOME_NOTHING ShakeOutcome = 1
-	ShakeOutcome_SHAKE_OUTCOME_WON     ShakeOutcome = 2
-	// This user has won as often as the campaign allows.
-	ShakeOutcome_SHAKE_OUTCOME_LIMIT ShakeOutcome = 3
-	// The campaign has not begun, is over, or does not exist.
-	ShakeOutcome_SHAKE_OUTCOME_CLOSED ShakeOutcome = 4
-)
-
-// Enum value maps for ShakeOutcome.
-var (
-	ShakeOutcome_name = map[int32]string{
-		0: "SHAKE_OUTCOME_UNSPECIFIED",
-		1: "SHAKE_OUTCOME_NOTHING",
-		2: "SHAKE_OUTCOME_WON",
-		3: "SHAKE_OUTCOME_LIMIT",
-		4: "SHAKE_OUTCOME_CLOSED",
-	}
-	ShakeOutcome_value = map[string]int32{
-		"SHAKE_OUTCOME_UNSPECIFIED": 0,
-		"SHAKE_OUTCOME_NOTHING":     1,
-		"SHAKE_OUTCOME_WON":         2,
-		"SHAKE_OUTCOME_LIMIT":       3,
-		"SHAKE_OUTCOME_CLOSED":      4,
-	}
-)
-
-func (x ShakeOutcome) Enum() *ShakeOutcome {
-	p := new(ShakeOutcome)
-	*p = x
-	return p
-}
-
-func (x ShakeOutcome) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (ShakeOutcome) Descriptor() protoreflect.EnumDescriptor {
-	return file_skein_v1_money_proto_enumTypes[0].Descriptor()
-}
-
-func (ShakeOutcome) Type() protoreflect.EnumType {
-	return &file_skein_v1_money_proto_enumTypes[0]
-}
-
-func (x ShakeOutcome) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use ShakeOutcome.Descriptor instead.
-func (ShakeOutcome) EnumDescriptor() ([]byte, []int) {
-	return file_skein_v1_money_proto_rawDescGZIP(), []int{0}
-}
-
 type PaymentState int32
 
 const (
@@ -123,11 +65,11 @@ func (x PaymentState) String() string {
 }
 
 func (PaymentState) Descriptor() protoreflect.EnumDescriptor {
-	return file_skein_v1_money_proto_enumTypes[1].Descriptor()
+	return file_skein_v1_money_proto_enumTypes[0].Descriptor()
 }
 
 func (PaymentState) Type() protoreflect.EnumType {
-	return &file_skein_v1_money_proto_enumTypes[1]
+	return &file_skein_v1_money_proto_enumTypes[0]
 }
 
 func (x PaymentState) Number() protoreflect.EnumNumber {
@@ -136,7 +78,7 @@ func (x PaymentState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PaymentState.Descriptor instead.
 func (PaymentState) EnumDescriptor() ([]byte, []int) {
-	return file_skein_v1_money_proto_rawDescGZIP(), []int{1}
+	return file_skein_v1_money_proto_rawDescGZIP(), []int{0}
 }
 
 // Key makes repeating a request safe: a client draws a new one for everything
@@ -1793,13 +1735,7 @@ const file_skein_v1_money_proto_rawDesc = "" +
 	"\x06leased\x18\x05 \x01(\rR\x06leased\x12\x18\n" +
 	"\awinners\x18\x06 \x01(\rR\awinners\x12\x1a\n" +
 	"\bfinished\x18\a \x01(\bR\bfinished\x12\x1a\n" +
-	"\breturned\x18\b \x01(\x03R\breturned*\x92\x01\n" +
-	"\fShakeOutcome\x12\x1d\n" +
-	"\x19SHAKE_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n" +
-	"\x15SHAKE_OUTCOME_NOTHING\x10\x01\x12\x15\n" +
-	"\x11SHAKE_OUTCOME_WON\x10\x02\x12\x17\n" +
-	"\x13SHAKE_OUTCOME_LIMIT\x10\x03\x12\x18\n" +
-	"\x14SHAKE_OUTCOME_CLOSED\x10\x04*\x96\x01\n" +
+	"\breturned\x18\b \x01(\x03R\breturned*\x96\x01\n" +
 	"\fPaymentState\x12\x1d\n" +
 	"\x19PAYMENT_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17PAYMENT_STATE_TOPPED_UP\x10\x01\x12\x16\n" +
@@ -1836,74 +1772,74 @@ func file_skein_v1_money_proto_rawDescGZIP() []byte {
 	return file_skein_v1_money_proto_rawDescData
 }
 
-var file_skein_v1_money_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_skein_v1_money_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_skein_v1_money_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_skein_v1_money_proto_goTypes = []any{
-	(ShakeOutcome)(0),              // 0: skein.v1.ShakeOutcome
-	(PaymentState)(0),              // 1: skein.v1.PaymentState
-	(*Key)(nil),                    // 2: skein.v1.Key
-	(*GetWalletRequest)(nil),       // 3: skein.v1.GetWalletRequest
-	(*GetWalletResponse)(nil),      // 4: skein.v1.GetWalletResponse
-	(*StatementRequest)(nil),       // 5: skein.v1.StatementRequest
-	(*StatementResponse)(nil),      // 6: skein.v1.StatementResponse
-	(*WithdrawRequest)(nil),        // 7: skein.v1.WithdrawRequest
-	(*WithdrawResponse)(nil),       // 8: skein.v1.WithdrawResponse
-	(*SendEnvelopeRequest)(nil),    // 9: skein.v1.SendEnvelopeRequest
-	(*SendEnvelopeResponse)(nil),   // 10: skein.v1.SendEnvelopeResponse
-	(*OpenEnvelopeRequest)(nil),    // 11: skein.v1.OpenEnvelopeRequest
-	(*OpenEnvelopeResponse)(nil),   // 12: skein.v1.OpenEnvelopeResponse
-	(*GetEnvelopeRequest)(nil),     // 13: skein.v1.GetEnvelopeRequest
-	(*GetEnvelopeResponse)(nil),    // 14: skein.v1.GetEnvelopeResponse
-	(*Opening)(nil),                // 15: skein.v1.Opening
-	(*ShakeRequest)(nil),           // 16: skein.v1.ShakeRequest
-	(*ShakeResponse)(nil),          // 17: skein.v1.ShakeResponse
-	(*TopUpRequest)(nil),           // 18: skein.v1.TopUpRequest
-	(*SettleRequest)(nil),          // 19: skein.v1.SettleRequest
-	(*GetPaymentRequest)(nil),      // 20: skein.v1.GetPaymentRequest
-	(*PaymentResponse)(nil),        // 21: skein.v1.PaymentResponse
-	(*CreateCampaignRequest)(nil),  // 22: skein.v1.CreateCampaignRequest
-	(*CreateCampaignResponse)(nil), // 23: skein.v1.CreateCampaignResponse
-	(*GetCampaignRequest)(nil),     // 24: skein.v1.GetCampaignRequest
-	(*GetCampaignResponse)(nil),    // 25: skein.v1.GetCampaignResponse
-	(*Entry)(nil),                  // 26: skein.v1.Entry
-	(SplitRule)(0),                 // 27: skein.v1.SplitRule
+	(PaymentState)(0),              // 0: skein.v1.PaymentState
+	(*Key)(nil),                    // 1: skein.v1.Key
+	(*GetWalletRequest)(nil),       // 2: skein.v1.GetWalletRequest
+	(*GetWalletResponse)(nil),      // 3: skein.v1.GetWalletResponse
+	(*StatementRequest)(nil),       // 4: skein.v1.StatementRequest
+	(*StatementResponse)(nil),      // 5: skein.v1.StatementResponse
+	(*WithdrawRequest)(nil),        // 6: skein.v1.WithdrawRequest
+	(*WithdrawResponse)(nil),       // 7: skein.v1.WithdrawResponse
+	(*SendEnvelopeRequest)(nil),    // 8: skein.v1.SendEnvelopeRequest
+	(*SendEnvelopeResponse)(nil),   // 9: skein.v1.SendEnvelopeResponse
+	(*OpenEnvelopeRequest)(nil),    // 10: skein.v1.OpenEnvelopeRequest
+	(*OpenEnvelopeResponse)(nil),   // 11: skein.v1.OpenEnvelopeResponse
+	(*GetEnvelopeRequest)(nil),     // 12: skein.v1.GetEnvelopeRequest
+	(*GetEnvelopeResponse)(nil),    // 13: skein.v1.GetEnvelopeResponse
+	(*Opening)(nil),                // 14: skein.v1.Opening
+	(*ShakeRequest)(nil),           // 15: skein.v1.ShakeRequest
+	(*ShakeResponse)(nil),          // 16: skein.v1.ShakeResponse
+	(*TopUpRequest)(nil),           // 17: skein.v1.TopUpRequest
+	(*SettleRequest)(nil),          // 18: skein.v1.SettleRequest
+	(*GetPaymentRequest)(nil),      // 19: skein.v1.GetPaymentRequest
+	(*PaymentResponse)(nil),        // 20: skein.v1.PaymentResponse
+	(*CreateCampaignRequest)(nil),  // 21: skein.v1.CreateCampaignRequest
+	(*CreateCampaignResponse)(nil), // 22: skein.v1.CreateCampaignResponse
+	(*GetCampaignRequest)(nil),     // 23: skein.v1.GetCampaignRequest
+	(*GetCampaignResponse)(nil),    // 24: skein.v1.GetCampaignResponse
+	(*Entry)(nil),                  // 25: skein.v1.Entry
+	(SplitRule)(0),                 // 26: skein.v1.SplitRule
+	(ShakeOutcome)(0),              // 27: skein.v1.ShakeOutcome
 }
 var file_skein_v1_money_proto_depIdxs = []int32{
-	26, // 0: skein.v1.StatementResponse.entries:type_name -> skein.v1.Entry
-	2,  // 1: skein.v1.WithdrawRequest.key:type_name -> skein.v1.Key
-	2,  // 2: skein.v1.SendEnvelopeRequest.key:type_name -> skein.v1.Key
-	27, // 3: skein.v1.SendEnvelopeRequest.rule:type_name -> skein.v1.SplitRule
-	27, // 4: skein.v1.GetEnvelopeResponse.rule:type_name -> skein.v1.SplitRule
-	15, // 5: skein.v1.GetEnvelopeResponse.openings:type_name -> skein.v1.Opening
-	0,  // 6: skein.v1.ShakeResponse.outcome:type_name -> skein.v1.ShakeOutcome
-	1,  // 7: skein.v1.PaymentResponse.state:type_name -> skein.v1.PaymentState
-	2,  // 8: skein.v1.CreateCampaignRequest.key:type_name -> skein.v1.Key
-	27, // 9: skein.v1.CreateCampaignRequest.rule:type_name -> skein.v1.SplitRule
-	22, // 10: skein.v1.GetCampaignResponse.terms:type_name -> skein.v1.CreateCampaignRequest
-	3,  // 11: skein.v1.WalletService.Get:input_type -> skein.v1.GetWalletRequest
-	5,  // 12: skein.v1.WalletService.Statement:input_type -> skein.v1.StatementRequest
-	7,  // 13: skein.v1.WalletService.Withdraw:input_type -> skein.v1.WithdrawRequest
-	9,  // 14: skein.v1.EnvelopeService.Send:input_type -> skein.v1.SendEnvelopeRequest
-	11, // 15: skein.v1.EnvelopeService.Open:input_type -> skein.v1.OpenEnvelopeRequest
-	13, // 16: skein.v1.EnvelopeService.Get:input_type -> skein.v1.GetEnvelopeRequest
-	16, // 17: skein.v1.CampaignService.Shake:input_type -> skein.v1.ShakeRequest
-	18, // 18: skein.v1.TreasuryService.TopUp:input_type -> skein.v1.TopUpRequest
-	19, // 19: skein.v1.TreasuryService.Settle:input_type -> skein.v1.SettleRequest
-	20, // 20: skein.v1.TreasuryService.GetPayment:input_type -> skein.v1.GetPaymentRequest
-	22, // 21: skein.v1.TreasuryService.CreateCampaign:input_type -> skein.v1.CreateCampaignRequest
-	24, // 22: skein.v1.TreasuryService.GetCampaign:input_type -> skein.v1.GetCampaignRequest
-	4,  // 23: skein.v1.WalletService.Get:output_type -> skein.v1.GetWalletResponse
-	6,  // 24: skein.v1.WalletService.Statement:output_type -> skein.v1.StatementResponse
-	8,  // 25: skein.v1.WalletService.Withdraw:output_type -> skein.v1.WithdrawResponse
-	10, // 26: skein.v1.EnvelopeService.Send:output_type -> skein.v1.SendEnvelopeResponse
-	12, // 27: skein.v1.EnvelopeService.Open:output_type -> skein.v1.OpenEnvelopeResponse
-	14, // 28: skein.v1.EnvelopeService.Get:output_type -> skein.v1.GetEnvelopeResponse
-	17, // 29: skein.v1.CampaignService.Shake:output_type -> skein.v1.ShakeResponse
-	21, // 30: skein.v1.TreasuryService.TopUp:output_type -> skein.v1.PaymentResponse
-	21, // 31: skein.v1.TreasuryService.Settle:output_type -> skein.v1.PaymentResponse
-	21, // 32: skein.v1.TreasuryService.GetPayment:output_type -> skein.v1.PaymentResponse
-	23, // 33: skein.v1.TreasuryService.CreateCampaign:output_type -> skein.v1.CreateCampaignResponse
-	25, // 34: skein.v1.TreasuryService.GetCampaign:output_type -> skein.v1.GetCampaignResponse
+	25, // 0: skein.v1.StatementResponse.entries:type_name -> skein.v1.Entry
+	1,  // 1: skein.v1.WithdrawRequest.key:type_name -> skein.v1.Key
+	1,  // 2: skein.v1.SendEnvelopeRequest.key:type_name -> skein.v1.Key
+	26, // 3: skein.v1.SendEnvelopeRequest.rule:type_name -> skein.v1.SplitRule
+	26, // 4: skein.v1.GetEnvelopeResponse.rule:type_name -> skein.v1.SplitRule
+	14, // 5: skein.v1.GetEnvelopeResponse.openings:type_name -> skein.v1.Opening
+	27, // 6: skein.v1.ShakeResponse.outcome:type_name -> skein.v1.ShakeOutcome
+	0,  // 7: skein.v1.PaymentResponse.state:type_name -> skein.v1.PaymentState
+	1,  // 8: skein.v1.CreateCampaignRequest.key:type_name -> skein.v1.Key
+	26, // 9: skein.v1.CreateCampaignRequest.rule:type_name -> skein.v1.SplitRule
+	21, // 10: skein.v1.GetCampaignResponse.terms:type_name -> skein.v1.CreateCampaignRequest
+	2,  // 11: skein.v1.WalletService.Get:input_type -> skein.v1.GetWalletRequest
+	4,  // 12: skein.v1.WalletService.Statement:input_type -> skein.v1.StatementRequest
+	6,  // 13: skein.v1.WalletService.Withdraw:input_type -> skein.v1.WithdrawRequest
+	8,  // 14: skein.v1.EnvelopeService.Send:input_type -> skein.v1.SendEnvelopeRequest
+	10, // 15: skein.v1.EnvelopeService.Open:input_type -> skein.v1.OpenEnvelopeRequest
+	12, // 16: skein.v1.EnvelopeService.Get:input_type -> skein.v1.GetEnvelopeRequest
+	15, // 17: skein.v1.CampaignService.Shake:input_type -> skein.v1.ShakeRequest
+	17, // 18: skein.v1.TreasuryService.TopUp:input_type -> skein.v1.TopUpRequest
+	18, // 19: skein.v1.TreasuryService.Settle:input_type -> skein.v1.SettleRequest
+	19, // 20: skein.v1.TreasuryService.GetPayment:input_type -> skein.v1.GetPaymentRequest
+	21, // 21: skein.v1.TreasuryService.CreateCampaign:input_type -> skein.v1.CreateCampaignRequest
+	23, // 22: skein.v1.TreasuryService.GetCampaign:input_type -> skein.v1.GetCampaignRequest
+	3,  // 23: skein.v1.WalletService.Get:output_type -> skein.v1.GetWalletResponse
+	5,  // 24: skein.v1.WalletService.Statement:output_type -> skein.v1.StatementResponse
+	7,  // 25: skein.v1.WalletService.Withdraw:output_type -> skein.v1.WithdrawResponse
+	9,  // 26: skein.v1.EnvelopeService.Send:output_type -> skein.v1.SendEnvelopeResponse
+	11, // 27: skein.v1.EnvelopeService.Open:output_type -> skein.v1.OpenEnvelopeResponse
+	13, // 28: skein.v1.EnvelopeService.Get:output_type -> skein.v1.GetEnvelopeResponse
+	16, // 29: skein.v1.CampaignService.Shake:output_type -> skein.v1.ShakeResponse
+	20, // 30: skein.v1.TreasuryService.TopUp:output_type -> skein.v1.PaymentResponse
+	20, // 31: skein.v1.TreasuryService.Settle:output_type -> skein.v1.PaymentResponse
+	20, // 32: skein.v1.TreasuryService.GetPayment:output_type -> skein.v1.PaymentResponse
+	22, // 33: skein.v1.TreasuryService.CreateCampaign:output_type -> skein.v1.CreateCampaignResponse
+	24, // 34: skein.v1.TreasuryService.GetCampaign:output_type -> skein.v1.GetCampaignResponse
 	23, // [23:35] is the sub-list for method output_type
 	11, // [11:23] is the sub-list for method input_type
 	11, // [11:11] is the sub-list for extension type_name
@@ -1922,7 +1858,7 @@ func file_skein_v1_money_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skein_v1_money_proto_rawDesc), len(file_skein_v1_money_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      1,
 			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   4,
