@@ -20,7 +20,7 @@ func newBenchCommand() *cobra.Command {
 its receiver, once and in order. The exit status is 1 unless all did.`,
 	}
 	cmd.AddCommand(newBenchChatCommand(), newBenchStoreCommand(), newBenchDatasetCommand(),
-		newBenchConnectCommand(), newBenchOverloadCommand(), newBenchSwarmCommand())
+		newBenchConnectCommand(), newBenchOverloadCommand(), newBenchEnvelopesCommand(), newBenchSwarmCommand())
 	return cmd
 }
 

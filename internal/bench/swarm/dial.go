@@ -140,6 +140,9 @@ func (m *member) welcome(cl *client, payload []byte, now int64) {
 	m.status.LastLogin = now
 	m.status.HeartbeatMS = uint32(w[welcomeHeartbeat])
 	record(m.logins, now-m.dialer.order.Start-int64(cl.began)*1000)
+	if m.job.Money {
+		m.openPurse(cl, im.Seq(w[welcomeCursor]), now)
+	}
 	if m.job.Sends {
 		m.chat.welcome(cl, im.Seq(w[welcomeCursor]), im.ClientSeq(w[welcomeClientSeq]))
 	}
@@ -203,6 +206,9 @@ func (m *member) forget(cl *client) {
 	}
 	open := int(cl.pings)
 	cl.pings = 0
+	if m.job.Money {
+		m.closePurse(cl, open)
+	}
 	if cl.talk != nil {
 		open += cl.talk.forget()
 	}
