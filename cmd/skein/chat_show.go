@@ -56,6 +56,8 @@ func (t *talker) show(e *client.Entry) {
 			line += ": " + note
 		}
 		t.say("%s  %s", at, line)
+	case client.MoneyStep:
+		t.showMoney(e)
 	case client.Refused:
 		reason := t.w.kinds[e.Refusal]
 		if reason == "" {

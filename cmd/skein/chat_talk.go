@@ -28,6 +28,8 @@ type talker struct {
 	mu    sync.Mutex
 	st    *chatState
 	saved time.Time
+	// envelope is the last that came.
+	envelope uint64
 }
 
 const (
@@ -187,6 +189,14 @@ func (t *talker) command(ctx context.Context, words []string) bool {
 		err = t.history(ctx, args)
 	case "/wait":
 		err = t.wait(ctx, args)
+	case "/gift":
+		err = t.gift(ctx, args)
+	case "/open":
+		err = t.open(ctx, args)
+	case "/balance":
+		err = t.balance(ctx)
+	case "/statement":
+		err = t.statement(ctx)
 	case "/to", "/add", "/accept", "/refuse", "/remove", "/block", "/unblock":
 		if len(args) == 0 {
 			t.say(t.w.usage, name)

@@ -13,6 +13,9 @@ type words struct {
 	help, unknown, usage, nobody, noSuchUser, nowTo, failed           string
 	late, notYet                                                      string
 	notice                                                            string
+	balance, moneyLine, sentEnvelope, openedShare, nothingToOpen      string
+	badAmount                                                         string
+	money                                                             map[client.MoneyEvent]string
 	sent, refused                                                     string
 	noContacts, noHistory, device, thisDevice, online, blocked        string
 	states                                                            map[int32]string
@@ -49,11 +52,34 @@ var english = words{
 /contacts        list your contacts
 /history [N]     show the last N messages with whom you write to
 /devices         list your devices
+/gift CENTS [SHARES] [TEXT]
+                 send an envelope to the one you write to
+/open [NUMBER]   open the last envelope that came, or the one with this number
+/balance         show what is in your wallet; /statement lists what changed it
 /wait N [SECS]   wait until N entries have come since the last time
 /quit            leave
 //...            write a line that begins with /
 A name can also be a user's number, like #4294967296.`,
-	notice:     "Notice: %s",
+	notice:        "Notice: %s",
+	balance:       "You have %s.",
+	moneyLine:     "%s  %s",
+	sentEnvelope:  "Envelope %d is on its way.",
+	openedShare:   "It has %s for you.",
+	nothingToOpen: "No envelope has come yet.",
+	badAmount:     "How much? /gift CENTS [SHARES] [TEXT]",
+	money: map[client.MoneyEvent]string{
+		client.EnvelopeSent:     "you sent an envelope of %s, number %d",
+		client.EnvelopeReceived: "an envelope from %s, number %d (/open)",
+		client.EnvelopeOpened:   "%s from an envelope, number %d",
+		client.EnvelopeFinished: "%s came back from an envelope, number %d",
+		client.CampaignFunded:   "you funded a campaign with %s, number %d",
+		client.CampaignWon:      "you won %s in campaign %d",
+		client.CampaignFinished: "%s came back from campaign %d",
+		client.ToppedUp:         "%s came into your wallet, payment %d",
+		client.Withdrawn:        "%s withdrawn, payment %d",
+		client.MoneyReturned:    "%s came back, number %d",
+		client.PaidOut:          "%s paid out, payment %d",
+	},
 	unknown:    "There is no command %s; /help lists them.",
 	usage:      "Who? %s NAME",
 	nobody:     "To whom? Say /to NAME first.",
@@ -91,6 +117,10 @@ A name can also be a user's number, like #4294967296.`,
 		client.NotContact: "you are not contacts",
 		client.Blocked:    "you have blocked this user",
 		client.NotFound:   "there is no such user",
+
+		client.Insufficient: "there is not enough money in your wallet",
+		client.Expired:      "it can no longer be opened",
+		client.AllGone:      "others have opened all of it",
 	},
 }
 
@@ -110,11 +140,34 @@ var chinese = words{
 /contacts         列出联系人
 /history [N]      显示与当前联系人的最近 N 条消息
 /devices          列出你的设备
+/gift 分 [份数] [祝福]
+                  给当前联系人发一个红包
+/open [编号]      打开最近收到的红包，或指定编号的红包
+/balance          显示钱包余额；/statement 列出明细
 /wait N [秒]      等到自上次以来又来了 N 条
 /quit             退出
 //...             发送以 / 开头的一行
 名字也可以写成用户编号，如 #4294967296。`,
-	notice:     "公告：%s",
+	notice:        "公告：%s",
+	balance:       "你有 %s。",
+	moneyLine:     "%s  %s",
+	sentEnvelope:  "红包 %d 已发出。",
+	openedShare:   "里面有你的 %s。",
+	nothingToOpen: "还没有收到红包。",
+	badAmount:     "多少？/gift 分 [份数] [祝福]",
+	money: map[client.MoneyEvent]string{
+		client.EnvelopeSent:     "你发出一个 %s 的红包，编号 %d",
+		client.EnvelopeReceived: "%s 发来的红包，编号 %d（/open）",
+		client.EnvelopeOpened:   "从红包得到 %s，编号 %d",
+		client.EnvelopeFinished: "红包退回 %s，编号 %d",
+		client.CampaignFunded:   "你出资 %s 办活动，编号 %d",
+		client.CampaignWon:      "你摇到 %s，活动 %d",
+		client.CampaignFinished: "活动退回 %s，编号 %d",
+		client.ToppedUp:         "%s 充入钱包，支付 %d",
+		client.Withdrawn:        "提现 %s，支付 %d",
+		client.MoneyReturned:    "退回 %s，编号 %d",
+		client.PaidOut:          "%s 已付出，支付 %d",
+	},
 	unknown:    "没有命令 %s，输入 /help 查看命令。",
 	usage:      "谁？%s 名字",
 	nobody:     "写给谁？请先输入 /to 名字。",
@@ -152,5 +205,9 @@ var chinese = words{
 		client.NotContact: "你们不是联系人",
 		client.Blocked:    "你已拉黑该用户",
 		client.NotFound:   "没有该用户",
+
+		client.Insufficient: "余额不足",
+		client.Expired:      "已经过期",
+		client.AllGone:      "已被领完",
 	},
 }

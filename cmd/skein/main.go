@@ -51,7 +51,8 @@ in order, on every device, whatever dies in between.`,
 	}
 	root.AddCommand(
 		newServeCommand(), newMailboxCommand(), newGatewayCommand(), newWorkerCommand(),
-		newDrainCommand(), newNotifyCommand(), newChatCommand(), newBenchCommand(), newConfigCommand(), newDoctorCommand(), newVersionCommand(),
+		newDrainCommand(), newNotifyCommand(), newWalletCommand(), newCampaignCommand(), newAuditCommand(),
+		newChatCommand(), newBenchCommand(), newConfigCommand(), newDoctorCommand(), newVersionCommand(),
 	)
 	return root
 }

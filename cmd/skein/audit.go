@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/skein-im/skein/internal/audit"
+	"github.com/skein-im/skein/internal/config"
+	"github.com/skein-im/skein/internal/store/pebble"
+)
+
+func newAuditCommand() *cobra.Command {
+	var data string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "audit",
+		Short: "Prove from the store that no cent was lost or made",
+		Long: `Reads every wallet, envelope, campaign and payment of a data directory, adds up
+their logs from the first entry, compares the two ends of everything that moved
+money, and checks that what came in is what is held plus what went out. Nothing
+is written. The server must be stopped, since a store has one user.
+
+The exit status is 1 when something does not add up; the entities are named.`,
+		Example: `  skein audit
+  skein audit --data /var/lib/skein --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := auditStore(cmd.Context(), data)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = writeAuditJSON(cmd.OutOrStdout(), r)
+			} else {
+				writeAudit(cmd.OutOrStdout(), r)
+			}
+			if err == nil && !r.OK() {
+				return exitCode(1)
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&data, "data", config.Default().Data, "data directory")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one line of JSON")
+	return cmd
+}
+
+func auditStore(ctx context.Context, data string) (*audit.Report, error) {
+	// Opening would make what is not there.
+	if files, err := os.ReadDir(data); err != nil || len(files) == 0 {
+		return nil, errors.Join(fmt.Errorf("there is no store in %s", data), err)
+	}
+	st, err := pebble.Open(data, pebble.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, err
+	}
+	r, err := audit.Run(ctx, st)
+	if cerr := st.Close(); err == nil {
+		err = cerr
+	}
+	return r, err
+}
+
+func writeAudit(w io.Writer, r *audit.Report) {
+	fmt.Fprintf(w, "%d entities with %d entries\n", r.Entities, r.Entries)
+	for _, l := range []struct {
+		what  string
+		cents any
+	}{
+		{"came in", r.In}, {"went out", r.Out}, {"held", r.Held()}, {"  in wallets", r.Wallets},
+		{"  in envelopes", r.Envelopes}, {"  in campaigns", r.Campaigns}, {"  in payments", r.Payments}, {"  on its way", r.InFlight},
+	} {
+		fmt.Fprintf(w, "  %-16s %20d cents\n", l.what, l.cents)
+	}
+	if r.OK() {
+		fmt.Fprintln(w, "Every cent is accounted for.")
+		return
+	}
+	fmt.Fprintf(w, "IT DOES NOT ADD UP: %d problems\n", r.Found)
+	for _, p := range r.Problems {
+		fmt.Fprintf(w, "  %s\n", p)
+	}
+}
+
+func writeAuditJSON(w io.Writer, r *audit.Report) error {
+	problems := make([]string, 0, len(r.Problems))
+	for _, p := range r.Problems {
+		problems = append(problems, p.String())
+	}
+	return json.NewEncoder(w).Encode(map[string]any{
+		"ok": r.OK(), "entities": r.Entities, "entries": r.Entries, "in": r.In, "out": r.Out, "held": r.Held(),
+		"wallets": r.Wallets, "envelopes": r.Envelopes, "campaigns": r.Campaigns, "payments": r.Payments,
+		"in_flight": r.InFlight, "problems": problems, "found": r.Found,
+	})
+}
