@@ -31,7 +31,7 @@ func (c *crowd) loadFrom(ctx context.Context, l swarm.Load, each func(*swarm.Sta
 		return nil, err
 	}
 	cpu, server := c.swarm.Status().CPU, readServer(c.target.ServerPIDs)
-	seconds := time.Duration(l.Seconds * float64(time.Second))
+	until, seconds := time.Duration(l.Start-c.swarm.Now()), time.Duration(l.Seconds*float64(time.Second))
 	watch := func(s *swarm.Status) {
 		c.progress.show(s.Load.Answered, func(speed float64) string {
 			return fmt.Sprintf("%6.1f s  %d due, %d answered, %.0f/s, %d shed",
@@ -42,7 +42,7 @@ func (c *crowd) loadFrom(ctx context.Context, l swarm.Load, each func(*swarm.Sta
 		atMost time.Duration
 		over   func(*swarm.Status) bool
 	}{
-		{2*seconds + c.cfg.AnswerTimeout, func(s *swarm.Status) bool { return s.Load.Running == 0 }},
+		{until + 2*seconds + c.cfg.AnswerTimeout, func(s *swarm.Status) bool { return s.Load.Running == 0 }},
 		{c.cfg.AnswerTimeout, func(s *swarm.Status) bool { return s.Load.Open == 0 && settled(s) }},
 	} {
 		if _, err := c.until(ctx, wait.atMost, func(s *swarm.Status) bool {

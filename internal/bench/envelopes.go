@@ -38,6 +38,10 @@ type EnvelopesConfig struct {
 	Control string `json:"-"`
 	// NoAudit leaves out the audit of the own server's store.
 	NoAudit bool `json:"no_audit,omitempty"`
+
+	// lead is how long before its start a campaign is made, rest how long
+	// after the last shake it ends.
+	lead, rest time.Duration
 }
 
 // firstEnvelopes is the user of the first connection.
@@ -51,6 +55,7 @@ func DefaultEnvelopesConfig() EnvelopesConfig {
 		},
 		QPS: 30_000, Rounds: 2, Issue: 40_000, IssueRate: 200, Tail: 5 * time.Second,
 		Send: 20_000, SendRate: 200, Senders: 1000, Cents: 100, Control: "127.0.0.1:0",
+		lead: 2 * time.Second, rest: time.Second,
 	}
 }
 

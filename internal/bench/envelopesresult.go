@@ -301,7 +301,7 @@ func (s *Shakes) write(w io.Writer) {
 	fmt.Fprintf(w, "  shakes      %d due, %d answered, %.0f/s; %d lost, %d too busy for, %d held back\n",
 		s.Due, s.Answered, s.AnsweredQPS, s.Lost, s.Busy, s.Held)
 	s.writeTraffic(w, "answered")
-	fmt.Fprintf(w, "  won         %d of %d issued, %d cents; %d cents came back\n", s.Won, s.Issued, s.WonCents, s.Returned)
+	fmt.Fprintf(w, "  campaign    %d of %d issued were won, %d cents; %d cents came back\n", s.Won, s.Issued, s.WonCents, s.Returned)
 	writePercentiles(w, "won", &s.WinMS)
 	if v := s.Windows; v != nil {
 		fmt.Fprintf(w, "  evenly      %.1f to %.1f wins/s in %d windows of %d s, %.0f%% within 5%% of the rate\n",

@@ -69,17 +69,13 @@ func (r *enveloping) balance(ctx context.Context, user im.UserID) (int64, error)
 	return w.GetBalance(), err
 }
 
-// campaignLead is how long before its start a campaign is made, campaignRest
-// how long after the last shake it ends.
-const (
-	campaignLead = 2 * time.Second
-	campaignRest = time.Second
-)
+// campaignLook is how often the end of a campaign is looked for.
+const campaignLook = 100 * time.Millisecond
 
 // newCampaign makes the campaign of a round that starts at a time.
 func (r *enveloping) newCampaign(ctx context.Context, start time.Time) (uint64, error) {
 	c := &r.cfg
-	end := start.Add(time.Duration(c.shaking()*float64(time.Second)) + campaignRest)
+	end := start.Add(time.Duration(c.shaking()*float64(time.Second)) + c.rest)
 	req := &skeinv1.CreateCampaignRequest{
 		Sponsor: uint64(r.sponsor()), Total: int64(c.Issue) * c.Cents, Count: uint32(c.Issue), Rate: uint32(c.IssueRate),
 		Key:  &skeinv1.Key{Name: fmt.Sprintf("%s-%d", r.run, len(r.res.Rounds)), AskedMs: time.Now().UnixMilli()},
@@ -110,7 +106,7 @@ func (r *enveloping) campaign(ctx context.Context, id uint64) (*skeinv1.GetCampa
 
 // shakes is the first half of a round.
 func (r *enveloping) shakes(ctx context.Context, round *EnvelopesRound, qps float64) error {
-	at := time.Now().Add(campaignLead + time.Duration(r.lead()))
+	at := time.Now().Add(r.cfg.lead + time.Duration(r.lead()))
 	start := r.swarm.Now() + int64(time.Until(at))
 	id, err := r.newCampaign(ctx, at)
 	if err != nil {
@@ -175,20 +171,18 @@ func (r *enveloping) watchIssuing(ctx context.Context, id uint64, start time.Tim
 // arrived.
 func (r *enveloping) finished(ctx context.Context, id uint64, before *swarm.MoneyStatus) (end *skeinv1.GetCampaignResponse, err error) {
 	r.say("waiting for the end of the campaign")
-	limited, cancel := context.WithTimeout(ctx, campaignRest+r.cfg.AnswerTimeout)
+	limited, cancel := context.WithTimeout(ctx, r.cfg.rest+r.cfg.AnswerTimeout)
 	defer cancel()
-	err = retry(limited, func() error {
+	for {
 		c, err := r.campaign(limited, id)
-		if err != nil {
-			return err
+		if err == nil {
+			end = c
+		} else if end == nil && limited.Err() != nil {
+			return nil, fmt.Errorf("reading the campaign: %w", err)
 		}
-		if end = c; !c.GetFinished() {
-			return im.Errorf(im.Unavailable, "the campaign has not ended")
+		if end.GetFinished() || !pause(limited, campaignLook) && end != nil {
+			break
 		}
-		return nil
-	})
-	if err != nil && (end == nil || ctx.Err() != nil) {
-		return nil, err
 	}
 	_, err = r.until(ctx, r.cfg.AnswerTimeout, func(s *swarm.Status) bool {
 		return s.Money.Paid-before.Paid >= uint64(end.GetWon())

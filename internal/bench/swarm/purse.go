@@ -106,7 +106,8 @@ func (m *member) moneyBooks(c *Collected) {
 		if p.counted {
 			c.Wallets = append(c.Wallets, Wallet{Number: m.job.number(i), Balance: p.balance})
 		}
-		if p.opened != p.taken || p.won > p.paid || p.won < p.paid && !p.unsure {
+		unsure := p.unsure || m.clients[i].pings > 0
+		if p.opened != p.taken || p.won > p.paid || p.won < p.paid && !unsure {
 			c.Differing++
 		}
 	}
