@@ -14,7 +14,8 @@ import (
 // maxCalls is how many calls may wait for their answers.
 const maxCalls = 256
 
-// calls are the requests that wait for answers, guarded by the client's mu.
+// calls are the requests that wait for answers, and the shakes, guarded by the
+// client's mu.
 type calls struct {
 	last    uint64
 	pending map[uint64]*call
@@ -29,8 +30,9 @@ type call struct {
 }
 
 type answer struct {
-	body []byte
-	err  error
+	body   []byte
+	shaken im.Shaken
+	err    error
 }
 
 // Call makes one request of the HTTP API over the link. method is a full name
@@ -44,26 +46,35 @@ func (c *Client) Call(ctx context.Context, method string, req, resp proto.Messag
 	if len(body) > im.MaxClientFrame-512 {
 		return im.Errorf(im.TooLarge, "a request of %d bytes does not fit a link; ask over HTTP", len(body))
 	}
-	id, waiting, err := c.request(strings.TrimPrefix(method, "/"), body)
+	method = strings.TrimPrefix(method, "/")
+	a, err := c.ask(ctx, func(dst []byte, id uint64) ([]byte, error) {
+		return wire.AppendMessage(dst, wire.TypeCall, &skeinv1.Call{Id: id, Method: method, Body: body})
+	})
 	if err != nil {
 		return err
 	}
+	return wire.UnmarshalMessage(a.body, resp)
+}
+
+// ask queues the frame that fill appends, and waits for its answer.
+func (c *Client) ask(ctx context.Context, fill func(dst []byte, id uint64) ([]byte, error)) (answer, error) {
+	id, waiting, err := c.request(fill)
+	if err != nil {
+		return answer{}, err
+	}
 	select {
 	case a := <-waiting:
-		if a.err != nil {
-			return a.err
-		}
-		return wire.UnmarshalMessage(a.body, resp)
+		return a, a.err
 	case <-ctx.Done():
 		c.mu.Lock()
 		delete(c.calls.pending, id)
 		c.mu.Unlock()
-		return im.Errorf(im.Unavailable, "no answer in time: %w", context.Cause(ctx))
+		return answer{}, im.Errorf(im.Unavailable, "no answer in time: %w", context.Cause(ctx))
 	}
 }
 
-// request queues a call.
-func (c *Client) request(method string, body []byte) (uint64, <-chan answer, error) {
+// request queues a frame that is answered by its id.
+func (c *Client) request(fill func(dst []byte, id uint64) ([]byte, error)) (uint64, <-chan answer, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -74,7 +85,7 @@ func (c *Client) request(method string, body []byte) (uint64, <-chan answer, err
 	}
 	q := &c.calls
 	q.last++
-	frames, err := wire.AppendMessage(q.frames, wire.TypeCall, &skeinv1.Call{Id: q.last, Method: method, Body: body})
+	frames, err := fill(q.frames, q.last)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -108,24 +119,27 @@ func (q *calls) fail(err error, all bool) {
 	}
 }
 
-// answer hands a caller its answer; one that nobody waits for any more is
-// dropped.
+// answer takes an Answer.
 func (c *Client) answer(payload []byte) error {
 	var m skeinv1.Answer
 	if err := wire.UnmarshalMessage(payload, &m); err != nil {
 		return err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	made := c.calls.pending[m.GetId()]
-	if made == nil {
-		return nil
-	}
-	delete(c.calls.pending, m.GetId())
 	a := answer{body: m.GetBody()}
 	if e := wire.ErrorFromProto(m.GetError()); e != nil {
 		a.err = e
 	}
-	made.answer <- a
+	c.settleCall(m.GetId(), a)
 	return nil
+}
+
+// settleCall hands a caller its answer; one that nobody waits for any more is
+// dropped.
+func (c *Client) settleCall(id uint64, a answer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if made := c.calls.pending[id]; made != nil {
+		delete(c.calls.pending, id)
+		made.answer <- a
+	}
 }

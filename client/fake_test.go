@@ -42,7 +42,9 @@ type fakeServer struct {
 	// onSend may refuse a send for now, or cut the link after taking it.
 	onSend func(m *wire.Send) (refuse *im.Error, cut bool)
 	onCall func(m *skeinv1.Call) *skeinv1.Answer
-	mute   bool
+	// onShake may leave the answer to the test.
+	onShake func(m wire.Shake) *im.Shaken
+	mute    bool
 	// window is how many entries are sent without being acknowledged.
 	window    int
 	heartbeat time.Duration
@@ -200,6 +202,12 @@ func (l *fakeLink) take(t wire.Type, payload []byte) {
 		if a := s.onCall(m); a != nil {
 			a.Id = m.GetId()
 			l.sayMessage(wire.TypeAnswer, a)
+		}
+	case wire.TypeShake:
+		var m wire.Shake
+		must(m.Unmarshal(payload))
+		if out := s.onShake(m); out != nil {
+			l.say(wire.AppendShakenFrame(nil, &wire.Shaken{ID: m.ID, Shaken: *out}))
 		}
 	case wire.TypeClose:
 		s.bye = new(skeinv1.Close)

@@ -143,6 +143,8 @@ func (s *session) read() error {
 		case wire.TypePong:
 		case wire.TypeAnswer:
 			err = s.client.answer(payload)
+		case wire.TypeShaken:
+			err = s.client.shaken(payload)
 		case wire.TypeNotice:
 			err = s.client.notice(payload)
 		case wire.TypeClose:

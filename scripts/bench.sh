@@ -26,7 +26,6 @@ bin/skein bench connect --conns 15000 --hold 20s --rate 20000 --json "$out/conne
 bin/skein bench connect --conns 5000 --hold 20s --tls --rate 5000 --json "$out/connect-tls.json"
 echo "== more than the server can do"
 bin/skein bench overload --json "$out/overload.json"
-bin/skein bench overload --what ping --json "$out/overload-ping.json"
 echo "== parts"
 go test -run '^$' -bench . -benchtime 2s ./internal/wire ./internal/link ./internal/gateway
 go test -run '^$' -bench Messages -benchtime 150000x ./internal/mailbox

@@ -17,7 +17,11 @@ func newBenchCommand() *cobra.Command {
 		Use:   "bench",
 		Short: "Put load on a server and check every message",
 		Long: `Puts load on a server and checks that every message arrives at every device of
-its receiver, once and in order. The exit status is 1 unless all did.`,
+its receiver, once and in order, and that every connection lasts. The exit
+status is 1 unless all did.`,
+		Example: `  skein bench chat                              users write to all their friends
+  skein bench connect --conns 50000             many connections, held and pushed to
+  skein bench overload                          more messages than the server can take`,
 	}
 	cmd.AddCommand(newBenchChatCommand(), newBenchStoreCommand(), newBenchDatasetCommand(),
 		newBenchConnectCommand(), newBenchOverloadCommand(), newBenchEnvelopesCommand(), newBenchSwarmCommand())

@@ -56,16 +56,19 @@ answer and push came.`,
 			return statusOf(err == nil && res.Good, report(cmd.OutOrStdout(), jsonFile, res, res.WriteSummary))
 		},
 	}
-	f := cmd.Flags()
-	addCrowdFlags(f, &cfg.CrowdConfig, &files)
-	f.BoolVar(&check, "check", false, "only see whether this machine can hold the connections, and say what it is short of")
+	addCrowdFlags(cmd.Flags(), &cfg.CrowdConfig, &files)
+	addConnectFlags(cmd.Flags(), &cfg)
+	cmd.Flags().BoolVar(&check, "check", false, "only see whether this machine can hold the connections, and say what it is short of")
+	cmd.Flags().StringVar(&jsonFile, "json", "", jsonHelp)
+	return cmd
+}
+
+func addConnectFlags(f *pflag.FlagSet, cfg *bench.ConnectConfig) {
 	f.DurationVar(&cfg.Hold, "hold", cfg.Hold, "how long the connections are to last")
 	f.Float64Var(&cfg.Rate, "rate", 0, "small requests per second of all connections together; 0: none")
 	f.DurationVar(&cfg.RequestsFor, "requests-for", cfg.RequestsFor, "how long to send requests")
 	f.BoolVar(&cfg.NoPush, "no-push", false, "leave out the push to everyone")
 	f.DurationVar(&cfg.PushTimeout, "push-timeout", cfg.PushTimeout, "how long the push may take")
-	f.StringVar(&jsonFile, "json", "", jsonHelp)
-	return cmd
 }
 
 const jsonHelp = "write the result as JSON to a file; -: to standard output, instead of the summary"

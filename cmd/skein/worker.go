@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -37,6 +38,8 @@ func newWorkerCommand() *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM)
 			defer stop()
+			// A second signal ends it at once.
+			context.AfterFunc(ctx, stop)
 			return node.RunWorker(ctx, in, out, node.WorkerOptions{Logger: newLogger, Version: version})
 		},
 	}

@@ -28,7 +28,7 @@ func DefaultConfig() Config {
 		Threshold: 20 * time.Millisecond,
 		Window:    100 * time.Millisecond,
 		MinStarts: 20,
-		MaxWait:   250 * time.Millisecond,
+		MaxWait:   150 * time.Millisecond,
 	}
 }
 
@@ -45,13 +45,16 @@ type Controller struct {
 	// again.
 	retry atomic.Int64
 	_     [40]byte
-	// admitted is written by callers, what follows it by those who process:
-	// they have cache lines of their own.
+	// queued is how much waits, requests and other work; admitted counts
+	// requests. What follows is written by those who process: it has a cache
+	// line of its own.
+	queued   atomic.Int64
 	admitted atomic.Int64
-	_        [56]byte
+	_        [48]byte
 	started  atomic.Int64
 	waited   atomic.Int64
-	_        [48]byte
+	other    atomic.Int64
+	_        [40]byte
 	shed     [Classes]atomic.Uint64
 	arrivals [levels]atomic.Uint32
 
@@ -74,8 +77,8 @@ type Stats struct {
 	// Capacity is how many requests per second were processed when there
 	// was more to do; 0: not known. Offered is how many came.
 	Capacity, Offered float64
-	// Queued is how many requests are admitted and not started; Limit is how
-	// many may be.
+	// Queued is how many requests and other pieces of work wait; Limit is
+	// from how many on no more requests are admitted, 0: any number.
 	Queued, Limit int64
 }
 
@@ -104,6 +107,7 @@ func (c *Controller) Admit(l im.Level) bool {
 		return false
 	}
 	c.admitted.Add(1)
+	c.queued.Add(1)
 	return true
 }
 
@@ -123,15 +127,30 @@ func (c *Controller) full(class Class) bool {
 	if class > Live {
 		limit /= 2
 	}
-	return c.admitted.Load()-c.started.Load() >= limit
+	return c.queued.Load() >= limit
 }
 
 // Observe says that the processing of an admitted request starts, and how long
 // it was queued.
 func (c *Controller) Observe(queued time.Duration) {
+	c.queued.Add(-1)
 	c.started.Add(1)
 	c.waited.Add(int64(queued))
 }
+
+// Enter says that a piece of work enters the queue without being asked about,
+// since it follows from requests that were admitted. It must be passed to Start
+// or Leave.
+func (c *Controller) Enter() { c.queued.Add(1) }
+
+// Start says that the processing of such a piece starts.
+func (c *Controller) Start() {
+	c.queued.Add(-1)
+	c.other.Add(1)
+}
+
+// Leave says that such a piece did not enter the queue.
+func (c *Controller) Leave() { c.queued.Add(-1) }
 
 // Overloaded is what to answer to a request that was shed.
 func (c *Controller) Overloaded(l im.Level) error {
@@ -139,7 +158,10 @@ func (c *Controller) Overloaded(l im.Level) error {
 }
 
 // Withdraw says that an admitted request did not enter the queue.
-func (c *Controller) Withdraw() { c.admitted.Add(-1) }
+func (c *Controller) Withdraw() {
+	c.admitted.Add(-1)
+	c.queued.Add(-1)
+}
 
 // Stats are the counters.
 func (c *Controller) Stats() Stats {
@@ -147,9 +169,8 @@ func (c *Controller) Stats() Stats {
 	st := c.stats
 	c.mu.Unlock()
 	st.Level = c.Level()
-	started := c.started.Load()
 	st.Admitted = uint64(max(0, c.admitted.Load()))
-	st.Queued = max(0, int64(st.Admitted)-started)
+	st.Queued = max(0, c.queued.Load())
 	if st.Limit = c.limit.Load(); st.Limit == noLimit {
 		st.Limit = 0
 	}
@@ -165,11 +186,14 @@ const (
 )
 
 // RetryAfter is how long a request that was shed should wait for its next try:
-// the longer the further above the level it is, and the more is offered.
+// until the queue is shorter, if it is important enough; else the longer the
+// further above the level it is, and the more is offered.
 func (c *Controller) RetryAfter(l im.Level) time.Duration {
-	wait := time.Duration(c.retry.Load())
-	if cursor := c.Level(); l > cursor {
-		wait += wait * time.Duration(min(l, im.Level(levels))-cursor) / userClasses
+	cursor := c.Level()
+	if l <= cursor {
+		return max(c.cfg.MaxWait, minRetry)
 	}
+	wait := time.Duration(c.retry.Load())
+	wait += wait * time.Duration(min(l, im.Level(levels))-cursor) / userClasses
 	return min(max(wait, minRetry), maxRetry)
 }

@@ -34,6 +34,11 @@
 //   - What may be queued is bounded by the capacity as last seen: a burst or a
 //     stall between two windows cannot queue more than MaxWait of work, half
 //     of it from other than live sessions.
+//   - A request makes further work in the same queue, here link messages, which
+//     nobody is asked about. Capacity is therefore counted in pieces of work,
+//     and how many a request makes is learned; a queue that is full of them is
+//     full. With requests alone, a window in which the server was busy with
+//     what followed from the last one looked like a slow server.
 //
 // Requests of class Keep are never shed: they free more than they cost. They
 // count as load.

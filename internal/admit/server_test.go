@@ -24,8 +24,15 @@ type server struct {
 	heed   time.Duration
 	levels []levelAt
 
-	// follow is how many further pieces of work each request makes, which
-	// nobody admits or observes: link messages and acks.
+	// patient callers do not try again before they were told to, or up to
+	// twice as late: silent is until when a user does nothing.
+	patient bool
+	silent  map[im.UserID]time.Duration
+	// users is how many there are; one class, if set, is all they ask for.
+	users int
+	only  Class
+	// follow is how many further pieces of work each request makes, such as
+	// link messages and acks.
 	follow int
 	// speed changes every 50 ms, as the processor's other work does.
 	uneven bool
@@ -59,15 +66,17 @@ func newServer(seed uint64, capacity float64) *server {
 	return &server{
 		rnd: rand.New(rand.NewPCG(seed, 1)), ctl: NewController(DefaultConfig()), speed: 1,
 		service: time.Duration(float64(time.Second) / capacity),
-		shed:    map[im.UserID]bool{},
+		shed:    map[im.UserID]bool{}, silent: map[im.UserID]time.Duration{}, users: 20_000,
 	}
 }
 
 // request is a command as a mailbox gets them: most are sends and acks.
 func (s *server) request() (im.Level, im.UserID) {
-	user := im.UserID(s.rnd.IntN(20_000))
+	user := im.UserID(s.rnd.IntN(s.users))
 	class := Live
 	switch x := s.rnd.IntN(100); {
+	case s.only != 0:
+		class = s.only
 	case x < 10:
 		class = Keep
 	case x < 60:
@@ -94,8 +103,16 @@ func (s *server) known() im.Level {
 
 func (s *server) arrive() {
 	level, user := s.request()
+	if s.silent[user] > s.now {
+		s.shed[user] = true
+		return
+	}
 	if s.heed > 0 && classOfLevel(level) != Keep && level > s.known() || !s.ctl.Admit(level) {
 		s.shed[user] = true
+		if s.patient {
+			wait := s.ctl.RetryAfter(level)
+			s.silent[user] = s.now + wait + time.Duration(s.rnd.Int64N(int64(wait)))
+		}
 		return
 	}
 	s.queue = append(s.queue, work{arrived: s.now})
@@ -140,10 +157,12 @@ func (s *server) process() {
 	// Of the time that a request takes, what follows takes its share.
 	s.free = s.now + time.Duration(s.rnd.ExpFloat64()*float64(s.service)/s.speed/float64(1+s.follow))
 	if w.follows {
+		s.ctl.Start()
 		return
 	}
 	s.ctl.Observe(s.now - w.arrived)
 	for range s.follow {
+		s.ctl.Enter()
 		s.queue = append(s.queue, work{arrived: s.now, follows: true})
 	}
 	s.done++

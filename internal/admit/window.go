@@ -26,6 +26,9 @@ const (
 	// fade is in which time the memory of what callers hold back falls to
 	// 1/e.
 	fade = 1500 * time.Millisecond
+	// habit is how much of what was known of the work behind a request stays
+	// with each window.
+	habit = 0.9
 	// forget is after which time without overload the capacity counts as
 	// unknown.
 	forget = 10 * time.Second
@@ -43,16 +46,19 @@ const (
 type window struct {
 	began time.Duration
 	open  bool
-	// started, waited and admitted are the counters at the beginning.
-	started, waited, admitted int64
+	// started, other, waited and admitted are the counters at the beginning.
+	started, other, waited, admitted int64
+	// requests and pieces are what was started lately, without and with
+	// other work: how much work a request is, by and by.
+	requests, pieces float64
 	// rates is how many requests of each level come per second: as seen up
 	// to the cursor, as remembered above it.
 	rates [levels]float64
 	// cursor is the highest level admitted, seen the highest that came.
 	cursor, seen int
-	// capacity is how many requests per second can be processed; 0: not
-	// known. overloadedAt is when that was last seen. Usual is how many were
-	// processed lately, without overload.
+	// capacity is how many pieces of work per second can be processed; 0:
+	// not known. overloadedAt is when that was last seen. Usual is how many
+	// were processed lately, without overload.
 	capacity, usual float64
 	overloadedAt    time.Duration
 	// quiet counts windows without overload in a row.
@@ -61,7 +67,9 @@ type window struct {
 
 // sums are a window's outcome.
 type sums struct {
-	length            time.Duration
+	length time.Duration
+	// started is how many pieces of work, admitted how many requests per
+	// second.
 	started, admitted float64
 	// mean is how long what was started had been queued; wait is how long
 	// what is queued now will be; threshold is from where that is long.
@@ -81,11 +89,10 @@ func (c *Controller) Tick(now time.Duration) {
 		return
 	}
 	length := now - w.began
-	started := c.started.Load()
-	if length < c.cfg.Window || started-w.started < int64(c.cfg.MinStarts) && length < 4*c.cfg.Window {
+	if length < c.cfg.Window || c.started.Load()-w.started < int64(c.cfg.MinStarts) && length < 4*c.cfg.Window {
 		return
 	}
-	s := c.sum(length, started)
+	s := c.sum(length)
 	w.began = now
 	offered := c.count(length)
 	w.judge(&s, now)
@@ -93,29 +100,41 @@ func (c *Controller) Tick(now time.Duration) {
 }
 
 // sum reads the counters and sets them for the next window.
-func (c *Controller) sum(length time.Duration, started int64) sums {
+func (c *Controller) sum(length time.Duration) sums {
 	w := &c.window
-	waited, admitted := c.waited.Load(), c.admitted.Load()
-	n := started - w.started
+	started, other, waited, admitted := c.started.Load(), c.other.Load(), c.waited.Load(), c.admitted.Load()
+	requests := started - w.started
+	pieces := requests + other - w.other
 	s := sums{
-		length:   length,
-		started:  float64(n) / length.Seconds(),
-		admitted: float64(admitted-w.admitted) / length.Seconds(),
-
+		length:    length,
+		started:   float64(pieces) / length.Seconds(),
+		admitted:  float64(admitted-w.admitted) / length.Seconds(),
 		threshold: c.cfg.Threshold,
 	}
-	queued := admitted - started
-	switch {
-	case n > 0:
-		s.mean = time.Duration((waited - w.waited) / n)
+	queued := c.queued.Load()
+	if pieces > 0 {
 		s.wait = time.Duration(float64(queued) / max(s.started, w.capacity) * float64(time.Second))
 		s.threshold = max(s.threshold, time.Duration(minQueue/s.started*float64(time.Second)))
-	case queued > 0:
+	} else if queued > 0 {
 		// Nothing moves.
-		s.mean, s.wait = length, length
+		s.wait = length
 	}
-	w.started, w.waited, w.admitted = started, waited, admitted
+	s.mean = s.wait
+	if requests > 0 {
+		s.mean = time.Duration((waited - w.waited) / requests)
+	}
+	w.requests = w.requests*habit + float64(requests)
+	w.pieces = w.pieces*habit + float64(pieces)
+	w.started, w.other, w.waited, w.admitted = started, other, waited, admitted
 	return s
+}
+
+// share is how many requests there are in a piece of work.
+func (w *window) share() float64 {
+	if w.requests == 0 {
+		return 1
+	}
+	return w.requests / w.pieces
 }
 
 // count takes the arrivals of the window into the histogram, and returns the
@@ -161,7 +180,7 @@ func (w *window) judge(s *sums, now time.Duration) {
 	}
 	w.capacity += (s.started - w.capacity) / 4
 	drop := leastDrop * float64(min(s.mean, s.wait)) / float64(s.threshold)
-	target := w.capacity * (1 - min(drop, mostDrop))
+	target := w.capacity * w.share() * (1 - min(drop, mostDrop))
 	w.cursor = min(w.cursor, w.reach(target))
 }
 
@@ -177,7 +196,7 @@ func (w *window) relax(s *sums, now time.Duration) {
 	}
 	doublings := min(w.quiet, maxDoublings)
 	w.quiet++
-	target := max(s.admitted*(1+growth*float64(int(1)<<doublings)), w.capacity*resume)
+	target := max(s.admitted*(1+growth*float64(int(1)<<doublings)), w.capacity*w.share()*resume)
 	highest := min(max(w.cursor, w.seen)+climb<<doublings, levels-1)
 	w.cursor = min(max(w.cursor+1, w.reach(target)), highest)
 }
@@ -212,7 +231,7 @@ func (c *Controller) publish(s *sums, offered float64) {
 	limit, times := int64(noLimit), 1.0
 	if w.capacity > 0 {
 		limit = max(minLimit, int64(w.capacity*c.cfg.MaxWait.Seconds()))
-		times = min(mostTimes, max(1, offered/w.capacity))
+		times = min(mostTimes, max(1, offered/(w.capacity*w.share())))
 	}
 	c.limit.Store(limit)
 	c.retry.Store(int64(times * float64(c.cfg.MaxWait)))
@@ -221,5 +240,5 @@ func (c *Controller) publish(s *sums, offered float64) {
 		c.stats.Overloaded++
 	}
 	c.stats.MeanQueued = s.mean
-	c.stats.Capacity, c.stats.Offered = w.capacity, offered
+	c.stats.Capacity, c.stats.Offered = w.capacity*w.share(), offered
 }

@@ -212,6 +212,18 @@ func TestPlantedErrors(t *testing.T) {
 				ev.LinkIn = 2
 			})
 		}, im.User(2), "has taken 2 messages"},
+		"more than was sent": {func(s *site) {
+			value, err := proto.Marshal(&storev1.PurseEvent{
+				PaymentMade: &storev1.PaymentMade{Terms: &storev1.PaymentTerms{Reference: "x", User: 2, Cents: 4}, TopUp: true},
+				Finished:    &storev1.PurseFinished{},
+				Outs:        []*storev1.LinkOut{{To: &storev1.Addr{Kind: uint32(im.KindUser), Id: 2}, Link: 1, Transfer: &storev1.Transfer{Cents: 4}}},
+			})
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			s.commit(store.Change{Addr: im.Payment(99), First: 1, Append: [][]byte{value}})
+			s.forge(5, func(*storev1.Event) {})
+		}, im.User(2), "has taken 5 cents with message 1 of payment/99, which has sent 4"},
 		"damage": {func(s *site) {
 			s.commit(store.Change{Addr: im.User(1), Put: []im.Record{{Key: "h", Value: []byte{0xff}}}})
 		}, im.User(1), "cannot be loaded"},

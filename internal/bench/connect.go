@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/skein-im/skein/internal/bench/swarm"
@@ -147,35 +149,42 @@ func (r *connecting) push(ctx context.Context) error {
 	}
 	r.say("pushing a notice to all of them")
 	began := r.swarm.Now()
-	// The call may last as long as the push.
-	called := make(chan error, 1)
-	nctx, cancel := context.WithTimeout(ctx, r.cfg.PushTimeout)
-	defer cancel()
-	go func() { called <- notify(nctx, r.target.api, mark) }()
-	_, err := r.until(ctx, r.cfg.PushTimeout, func(s *swarm.Status) bool {
-		return s.Noticed >= r.cfg.Conns || len(called) > 0 && s.Noticed == 0 && r.failed(called)
-	})
-	if err != nil {
+	if err := r.notifyAll(ctx, mark); err != nil {
 		return err
 	}
-	if err := <-called; err != nil {
-		r.res.fault("the push: " + err.Error())
-	}
 	s := r.swarm.Status()
-	r.res.Pushed = s.Noticed
-	if r.res.PushSeconds = float64(s.LastNotice-began) / 1e9; s.Noticed > 0 && r.res.PushSeconds > 0 {
+	if r.res.Pushed = s.Noticed; s.Noticed > 0 {
+		r.res.PushSeconds = float64(s.LastNotice-began) / 1e9
 		r.res.PushPerSec = float64(s.Noticed) / r.res.PushSeconds
-	} else {
-		r.res.PushSeconds = 0
 	}
 	return nil
 }
 
-// failed looks at the outcome of a call that is over, and leaves it there.
-func (r *connecting) failed(called chan error) bool {
-	err := <-called
-	called <- err
-	return err != nil
+// notifyAll has the server send the notice, and waits until it has reached
+// those who are there: connections that have been lost and are not back get
+// nothing. The server's answer may take as long as the push. That it refuses
+// is for the result to tell.
+func (r *connecting) notifyAll(ctx context.Context, mark []byte) error {
+	there := min(r.cfg.Conns, r.swarm.Status().Connected)
+	var answer error
+	var refused atomic.Bool
+	var calling sync.WaitGroup
+	defer calling.Wait()
+	nctx, cancel := context.WithTimeout(ctx, r.cfg.PushTimeout)
+	defer cancel()
+	calling.Go(func() {
+		answer = notify(nctx, r.target.api, mark)
+		refused.Store(answer != nil)
+	})
+	_, err := r.until(ctx, r.cfg.PushTimeout, func(s *swarm.Status) bool { return s.Noticed >= there || refused.Load() })
+	if err != nil {
+		return err
+	}
+	calling.Wait()
+	if answer != nil {
+		r.res.fault("the push: " + answer.Error())
+	}
+	return nil
 }
 
 // rest ends the heartbeats and waits for the last answers.

@@ -14,11 +14,13 @@ import (
 	"github.com/skein-im/skein/internal/wire"
 )
 
+// shortWait is how long a run waits for what will not come.
+const shortWait = 500 * time.Millisecond
+
 func smallConnect() ConnectConfig {
 	cfg := DefaultConnectConfig()
 	cfg.Conns, cfg.Procs, cfg.Program = 20, 2, os.Args[0]
-	cfg.Hold, cfg.Rate, cfg.RequestsFor = 250*time.Millisecond, 500, 200*time.Millisecond
-	cfg.AnswerTimeout, cfg.PushTimeout = 500*time.Millisecond, 500*time.Millisecond
+	cfg.Hold, cfg.Rate, cfg.RequestsFor = 250*time.Millisecond, 500, 250*time.Millisecond
 	return cfg
 }
 
@@ -37,7 +39,7 @@ func TestConnectFindsWhatServersDoWrong(t *testing.T) {
 		"nothing": {server: &crowdServer{}},
 		"closes a connection": {
 			&crowdServer{ping: func(c link.Conn, user int, payload []byte) bool {
-				if user != 3 || len(payload) > 0 || !hangUp() {
+				if user != 3 || len(payload) == 0 || !hangUp() {
 					return false
 				}
 				c.CloseRetry(im.CloseGoingAway, "bye", time.Millisecond)
@@ -55,12 +57,14 @@ func TestConnectFindsWhatServersDoWrong(t *testing.T) {
 			func(r *ConnectResult) bool { return r.Conns == 19 && r.Errors["closed with UNAUTHENTICATED"] == 1 },
 		},
 		"swallows heartbeats": {
-			&crowdServer{ping: func(_ link.Conn, user int, payload []byte) bool { return user == 7 && len(payload) == 0 }},
+			&crowdServer{heartbeatMS: 100, ping: func(_ link.Conn, user int, payload []byte) bool {
+				return user == 7 && len(payload) == 0
+			}},
 			func(r *ConnectResult) bool { return r.Heartbeat.Missed > 0 },
 		},
 		"swallows a request": {
 			&crowdServer{ping: func(_ link.Conn, _ int, payload []byte) bool { return len(payload) > 0 && swallow() }},
-			func(r *ConnectResult) bool { return r.Requests.Missing == 1 },
+			func(r *ConnectResult) bool { return r.Requests.Missing >= 1 },
 		},
 		"garbles a request": {
 			&crowdServer{ping: func(c link.Conn, _ int, payload []byte) bool {
@@ -71,7 +75,7 @@ func TestConnectFindsWhatServersDoWrong(t *testing.T) {
 				_ = c.Send(wire.AppendFrame(nil, wire.TypePong, payload))
 				return true
 			}},
-			func(r *ConnectResult) bool { return r.Requests.Missing == 1 && r.Wrong == 1 },
+			func(r *ConnectResult) bool { return r.Requests.Missing >= 1 && r.Wrong == 1 },
 		},
 		"answers twice": {
 			&crowdServer{ping: func(c link.Conn, _ int, payload []byte) bool {
@@ -80,20 +84,24 @@ func TestConnectFindsWhatServersDoWrong(t *testing.T) {
 				}
 				return false
 			}},
-			func(r *ConnectResult) bool { return r.Requests.Missing == 0 && r.Wrong == 1 },
+			func(r *ConnectResult) bool { return r.Wrong == 1 },
 		},
 		"forgets somebody in the push": {
 			&crowdServer{notify: func(user int) int { return min(user, 1) }},
-			func(r *ConnectResult) bool { return r.Pushed == 19 },
+			func(r *ConnectResult) bool { return r.Pushed <= 19 },
 		},
 		"pushes twice": {
 			&crowdServer{notify: func(int) int { return 2 }},
-			func(r *ConnectResult) bool { return r.Pushed == 20 && r.PushedAgain > 0 },
+			func(r *ConnectResult) bool { return r.PushedAgain > 0 },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cfg := smallConnect()
+			if tc.bad != nil {
+				// What does not come is not worth waiting for.
+				cfg.AnswerTimeout, cfg.PushTimeout = shortWait, shortWait
+			}
 			tc.server.first = firstConnected
 			tc.server.serve(t, &cfg.Target)
 			res, err := Connect(t.Context(), cfg)
@@ -132,7 +140,7 @@ func TestConnectComesBackWhenTold(t *testing.T) {
 	if err != nil || !res.Good || res.Retries != 10 || res.Errors["closed with OVERLOADED"] != 10 {
 		t.Fatalf("%v, %+v", err, res)
 	}
-	if res.ConnectSeconds <= 0 || res.LoginMS.Max <= 0 || res.Requests.Answered != 100 || res.LatencyMS.Max <= 0 ||
+	if res.ConnectSeconds <= 0 || res.LoginMS.Max <= 0 || res.Requests.Answered != 125 || res.LatencyMS.Max <= 0 ||
 		res.PushSeconds <= 0 || res.Heartbeat.Sent == 0 || res.Processes != 2 {
 		t.Errorf("%+v", res)
 	}
@@ -149,7 +157,6 @@ func TestConnectToAServerOfItsOwn(t *testing.T) {
 			t.Parallel()
 			cfg := smallConnect()
 			cfg.Conns, cfg.Procs, cfg.TLS, cfg.Data = 200, 3, name == "tls", filepath.Join(t.TempDir(), "data")
-			cfg.AnswerTimeout, cfg.PushTimeout = 10*time.Second, 10*time.Second
 			for _, cfg.Provisioned = range again {
 				res, err := Connect(t.Context(), cfg)
 				if err != nil || !res.Good {
@@ -187,5 +194,32 @@ func TestConnectNoticesThatAProcessDied(t *testing.T) {
 	_, err := Connect(t.Context(), cfg)
 	if err == nil || !strings.Contains(err.Error(), "of the load generator: it ended") {
 		t.Fatalf("error %v", err)
+	}
+}
+
+// Requests are due when they are due: what a server does not answer while it
+// stands still counts from then.
+func TestConnectLeavesNothingOut(t *testing.T) {
+	const still = 200 * time.Millisecond
+	first := true
+	s := &crowdServer{first: firstConnected}
+	s.ping = func(_ link.Conn, _ int, payload []byte) bool {
+		if len(payload) > 0 && first {
+			first = false
+			// Nobody else is served meanwhile.
+			<-time.After(still)
+		}
+		return false
+	}
+	cfg := smallConnect()
+	s.serve(t, &cfg.Target)
+	res, err := Connect(t.Context(), cfg)
+	if err != nil || !res.Good {
+		t.Fatalf("%v, %+v", err, res)
+	}
+	// Of 125 requests, 100 are due while nothing happens, three quarters of
+	// which wait for more than 50 ms.
+	if res.Requests.Due != 125 || res.LatencyMS.P50 < 50 || res.LatencyMS.Max < 150 {
+		t.Errorf("latencies %+v of %+v", res.LatencyMS, res.Requests)
 	}
 }

@@ -1,12 +1,14 @@
 // Package bench puts load on a server and checks what comes out: every message
-// at every device of its receiver, once and in order.
+// at every device of its receiver, once and in order; every connection kept,
+// every request answered, every push received.
 //
 // # What it owns
 //
 // Data sets (who is whose friend, made from a seed), the order in which users
 // write, the devices that write and read, the ledger of what they received,
 // and, unless it is pointed at a server, a server process of its own, which it
-// starts and stops.
+// starts and stops. Where there are more connections than a process can have,
+// the devices are those of package swarm, in processes of their own.
 //
 // # What it persists
 //
@@ -21,6 +23,13 @@
 // duplicated, reordered or damaged. With a rate, message k is due at
 // t0 + k/rate whatever the server does, and latencies count from there.
 // Servers that die during a run change none of this.
+//
+// A run of Connect counts as good only if no connection was lost once it had
+// logged in, and no answer or push is missing. One of Overload, if what was
+// admitted by the devices' books has been sent and received by the server's,
+// user by user, and has arrived; what was shed is given up and not repeated.
+// Memory and processor time of a server are those of its process and of all
+// that it has started.
 //
 // # Queues
 //

@@ -4,6 +4,7 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -29,6 +30,9 @@ import (
 type crowdServer struct {
 	t     *testing.T
 	first im.UserID
+	// heartbeatMS is the interval that devices are told; 0: 2,000,
+	// which no machine is too busy for.
+	heartbeatMS uint32
 	// hello, ping, admit, deliver and notify replace what the server would
 	// do with a connection's frames, for users by number, when they return
 	// true.
@@ -113,7 +117,7 @@ func (s *crowdServer) welcome(c link.Conn, payload []byte) {
 	c.SetMaxFrame(im.MaxClientFrame)
 	u.conn = c
 	s.sendMessage(c, wire.TypeWelcome, &skeinv1.Welcome{
-		User: uint64(id), Device: 1, Head: uint64(u.head), Cursor: uint64(u.head), ClientSeq: uint64(u.lastSeq), HeartbeatMs: 100,
+		User: uint64(id), Device: 1, Head: uint64(u.head), Cursor: uint64(u.head), ClientSeq: uint64(u.lastSeq), HeartbeatMs: cmp.Or(s.heartbeatMS, 2000),
 	})
 }
 

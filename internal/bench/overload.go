@@ -17,7 +17,7 @@ type OverloadConfig struct {
 	// What is swarm.Sends or swarm.Pings.
 	What string `json:"what"`
 	Body int    `json:"body"`
-	// SendWindow is how many sends of a device may be unanswered.
+	// SendWindow is how many requests of a device may be unanswered.
 	SendWindow int `json:"send_window"`
 	// Capacity is what the factors are of, in requests per second; 0: it is
 	// measured.
@@ -110,13 +110,25 @@ func (r *overloading) open(ctx context.Context) (err error) {
 	return err
 }
 
+// closedLoads are the numbers of connections that have one request each
+// unanswered, from few to all. More requests of a connection would share work
+// that those of an open loop, spread evenly, do not share.
+func closedLoads(conns int) []int {
+	var loads []int
+	for share := 16; share >= 1; share /= 2 {
+		loads = append(loads, max(2, conns/share))
+	}
+	return loads
+}
+
 const (
-	// firstShare is the part of the connections that begins, one request
-	// each; then it is twice as many each time, until that has gained less
-	// than enough for some times in a row.
-	firstShare = 16
-	enough     = 1.05
-	patience   = 2
+	// enough is by what part more a load must bring to count as better;
+	// patience is how many that are not may follow each other.
+	enough   = 1.05
+	patience = 3
+	// closedPart is the part of OverloadConfig.Step that a closed load
+	// lasts.
+	closedPart = 4
 )
 
 // capacity finds how much the server does when each request follows an answer.
@@ -125,14 +137,14 @@ func (r *overloading) capacity(ctx context.Context) error {
 		r.res.Capacity = r.cfg.Capacity
 		return nil
 	}
-	worse := 0
-	for active := max(2, r.cfg.Conns/firstShare); ; active = min(2*active, r.cfg.Conns) {
+	worse, seconds := 0, r.cfg.Step.Seconds()/closedPart
+	for _, active := range closedLoads(r.cfg.Conns) {
 		r.say("measuring the capacity: %d connections with one request each", active)
-		l, err := r.load(ctx, swarm.Load{What: r.cfg.What, Seconds: r.cfg.Step.Seconds() / 2, Active: active, Depth: 1})
+		l, err := r.load(ctx, swarm.Load{What: r.cfg.What, Seconds: seconds, Active: active, Depth: 1})
 		if err != nil {
 			return err
 		}
-		step := newLoadStep(l, r.cfg.Step.Seconds()/2)
+		step := newLoadStep(l, seconds)
 		r.res.Closed = append(r.res.Closed, ClosedStep{Active: active, LoadStep: step})
 		if worse++; step.Goodput > r.res.Capacity*enough {
 			worse = 0
@@ -141,7 +153,7 @@ func (r *overloading) capacity(ctx context.Context) error {
 		if err := r.settle(ctx); err != nil {
 			return err
 		}
-		if worse == patience || active == r.cfg.Conns {
+		if worse == patience {
 			break
 		}
 	}
@@ -157,7 +169,9 @@ func (r *overloading) steps(ctx context.Context) error {
 	for _, factor := range r.cfg.Factors {
 		rate := factor * r.res.Capacity
 		r.say("offering %g times the capacity, %.0f requests/s", factor, rate)
-		l, err := r.load(ctx, swarm.Load{What: r.cfg.What, Seconds: r.cfg.Step.Seconds(), Rate: rate})
+		l, err := r.load(ctx, swarm.Load{
+			What: r.cfg.What, Seconds: r.cfg.Step.Seconds(), Rate: rate, Window: r.cfg.SendWindow,
+		})
 		if err != nil {
 			return err
 		}
@@ -169,9 +183,16 @@ func (r *overloading) steps(ctx context.Context) error {
 	return nil
 }
 
-// settle waits until what was admitted has been received.
+// restPart is the part of OverloadConfig.Step that a server gets to recover
+// from a load.
+const restPart = 10
+
+// settle waits until what was admitted has been received, and a little more.
 func (r *overloading) settle(ctx context.Context) error {
 	_, err := r.until(ctx, r.cfg.AnswerTimeout, func(s *swarm.Status) bool { return s.Books.Received >= s.Books.Admitted })
+	if err == nil && !pause(ctx, r.cfg.Step/restPart) {
+		err = context.Cause(ctx)
+	}
 	return err
 }
 

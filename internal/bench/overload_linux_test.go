@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -15,7 +16,6 @@ func smallOverload() OverloadConfig {
 	cfg := DefaultOverloadConfig()
 	cfg.Conns, cfg.Procs, cfg.Program = 20, 2, os.Args[0]
 	cfg.Capacity, cfg.Step, cfg.Factors = 500, 200*time.Millisecond, []float64{1, 2}
-	cfg.AnswerTimeout = 500 * time.Millisecond
 	return cfg
 }
 
@@ -70,6 +70,9 @@ func TestOverloadFindsWhatServersDoWrong(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cfg := smallOverload()
+			if tc.bad != nil {
+				cfg.AnswerTimeout = shortWait
+			}
 			tc.server.first = firstOverloaded
 			tc.server.serve(t, &cfg.Target)
 			res, err := Overload(t.Context(), cfg)
@@ -88,6 +91,14 @@ func TestOverloadFindsWhatServersDoWrong(t *testing.T) {
 	}
 }
 
+func TestClosedLoadsGrow(t *testing.T) {
+	got := fmt.Sprint(closedLoads(4000), closedLoads(4))
+	want := "[250 500 1000 2000 4000] [2 2 2 2 4]"
+	if got != want {
+		t.Errorf("loads %s", got)
+	}
+}
+
 // What a busy server refuses is shed, and everything else arrives.
 func TestOverloadShedsWhatTheServerIsTooBusyFor(t *testing.T) {
 	t.Parallel()
@@ -101,7 +112,7 @@ func TestOverloadShedsWhatTheServerIsTooBusyFor(t *testing.T) {
 		return im.Busy
 	}
 	cfg := smallOverload()
-	cfg.Capacity = 0
+	cfg.Capacity, cfg.Step = 0, 400*time.Millisecond
 	s.serve(t, &cfg.Target)
 	res, err := Overload(t.Context(), cfg)
 	if err != nil || !res.Good {
@@ -133,7 +144,7 @@ func TestOverloadOfPings(t *testing.T) {
 func TestOverloadOfAServerOfItsOwn(t *testing.T) {
 	t.Parallel()
 	cfg := smallOverload()
-	cfg.Conns, cfg.AnswerTimeout = 100, 10*time.Second
+	cfg.Conns = 100
 	res, err := Overload(t.Context(), cfg)
 	if err != nil || !res.Good || res.Audit.Admitted == 0 || res.Audit.ServerReceived != res.Audit.Admitted {
 		t.Fatalf("%v, %+v", err, res)

@@ -121,13 +121,14 @@ func (r *OverloadResult) WriteSummary(w io.Writer) {
 	fmt.Fprintf(w, "  %s\n", verdict)
 	fmt.Fprintf(w, "  capacity    %.0f/s\n", r.Capacity)
 	if len(r.Steps) > 0 {
-		fmt.Fprintf(w, "  %-7s %10s %10s %10s %9s %9s %9s %9s\n",
-			"load", "offered/s", "goodput/s", "shed", "p50 ms", "p99 ms", "p99.9 ms", "CPU us")
+		fmt.Fprintf(w, "  %-7s %10s %10s %10s %9s %9s %9s %9s %9s\n",
+			"load", "offered/s", "goodput/s", "shed", "p50 ms", "p99 ms", "p99.9 ms", "own p99", "CPU us")
 	}
 	for i := range r.Steps {
 		s := &r.Steps[i]
-		fmt.Fprintf(w, "  %-7s %10.0f %10.0f %10d %9.1f %9.1f %9.1f %9.1f\n", fmt.Sprintf("%gx", s.Factor),
-			s.OfferedPerSec, s.Goodput, s.Shed, s.LatencyMS.P50, s.LatencyMS.P99, s.LatencyMS.P999, s.ServerCPU)
+		fmt.Fprintf(w, "  %-7s %10.0f %10.0f %10d %9.1f %9.1f %9.1f %9.1f %9.1f\n", fmt.Sprintf("%gx", s.Factor),
+			s.OfferedPerSec, s.Goodput, s.Shed, s.LatencyMS.P50, s.LatencyMS.P99, s.LatencyMS.P999,
+			s.LatenessMS.P99, s.ServerCPU)
 	}
 	fmt.Fprintf(w, "  goodput     %.0f/s at the last load, %.0f%% of the best\n", r.Goodput, 100*r.GoodputRatio)
 	if a := r.Audit; a != nil {

@@ -36,6 +36,9 @@ type Config struct {
 	ArticleData string `toml:"article_data" role:"mailbox" help:"file with lines user,friend,region to load at start"`
 	// MaxConns bounds the open links.
 	MaxConns int `toml:"max_conns" role:"gateway" help:"how many links may be open"`
+	// ConnMemoryMB bounds what is held for all links of a process: what
+	// waits to be sent, and what has come and is not whole.
+	ConnMemoryMB int `toml:"conn_memory_mb" role:"gateway" help:"memory for what links of a process have under way, in MiB; beyond it, links that want more are closed"`
 	// Workers is how many processes share Link; 0 takes as many as MaxConns
 	// needs under the limit of open files, and none if one process will do.
 	Workers int `toml:"workers" role:"gateway" help:"processes that share the address for long links; 0: as many as --max-conns needs"`
@@ -83,6 +86,7 @@ func Default() Config {
 		MaxConns:   18000,
 		LinkEngine: "auto",
 
+		ConnMemoryMB:    512,
 		ConnRatePerAddr: 200,
 		DeviceSends:     500,
 		DeviceCalls:     100,

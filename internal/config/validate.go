@@ -54,6 +54,7 @@ func (c *Config) Validate() error {
 		p.add("link_engine: one of auto, goroutine, epoll")
 	}
 	p.between("max_conns", c.MaxConns, 1, 1<<24)
+	p.between("conn_memory_mb", c.ConnMemoryMB, 16, 1<<20)
 	p.between("workers", c.Workers, 0, 1024)
 	p.between("max_conns_per_addr", c.MaxConnsPerAddr, 0, 1<<24)
 	p.between("conn_rate_per_addr", c.ConnRatePerAddr, 1, 1<<24)

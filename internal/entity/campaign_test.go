@@ -64,6 +64,9 @@ func TestCampaignRate(t *testing.T) {
 		t.Fatalf("%d envelopes before the start", len(got))
 	}
 	dealt := 0
+	if !s.c.pending {
+		t.Fatal("nobody would wake the campaign at its end")
+	}
 	s.c.now += 1000
 	for second := range 10 {
 		for range 20 {
@@ -77,6 +80,11 @@ func TestCampaignRate(t *testing.T) {
 	}
 	if n := len(s.renew(50)); n != 0 {
 		t.Fatalf("%d more than there are", n)
+	}
+	s.c.now += 45_000
+	s.c.must(&im.ReturnLeases{Leases: []im.LeaseID{90}})
+	if l := s.renew(1); len(l) != 1 || l[0].Expires != s.user(1).now+60_000 {
+		t.Fatalf("lent beyond the end: %+v", l)
 	}
 }
 
@@ -261,6 +269,8 @@ func TestCreateCampaignRefusals(t *testing.T) {
 		"count":     {func(c *im.CreateCampaign) { c.Count = im.MaxCampaign + 1 }, im.Invalid},
 		"no rate":   {func(c *im.CreateCampaign) { c.Rate = 0 }, im.Invalid},
 		"no limit":  {func(c *im.CreateCampaign) { c.Limit = 0 }, im.Invalid},
+		"limit":     {func(c *im.CreateCampaign) { c.Limit = im.MaxWins + 1 }, im.Invalid},
+		"rate":      {func(c *im.CreateCampaign) { c.Rate = im.MaxRate + 1 }, im.Invalid},
 		"rule":      {func(c *im.CreateCampaign) { c.Rule = 9 }, im.Invalid},
 		"backwards": {func(c *im.CreateCampaign) { c.End = c.Start }, im.Invalid},
 		"long":      {func(c *im.CreateCampaign) { c.End = c.Start + im.MaxCampaignTime + 1 }, im.Invalid},

@@ -1,5 +1,6 @@
 // Package entity holds the state machines that everything in Skein is made
-// of: users' mailboxes, name bindings, the allocator of user identifiers.
+// of: users' mailboxes and wallets, envelopes, campaigns, payments, name
+// bindings, the allocator of user identifiers.
 //
 // An entity is pure. It takes commands and link messages, and puts what
 // follows from them into a Tx: log entries, records, link messages to other
@@ -18,6 +19,19 @@
 // write a snapshot in the same commit. Sends that arrived before their
 // predecessors are records of their own ("e........").
 //
+// A user's dealings with envelopes, campaigns and payments are records of their
+// own ("w.................."), which are forgotten long after these have ended.
+//
+// # Money
+//
+// It is in wallets, which are part of users, and in purses: envelopes, campaigns
+// and payments. A purse has a log of its own, whose entries are PurseEvents, a
+// snapshot of its head ("h") and of its links with users, in pages of 64
+// ("p...."), of which a snapshot writes those that changed. Money goes from
+// wallet to purse and back in link messages only, so it is in one place at any
+// time: at its sender until the event that sends it, at its receiver from the
+// event that takes it, in flight in between.
+//
 // # Links
 //
 // Messages from one entity to another carry dense sequence numbers. The
@@ -31,7 +45,16 @@
 //
 // The state after replaying snapshot and log equals the live state, but for
 // acks and cursors. Counters never go back. An entity changes only through
-// its own log and records.
+// its own log and records. What a wallet or purse holds is the sum of its log,
+// and never less than nothing; what one end of a link takes is what the other
+// has sent. A purse refuses to replay a log whose events do not follow.
+//
+// # Bounds
+//
+// A user has to do with im.MaxContacts others. Purses that a user knows are
+// bounded by what friends send in im.WalletMemory and the longest lifetime. An
+// envelope is bounded by im.MaxReceivers, the head of a campaign by what is lent
+// at a time and the last lease's block, its pages by its winners.
 //
 // # When it dies
 //

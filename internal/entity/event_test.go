@@ -161,6 +161,7 @@ func FuzzEventDecode(f *testing.F) {
 		refused: refusedSend{1, 2, im.Blocked}, sendHash: 77}
 	value, _ := ev.encode()
 	f.Add(value)
+	f.Add(moneyEntry(f))
 	f.Add([]byte{})
 	f.Add([]byte{0x0a, 0xff, 0xff, 0xff, 0xff, 0x7f})
 	f.Fuzz(func(t *testing.T, value []byte) {
@@ -177,4 +178,11 @@ func FuzzEventDecode(f *testing.F) {
 		u.head = 2
 		_ = u.Replay(e)
 	})
+}
+
+// moneyEntry is an event that takes money out of a wallet.
+func moneyEntry(f *testing.F) []byte {
+	m := newFair(f, 2)
+	m.send(10, 1, 2)
+	return m.user(1).log[1]
 }

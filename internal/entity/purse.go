@@ -220,7 +220,6 @@ func (p *purse) Start(tx *Tx) {
 	for _, one := range p.order {
 		p.restart(tx, &one.line)
 	}
-	p.marked = p.marked || p.ends != 0
 }
 
 // Replay implements Entity.

@@ -164,8 +164,8 @@ func checkCampaign(c *im.CreateCampaign) error {
 		return im.Errorf(im.Invalid, "a campaign has 1 to %d envelopes", im.MaxCampaign)
 	case c.Rate == 0 || c.Rate > im.MaxRate:
 		return im.Errorf(im.Invalid, "a campaign deals 1 to %d envelopes per second", im.MaxRate)
-	case c.Limit == 0:
-		return im.Errorf(im.Invalid, "a user may win at least one envelope")
+	case c.Limit == 0 || c.Limit > im.MaxWins:
+		return im.Errorf(im.Invalid, "a user may win 1 to %d envelopes", im.MaxWins)
 	case c.Rule > im.SplitRandom:
 		return im.Errorf(im.Invalid, "unknown rule %d", c.Rule)
 	case c.Start <= 0 || c.Start >= c.End || c.End-c.Start > im.MaxCampaignTime:
@@ -318,4 +318,20 @@ func (u *user) evolveMoney(ev *event) {
 		d.seq, d.hash = ev.seq, ev.sendHash
 	}
 	d.finished = d.finished || slices.Contains(lastWords, m.Event)
+}
+
+// VisibleInStatement is what devices see of an entry of a user's statement, and
+// the sequence of the entry before it.
+func VisibleInStatement(e im.LogEntry) (visible []byte, prev im.Seq, err error) {
+	if visible, err = Visible(e); err != nil {
+		return nil, 0, err
+	}
+	var shown wire.Entry
+	if err := shown.Unmarshal(visible); err != nil {
+		return nil, 0, err
+	}
+	if shown.Money == nil || shown.Money.Cents == 0 {
+		return nil, 0, im.Errorf(im.NotFound, "entry %d is not part of the statement", e.Seq)
+	}
+	return visible, shown.Money.Prev, nil
 }

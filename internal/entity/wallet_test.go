@@ -150,6 +150,8 @@ func TestTopUpOnce(t *testing.T) {
 	f.wantBalances(1050)
 	pay.refuses(&im.TopUp{Reference: "bank 7", User: 1, Cents: 51}, im.Conflict)
 	pay.refuses(&im.TopUp{Reference: "bank 7", User: 2, Cents: 50}, im.Conflict)
+	// Another reference with the same hash.
+	pay.refuses(&im.TopUp{Reference: "bank 8", User: 1, Cents: 50}, im.Conflict)
 	pay.refuses(&im.Settle{Paid: true}, im.Invalid)
 	for _, c := range []im.Cents{0, -1} {
 		f.at(im.Payment(im.TopUpOf("x"))).refuses(&im.TopUp{Reference: "x", User: 1, Cents: c}, im.Invalid)
@@ -342,6 +344,34 @@ func TestDealingsAreForgotten(t *testing.T) {
 		t.Fatal("an old message was taken")
 	}
 	f.wantBalances(990, 1010)
+}
+
+// What is not over, or not acknowledged, is remembered however old it is.
+func TestUnfinishedDealingsAreRemembered(t *testing.T) {
+	f := newFair(t, 2)
+	held := f.key()
+	f.user(1).must(&im.Withdraw{Key: held, Cents: 5})
+	f.exchange()
+	f.advance(10_000)
+	lost := f.key()
+	f.user(1).must(&im.CreateEnvelope{Key: lost, To: []im.UserID{2}, Total: 10, Shares: 1})
+	f.user(1).out = nil
+	f.user(1).now += im.DefaultLifetime + im.WalletMemory
+	f.user(1).snapshot()
+	// The top up is forgotten.
+	if n := len(f.user(1).user().dealings()); n != 2 {
+		t.Fatalf("%d dealings are left", n)
+	}
+	// One that somebody else made, and still owes an ack, too.
+	p := f.user(1).user().pairs[im.Envelope(im.EnvelopeOf(1, lost))]
+	p.deal.finished = true
+	if p.over(f.user(1).now) {
+		t.Fatal("what is not acknowledged is over")
+	}
+	f.at(im.Payment(im.WithdrawalOf(1, held))).must(&im.Settle{})
+	f.exchange()
+	f.advance(60_000)
+	f.wantBalances(990)
 }
 
 // The hand-coded record of a dealing is what the generated code writes.

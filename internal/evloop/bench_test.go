@@ -159,30 +159,6 @@ func BenchmarkEach(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/conns, "ns/push")
 }
 
-// BenchmarkSend queues messages from another goroutine.
-func BenchmarkSend(b *testing.B) {
-	r := newRig(b, "tcp", Config{Loops: 1}, nil)
-	nc := r.dial(b)
-	c := wait(b, r.opened, "connection")
-	var reading sync.WaitGroup
-	reading.Go(func() {
-		buf := make([]byte, 1<<20)
-		for {
-			if _, err := nc.Read(buf); err != nil {
-				return
-			}
-		}
-	})
-	b.ReportAllocs()
-	for b.Loop() {
-		for c.Send(request) != nil {
-			runtime.Gosched()
-		}
-	}
-	nc.Close()
-	reading.Wait()
-}
-
 // residentBytes is the memory of this process.
 func residentBytes(t testing.TB) int {
 	t.Helper()

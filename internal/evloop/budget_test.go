@@ -157,7 +157,7 @@ func TestNoRoomForParts(t *testing.T) {
 
 // TestHandshakesWaitForRoom: some are always under way.
 func TestHandshakesWaitForRoom(t *testing.T) {
-	l := newHandLoop(t, Config{MaxLoopBytes: 6*handshakeBytes + Spare}, nil)
+	l := newHandLoop(t, Config{MaxLoopBytes: 6*handshakeBytes + 16<<10}, nil)
 	server, client := testTLS(t)
 	begin := helloOf(t, client)[:300]
 	var conns []*Conn
@@ -189,5 +189,39 @@ func TestHandshakesWaitForRoom(t *testing.T) {
 	}
 	if l.tls.running != 5 || len(l.tls.waiting) != 0 {
 		t.Errorf("%d handshakes run, %d wait when there is room again", l.tls.running, len(l.tls.waiting))
+	}
+}
+
+// TestLargeRecordsAreCounted: crypto/tls makes room for a record when its header
+// has come, and keeps it.
+func TestLargeRecordsAreCounted(t *testing.T) {
+	const conns, record = 20, 16 << 10
+	r := newRig(t, "tls", Config{Loops: 1, MaxLoopBytes: conns / 2 * record}, func(h *hooks) { h.data = echoMessages })
+	good := r.dial(t)
+	var others []net.Conn
+	for range conns {
+		nc := r.dial(t)
+		others = append(others, nc)
+	}
+	for _, nc := range others {
+		// Byte by byte, as it may come.
+		for _, b := range []byte{23, 3, 3, record >> 8, record & 0xff, 1, 2, 3} {
+			if _, err := tcp(nc).Write([]byte{b}); err != nil {
+				break
+			}
+		}
+	}
+	for range 5 {
+		if err := wait(t, r.closed, "end"); err != ErrNoRoom {
+			t.Errorf("closed with %v", err)
+		}
+	}
+	message := append([]byte{0, 200}, make([]byte, 200)...)
+	for range 20 {
+		mustWrite(t, good, message)
+		expect(t, good, message)
+	}
+	if n := r.e.Stats().Held; n < conns/4*record || n > conns*record {
+		t.Errorf("%d bytes are held", n)
 	}
 }

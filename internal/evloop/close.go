@@ -46,7 +46,7 @@ func (c *Conn) CloseGently(err error, within time.Duration) {
 	b.cause = err
 	c.loop.buffers.dropIn(b)
 	c.SetTimer(max(within, 1))
-	c.flags = c.flags&^(paused|resumed) | halfClose
+	c.flags |= halfClose
 	if c.flags&readable != 0 {
 		c.later()
 	}
@@ -97,6 +97,7 @@ func (c *Conn) close(err error) {
 	if c.tls != nil {
 		l.stopHandshake(c)
 		c.tls.sayGoodbye()
+		l.budget.Add(-int(c.tls.records.largest))
 	}
 	c.writeOut()
 	l.wheel.clear(c.slot)

@@ -233,17 +233,12 @@ func TestPeerFinishesWithinAMessage(t *testing.T) {
 
 func TestPeerResets(t *testing.T) {
 	onAll(t, func(t *testing.T, kind string) {
-		for _, how := range []string{"idle", "paused", "blocked"} {
+		for _, how := range []string{"idle", "blocked"} {
 			r := newRig(t, kind, Config{}, nil)
 			nc := r.dial(t)
 			c := wait(t, r.opened, "connection")
 			on(t, c, func() {
-				switch how {
-				case "paused":
-					c.Pause()
-				case "blocked":
-					for c.Write(make([]byte, 60000)) == nil {
-					}
+				for how == "blocked" && c.Write(make([]byte, 60000)) == nil {
 				}
 			})
 			reset(t, nc)
@@ -264,7 +259,7 @@ func TestCloseGently(t *testing.T) {
 				}
 				c.CloseGently(why, time.Minute)
 				c.CloseGently(errors.New("another reason"), 0)
-				if c.Write([]byte("more")) != ErrClosed || c.Send([]byte("more")) != ErrClosed {
+				if c.Write([]byte("more")) != ErrClosed {
 					h.t.Error("writing after CloseGently")
 				}
 				return 0
@@ -282,64 +277,6 @@ func TestCloseGently(t *testing.T) {
 	})
 }
 
-func TestCloseGentlyReadsWhatWasHeldBack(t *testing.T) {
-	onAll(t, func(t *testing.T, kind string) {
-		why := errors.New("enough")
-		r := newRig(t, kind, Config{}, func(h *hooks) {
-			h.open = func(c *Conn) {
-				c.Pause()
-				for c.Write(make([]byte, 60000)) == nil {
-				}
-			}
-			h.data = func(_ *Conn, b []byte) int {
-				h.t.Error("data of a paused connection")
-				return len(b)
-			}
-		})
-		nc := r.dial(t)
-		c := wait(t, r.opened, "connection")
-		sent := make(chan error, 1)
-		go func() { _, err := nc.Write(make([]byte, 20<<20)); sent <- err }()
-		for read := false; !read; {
-			// Its arrival has been told, and is told no more.
-			on(t, c, func() { read = c.flags&readable != 0 })
-		}
-		on(t, c, func() { c.CloseGently(why, time.Minute) })
-		if err := wait(t, sent, "end of writing"); err != nil {
-			t.Fatal(err)
-		}
-		if n, err := io.Copy(io.Discard, nc); n < DefaultMaxQueue-60000 || err != nil {
-			t.Errorf("read %d bytes: %v", n, err)
-		}
-		nc.Close()
-		if err := wait(t, r.closed, "end"); err != why {
-			t.Errorf("closed with %v", err)
-		}
-	})
-}
-
-func TestCloseGentlySendsWhatIsOnItsWay(t *testing.T) {
-	onAll(t, func(t *testing.T, kind string) {
-		r := newRig(t, kind, Config{}, func(h *hooks) {
-			h.data = func(c *Conn, b []byte) int {
-				if err := errors.Join(c.Send([]byte("first")), c.Send([]byte("second"))); err != nil {
-					h.t.Error(err)
-				}
-				c.CloseGently(nil, time.Minute)
-				return len(b)
-			}
-		})
-		nc := r.dial(t)
-		mustWrite(t, nc, []byte("x"))
-		expect(t, nc, []byte("firstsecond"))
-		expectEnd(t, nc)
-		nc.Close()
-		if err := wait(t, r.closed, "end"); err != ErrClosed {
-			t.Errorf("closed with %v", err)
-		}
-	})
-}
-
 func TestCloseGentlyOfAPeerThatStays(t *testing.T) {
 	onAll(t, func(t *testing.T, kind string) {
 		why := errors.New("enough")
@@ -347,7 +284,6 @@ func TestCloseGentlyOfAPeerThatStays(t *testing.T) {
 		nc := r.dial(t)
 		c := wait(t, r.opened, "connection")
 		on(t, c, func() {
-			c.Pause()
 			c.CloseGently(why, time.Millisecond)
 		})
 		if err := wait(t, r.closed, "end"); err != why {
@@ -432,39 +368,6 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 		})
 		if err := wait(t, r.closed, "end"); err != ErrStalled {
 			t.Errorf("closed with %v", err)
-		}
-	})
-}
-
-func TestPauseHoldsBackAndResumeGoesOn(t *testing.T) {
-	onAll(t, func(t *testing.T, kind string) {
-		var got []byte
-		r := newRig(t, kind, Config{}, func(h *hooks) {
-			h.data = func(c *Conn, b []byte) int {
-				// One byte at a time, with a pause after each.
-				got = append(got, b[0])
-				c.Pause()
-				if len(got)%3 == 0 {
-					c.Resume()
-				} else if err := c.Post((*Conn).Resume); err != nil {
-					h.t.Error(err)
-				}
-				return 1
-			}
-		})
-		nc := r.dial(t)
-		want := make([]byte, 500)
-		for i := range want {
-			want[i] = byte(i)
-		}
-		mustWrite(t, nc, want[:400])
-		mustWrite(t, nc, want[400:])
-		nc.Close()
-		if err := wait(t, r.closed, "end"); err != io.EOF {
-			t.Errorf("closed with %v", err)
-		}
-		if !bytes.Equal(got, want) {
-			t.Errorf("got %d bytes: %v", len(got), got)
 		}
 	})
 }

@@ -38,9 +38,6 @@ const (
 	finished
 	// blocked: the kernel takes no more, and will tell when it does.
 	blocked
-	paused
-	// resumed: what was left unconsumed is to be handed over again.
-	resumed
 	// inAgain, inDirty and inShaking: the connection is in that list.
 	inAgain
 	inDirty
@@ -55,10 +52,10 @@ const (
 	wasOpened
 )
 
-// Conn is a connection of a loop. Send, Post, PostLast, Loop and Ended are safe
-// for concurrent use; all other methods are for the loop's goroutine, that is
-// for calls of the Handler and for posted functions. A Conn is never used
-// again for another connection.
+// Conn is a connection of a loop. Loop and Queued are safe for concurrent use;
+// all other methods are for the loop's goroutine, that is for calls of the
+// Handler and for posted functions. A Conn is never used again for another
+// connection.
 //
 // It is kept small: 64 bytes, and 24 in the table.
 type Conn struct {
@@ -74,19 +71,16 @@ type Conn struct {
 	// idle is how many ticks data moves the deadline ahead, 0 if it does
 	// not.
 	idle uint32
-	// queue has the outgoing bytes that wait, and on top endedBit and
-	// lastBit.
+	// queue has the outgoing bytes that wait, and on top endedBit.
 	queue atomic.Uint32
 	flags flags
 	state state
 }
 
+// endedBit: nothing more is taken.
 const (
-	// endedBit: nothing more is taken.
-	endedBit = 1 << 31
-	// lastBit: nothing more is taken from other goroutines.
-	lastBit   = 1 << 30
-	queueMask = lastBit - 1
+	endedBit  = 1 << 31
+	queueMask = endedBit - 1
 )
 
 // Loop is the loop that owns the connection.
@@ -98,11 +92,7 @@ func (c *Conn) Value() any { return c.value }
 // SetValue sets Value.
 func (c *Conn) SetValue(v any) { c.value = v }
 
-// Ended reports whether the connection takes no more writes.
-func (c *Conn) Ended() bool { return c.queue.Load()&endedBit != 0 }
-
-// Queued is how many outgoing bytes wait, those on their way to the loop
-// included.
+// Queued is how many outgoing bytes wait.
 func (c *Conn) Queued() int { return int(c.queue.Load() & queueMask) }
 
 // FD is the socket, for setting options; -1 once it is closed.
@@ -137,79 +127,6 @@ func (c *Conn) SetIdle(d time.Duration) {
 	c.SetTimer(d)
 	if d > 0 {
 		c.idle = ticks(d)
-	}
-}
-
-// Pause stops Data for the connection, and with it reading, until Resume.
-func (c *Conn) Pause() { c.flags |= paused }
-
-// Resume takes Pause back. Data is called in a later turn, first of all with
-// what was left unconsumed.
-func (c *Conn) Resume() {
-	if c.flags&paused != 0 {
-		c.flags = c.flags&^paused | resumed
-		c.later()
-	}
-}
-
-// Post runs fn on the loop, as Loop.Post, unless the connection has ended by
-// then.
-func (c *Conn) Post(fn func(c *Conn)) error {
-	if c.Ended() {
-		return ErrClosed
-	}
-	return c.loop.post(func() {
-		if !c.Ended() {
-			fn(c)
-		}
-	}, false)
-}
-
-// PostLast is Post for saying goodbye: it does not fail because of the bound
-// of the inbox, and what Send takes afterwards is nothing. Only the first call
-// for a connection counts; the others, and calls for a connection that has
-// ended, return ErrClosed.
-func (c *Conn) PostLast(fn func(c *Conn)) error {
-	if c.queue.Or(lastBit)&(lastBit|endedBit) != 0 {
-		return ErrClosed
-	}
-	return c.loop.post(func() {
-		if !c.Ended() {
-			fn(c)
-		}
-	}, true)
-}
-
-// Send queues a copy of b from any goroutine; the loop writes it after what
-// was queued before. It fails with ErrQueueFull, with ErrBusy when the loop's
-// inbox is full, and with ErrClosed. No error does not mean that the peer gets
-// it: the connection may break.
-func (c *Conn) Send(b []byte) error {
-	for {
-		q := c.queue.Load()
-		if q&(endedBit|lastBit) != 0 {
-			return ErrClosed
-		}
-		if int(q)+len(b) > c.loop.cfg.MaxQueue {
-			return ErrQueueFull
-		}
-		if c.queue.CompareAndSwap(q, q+uint32(len(b))) {
-			break
-		}
-	}
-	err := c.loop.postBytes(c, b)
-	if err != nil {
-		c.unqueue(len(b))
-	}
-	return err
-}
-
-// sent writes what came through Send. After CloseGently that was still on its
-// way.
-func (c *Conn) sent(b []byte) {
-	c.unqueue(len(b))
-	if c.state == open || c.state == closing && c.flags&halfClosed == 0 {
-		c.write(len(b), b)
 	}
 }
 

@@ -7,8 +7,8 @@
 //
 // An Engine owns loops. A Loop is one goroutine that owns connections: their
 // table, their timers, one buffer to read them all into, and an inbox for the
-// requests of other goroutines. Loops share nothing but the count of
-// connections. A connection that is idle has 64 bytes, 24 more in the table,
+// functions of other goroutines. Loops share nothing but the count of
+// connections and, beyond steps of 256 KiB, of bytes. A connection that is idle has 64 bytes, 24 more in the table,
 // and no buffer; buffers are lent to it while something waits, for the rest of
 // a message to arrive or for the peer to read.
 //
@@ -33,11 +33,9 @@
 // Calls of the Handler are made on the loop's goroutine and never overlap for
 // a connection: Open first, Closed last, each exactly once, or Failed alone.
 // None is made from within a method of Conn. Bytes leave in the order of the
-// calls of Write, and of Send for the calls of one goroutine; they share an
-// order only as far as the loop sees them in one. An event for a descriptor
-// that meanwhile is another connection's is recognized and ignored. A Conn is
-// never used again, so whoever keeps one too long gets ErrClosed and not
-// somebody else's connection.
+// calls of Write. An event for a descriptor that meanwhile is another
+// connection's is recognized and ignored. A Conn is never used again, so whoever
+// keeps one too long gets ErrClosed and not somebody else's connection.
 //
 // # Bounds
 //
@@ -46,18 +44,17 @@
 // a message that is not whole: Config.MaxPartial, then the connection is closed
 // with ErrTooLong. Bytes of all connections of a loop: Config.MaxLoopBytes, and
 // of all loops: Config.Budget; then those that hold more than Spare get no more
-// (ErrNoRoom), and TLS handshakes wait. What crypto/tls itself keeps is not
-// counted, but for an estimate while a handshake lasts. Requests of other goroutines: Config.MaxInbox and
-// MaxInboxBytes, then ErrBusy; only Conn.PostLast, once for each connection, is
-// always taken. Handshakes: Config.MaxHandshakes at a time, the others wait, all
-// of them no longer than Config.HandshakeTimeout. Peers that do not read:
-// Config.StallTimeout for each 64 KiB. When descriptors run out, accepting
-// pauses for 0.1 to 1.6 seconds.
+// (ErrNoRoom), and TLS handshakes wait. What crypto/tls itself keeps is
+// estimated: 32 KiB while a handshake lasts, then the largest record that came. Functions of other
+// goroutines: Config.MaxInbox, then ErrBusy. Handshakes: Config.MaxHandshakes at
+// a time, the others wait, all of them no longer than Config.HandshakeTimeout.
+// Peers that do not read: Config.StallTimeout for each 64 KiB. When descriptors
+// run out, accepting pauses for 0.1 to 1.6 seconds.
 //
 // # When it dies
 //
-// The connections break, with the whole process. Shutdown lets them end first, as far as its context
-// allows, and returns when the loops are gone.
+// The connections break, with the whole process. Shutdown lets them end first,
+// as far as its context allows, and returns when the loops are gone.
 //
 // # What it costs
 //

@@ -27,7 +27,6 @@ const (
 	DefaultMaxLoopBytes     = 256 << 20
 	DefaultMaxPartial       = 1 << 20
 	DefaultMaxInbox         = 64 << 10
-	DefaultMaxInboxBytes    = 64 << 20
 	DefaultMaxHandshakes    = 1024
 	DefaultHandshakeTimeout = 10 * time.Second
 	DefaultStallTimeout     = 15 * time.Second
@@ -53,8 +52,9 @@ type Config struct {
 	// at most 512 MiB.
 	MaxQueue int
 	// MaxLoopBytes is how many bytes a loop may hold for its connections:
-	// their outgoing queues, what the handler leaves unconsumed, and 32 KiB
-	// for each TLS handshake under way. Beyond, those that hold more than
+	// their outgoing queues, what the handler leaves unconsumed, and of TLS
+	// 32 KiB for each handshake under way and the largest record of each
+	// connection. Beyond, those that hold more than
 	// Spare get no more: their writes fail, or they are closed, with
 	// ErrNoRoom; handshakes wait.
 	MaxLoopBytes int
@@ -62,9 +62,9 @@ type Config struct {
 	Budget *Budget
 	// MaxPartial is how many bytes a handler may leave unconsumed.
 	MaxPartial int
-	// MaxInbox and MaxInboxBytes bound what other goroutines may have
-	// waiting for a loop.
-	MaxInbox, MaxInboxBytes int
+	// MaxInbox is how many functions other goroutines may have waiting for
+	// a loop.
+	MaxInbox int
 	// MaxHandshakes is how many TLS handshakes a loop has under way. Each
 	// takes some 30 KiB until it is over; more wait for their turn.
 	MaxHandshakes int
@@ -84,7 +84,6 @@ func (c Config) withDefaults() (Config, error) {
 	c.MaxLoopBytes = cmp.Or(c.MaxLoopBytes, DefaultMaxLoopBytes)
 	c.MaxPartial = cmp.Or(c.MaxPartial, DefaultMaxPartial)
 	c.MaxInbox = cmp.Or(c.MaxInbox, DefaultMaxInbox)
-	c.MaxInboxBytes = cmp.Or(c.MaxInboxBytes, DefaultMaxInboxBytes)
 	c.MaxHandshakes = cmp.Or(c.MaxHandshakes, DefaultMaxHandshakes)
 	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, DefaultHandshakeTimeout)
 	c.StallTimeout = cmp.Or(c.StallTimeout, DefaultStallTimeout)
@@ -98,7 +97,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("evloop: MaxQueue is over %d", maxQueue)
 	case min(c.HandshakeTimeout, c.StallTimeout) < 0:
 		return c, errors.New("evloop: a negative time")
-	case min(c.Loops, c.MaxConns, c.MaxQueue, c.MaxLoopBytes, c.MaxPartial, c.MaxInbox, c.MaxInboxBytes, c.MaxHandshakes) < 0:
+	case min(c.Loops, c.MaxConns, c.MaxQueue, c.MaxLoopBytes, c.MaxPartial, c.MaxInbox, c.MaxHandshakes) < 0:
 		return c, errors.New("evloop: a negative limit")
 	}
 	return c, nil

@@ -4,41 +4,27 @@ package evloop
 
 import "sync"
 
-// inbox carries requests from other goroutines to a loop, in order. The loop
-// takes everything at once, and works it off a slice a turn; it is woken only
-// when it sleeps, and once for however many requests.
+// inbox carries functions from other goroutines to a loop, in order. The loop
+// takes all at once, and works them off a slice a turn; it is woken only when
+// it sleeps, and once for however many.
 type inbox struct {
-	mu    sync.Mutex
-	ops   []op
-	bytes []byte
-	// leftOps and leftBytes are what of the batch was left last turn.
-	leftOps, leftBytes int
-	asleep, closed     bool
+	mu  sync.Mutex
+	fns []func()
+	// left is how many of the batch were left last turn.
+	left           int
+	asleep, closed bool
 
-	// batch is what the loop has taken, next the first that is not done,
-	// batchBytes the bytes from there on. They are the loop's alone.
-	batch      []op
-	next       int
-	batchBytes []byte
-	// spareBytes is the whole array of batchBytes.
-	spareBytes []byte
+	// batch is what the loop has taken, next the first that has not run.
+	// They are the loop's alone.
+	batch []func()
+	next  int
 }
 
-// inboxSlice is how many requests a turn works off.
-const inboxSlice = 1000
-
-// op is a request: to run fn, or to write the next size bytes of the inbox to
-// conn.
-type op struct {
-	fn   func()
-	conn *Conn
-	size int
-}
-
-// How many bytes and requests an inbox keeps room for when it needs less.
 const (
-	keepInboxBytes = 64 << 10
-	keepInboxOps   = 4 << 10
+	// inboxSlice is how many functions a turn runs.
+	inboxSlice = 1000
+	// keepInbox is how many an inbox keeps room for when it needs less.
+	keepInbox = 4 << 10
 )
 
 // post queues a function. Forced ones are taken regardless of the bound; there
@@ -50,40 +36,18 @@ func (l *Loop) post(fn func(), forced bool) error {
 		b.mu.Unlock()
 		return ErrClosed
 	}
-	if !forced && len(b.ops)+b.leftOps >= l.cfg.MaxInbox {
+	if !forced && len(b.fns)+b.left >= l.cfg.MaxInbox {
 		b.mu.Unlock()
 		return ErrBusy
 	}
-	b.ops = append(b.ops, op{fn: fn})
-	l.unlockAndWake()
-	return nil
-}
-
-// postBytes queues a write.
-func (l *Loop) postBytes(c *Conn, p []byte) error {
-	b := &l.inbox
-	b.mu.Lock()
-	if b.closed {
-		b.mu.Unlock()
-		return ErrClosed
-	}
-	if len(b.ops)+b.leftOps >= l.cfg.MaxInbox || len(b.bytes)+b.leftBytes+len(p) > l.cfg.MaxInboxBytes {
-		b.mu.Unlock()
-		return ErrBusy
-	}
-	b.ops = append(b.ops, op{conn: c, size: len(p)})
-	b.bytes = append(b.bytes, p...)
-	l.unlockAndWake()
-	return nil
-}
-
-func (l *Loop) unlockAndWake() {
-	wake := l.inbox.asleep
-	l.inbox.asleep = false
-	l.inbox.mu.Unlock()
+	b.fns = append(b.fns, fn)
+	wake := b.asleep
+	b.asleep = false
+	b.mu.Unlock()
 	if wake {
 		l.poller.wake()
 	}
+	return nil
 }
 
 // takeInbox works off a slice of what is in the inbox, and reports whether
@@ -95,40 +59,29 @@ func (l *Loop) takeInbox() (more bool) {
 	}
 	end := min(b.next+inboxSlice, len(b.batch))
 	for ; b.next < end; b.next++ {
-		o := &b.batch[b.next]
-		if o.fn != nil {
-			o.fn()
-		} else {
-			o.conn.sent(b.batchBytes[:o.size])
-			b.batchBytes = b.batchBytes[o.size:]
-		}
-		*o = op{}
+		b.batch[b.next]()
+		b.batch[b.next] = nil
 	}
 	left := len(b.batch) - b.next
-	if left != b.leftOps {
+	if left != b.left {
 		b.mu.Lock()
-		b.leftOps, b.leftBytes = left, len(b.batchBytes)
+		b.left = left
 		b.mu.Unlock()
 	}
 	return left > 0
 }
 
-// refill takes what has come, in exchange for the arrays of the last batch.
+// refill takes what has come, in exchange for the array of the last batch,
+// which it lets go of if it was large and mostly empty.
 func (b *inbox) refill() {
-	ops, bytes := keep(b.batch, keepInboxOps), keep(b.spareBytes, keepInboxBytes)
+	fns := b.batch[:0]
+	if cap(fns) > keepInbox && len(b.batch) < cap(fns)/4 {
+		fns = nil
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.batch, b.next, b.ops = b.ops, 0, ops
-	b.batchBytes, b.spareBytes, b.bytes = b.bytes, b.bytes, bytes
+	b.batch, b.next, b.fns = b.fns, 0, fns
 	b.asleep = false
-}
-
-// keep lets go of an array that was mostly empty, unless it is small.
-func keep[T any](s []T, small int) []T {
-	if cap(s) > small && len(s) < cap(s)/4 {
-		return nil
-	}
-	return s[:0]
 }
 
 // fallAsleep reports whether the inbox is empty; if it is, the next request
@@ -137,7 +90,7 @@ func (l *Loop) fallAsleep() bool {
 	b := &l.inbox
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.asleep = len(b.ops) == 0
+	b.asleep = len(b.fns) == 0
 	return b.asleep
 }
 
@@ -148,9 +101,9 @@ func (l *Loop) closeInbox() {
 	l.inbox.closed = true
 }
 
-// waiting is how many requests the inbox has.
+// waiting is how many functions the inbox has.
 func (l *Loop) waiting() int {
 	l.inbox.mu.Lock()
 	defer l.inbox.mu.Unlock()
-	return len(l.inbox.ops) + l.inbox.leftOps
+	return len(l.inbox.fns) + l.inbox.left
 }

@@ -22,7 +22,22 @@ func hold(t testing.TB, l *Loop) (release func()) {
 	return sync.OnceFunc(func() { close(released) })
 }
 
-func TestSendsKeepTheirOrder(t *testing.T) {
+// send queues a copy of b from any goroutine.
+func send(c *Conn, b []byte) error {
+	b = append([]byte(nil), b...)
+	return post(c, func(c *Conn) { _ = c.Write(b) })
+}
+
+// post runs fn on the loop, unless the connection has ended by then.
+func post(c *Conn, fn func(c *Conn)) error {
+	return c.Loop().Post(func() {
+		if c.state == open {
+			fn(c)
+		}
+	})
+}
+
+func TestPostsKeepTheirOrder(t *testing.T) {
 	onAll(t, func(t *testing.T, kind string) {
 		const senders, each = 8, 500
 		r := newRig(t, kind, Config{}, nil)
@@ -32,17 +47,7 @@ func TestSendsKeepTheirOrder(t *testing.T) {
 		for s := range senders {
 			wg.Go(func() {
 				for i := range each {
-					b := binary.BigEndian.AppendUint16([]byte{byte(s)}, uint16(i))
-					var err error
-					switch i % 3 {
-					case 0:
-						// Functions and bytes share one order.
-						err = c.Post(func(c *Conn) { _ = c.Write(b) })
-					default:
-						err = c.Send(b)
-						clear(b)
-					}
-					if err != nil {
+					if err := send(c, binary.BigEndian.AppendUint16([]byte{byte(s)}, uint16(i))); err != nil {
 						t.Error(err)
 					}
 				}
@@ -68,97 +73,39 @@ func TestSendsKeepTheirOrder(t *testing.T) {
 	})
 }
 
-func TestBoundsOfWhatOthersSend(t *testing.T) {
-	r := newRig(t, "tcp", Config{Loops: 1, MaxQueue: 1000, MaxInbox: 20, MaxInboxBytes: 2500}, nil)
-	var ncs []io.Reader
-	var conns []*Conn
-	for range 4 {
-		ncs = append(ncs, r.dial(t))
-		conns = append(conns, wait(t, r.opened, "connection"))
-	}
-	release := hold(t, r.e.Loops()[0])
+func TestInboxIsBounded(t *testing.T) {
+	r := newRig(t, "tcp", Config{Loops: 1, MaxInbox: 20}, nil)
+	l := r.e.Loops()[0]
+	release := hold(t, l)
 	defer release()
-	big := make([]byte, 1000)
-	steps := []struct {
-		what string
-		err  error
-		want error
-	}{
-		{"over the queue", conns[0].Send(make([]byte, 1001)), ErrQueueFull},
-		{"fills the queue", conns[0].Send(big), nil},
-		{"full queue", conns[0].Send(big[:1]), ErrQueueFull},
-		{"fills another", conns[1].Send(big), nil},
-		{"over the inbox's bytes", conns[2].Send(big), ErrBusy},
-		{"what still fits", conns[2].Send(big[:500]), nil},
-		{"full inbox", conns[2].Send(big[:1]), ErrBusy},
+	ran, taken := make(chan struct{}, 100), 0
+	for l.Post(func() { ran <- struct{}{} }) == nil {
+		taken++
 	}
-	for _, s := range steps {
-		if s.err != s.want {
-			t.Errorf("%s: %v instead of %v", s.what, s.err, s.want)
-		}
-	}
-	if q := conns[2].Queued(); q != 500 {
-		t.Errorf("what was refused is counted: %d", q)
-	}
-	ran := make(chan int, 100)
-	accepted := 0
-	for conns[3].Post(func(*Conn) { ran <- accepted }) == nil {
-		accepted++
-	}
-	if n := r.e.Stats().Inbox; n != 20 {
-		t.Errorf("%d requests in an inbox for 20", n)
-	}
-	// The goodbye is taken in spite of it.
-	if err := conns[3].PostLast(func(c *Conn) { c.Close(io.EOF) }); err != nil {
-		t.Error(err)
-	}
-	if conns[3].PostLast(nil) != ErrClosed || conns[3].Send(big) != ErrClosed {
-		t.Error("something is taken after the last")
+	if err := l.Post(func() {}); err != ErrBusy || taken != 20 || r.e.Stats().Inbox != 20 {
+		t.Errorf("%d functions were taken, then %v, %d wait", taken, err, r.e.Stats().Inbox)
 	}
 	release()
-	if err := wait(t, r.closed, "end"); err != io.EOF {
-		t.Errorf("closed with %v", err)
+	for range taken {
+		wait(t, ran, "function")
 	}
-	if len(ran) != accepted || accepted != 17 {
-		t.Errorf("%d of %d functions ran", len(ran), accepted)
-	}
-	for i, n := range []int{1000, 1000, 500} {
-		if _, err := io.ReadFull(ncs[i], make([]byte, n)); err != nil {
-			t.Errorf("connection %d: %v", i, err)
-		}
-	}
-	on(t, conns[0], func() {
-		if err := conns[0].Send(big); err != nil {
-			t.Errorf("after everything has left: %v", err)
-		}
-	})
 }
 
 func TestInboxIsWorkedOffInSlices(t *testing.T) {
-	l := newHandLoop(t, Config{MaxInbox: 5 * inboxSlice / 2, MaxInboxBytes: inboxSlice}, nil)
-	c, fd := l.pair(t)
+	l := newHandLoop(t, Config{MaxInbox: 5 * inboxSlice / 2}, nil)
 	ran := 0
-	for i := range 5 * inboxSlice / 2 {
-		var err error
-		if i%5 == 4 {
-			err = c.Send([]byte{byte(i)})
-		} else {
-			err = l.Post(func() { ran++ })
-		}
-		if err != nil {
+	for range 5 * inboxSlice / 2 {
+		if err := l.Post(func() { ran++ }); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for turn := 1; turn <= 2; turn++ {
 		l.turn()
-		if ran != turn*inboxSlice*4/5 || !l.unread {
+		if ran != turn*inboxSlice || !l.unread {
 			t.Errorf("%d functions ran in %d turns", ran, turn)
 		}
 		if n := l.waiting(); n != 5*inboxSlice/2-turn*inboxSlice {
-			t.Errorf("%d requests wait", n)
-		}
-		if got := take(t, fd); len(got) != inboxSlice/5 || got[0] != byte(4+(turn-1)*inboxSlice) {
-			t.Errorf("got %d bytes", len(got))
+			t.Errorf("%d functions wait", n)
 		}
 	}
 	// What is left counts.
@@ -170,45 +117,36 @@ func TestInboxIsWorkedOffInSlices(t *testing.T) {
 	if err := l.Post(func() {}); err != ErrBusy {
 		t.Errorf("beyond the bound: %v", err)
 	}
-	if c.Send(make([]byte, inboxSlice*9/10)) != ErrBusy {
-		t.Error("beyond the bound of functions, bytes are taken")
-	}
 	l.turn()
-	if l.unread || ran != 5*inboxSlice/2*4/5 {
+	if l.unread || ran != 5*inboxSlice/2 {
 		t.Errorf("%d functions ran", ran)
 	}
 	for range 2 {
 		l.turn()
 	}
 	if n := l.waiting(); n != 0 || l.unread {
-		t.Errorf("%d requests wait", n)
+		t.Errorf("%d functions wait", n)
 	}
-	if b := &l.inbox; cap(b.batch) > keepInboxOps && cap(b.ops) > keepInboxOps {
+	if b := &l.inbox; cap(b.batch) > keepInbox && cap(b.fns) > keepInbox {
 		t.Error("the inbox keeps what it does not need")
 	}
 }
 
-func TestPostsToAConnectionThatIsGone(t *testing.T) {
+func TestConnectionThatIsGone(t *testing.T) {
 	r := newRig(t, "tcp", Config{Loops: 1}, nil)
 	nc := r.dial(t)
 	c := wait(t, r.opened, "connection")
-	release := hold(t, r.e.Loops()[0])
-	defer release()
-	if err := c.PostLast(func(c *Conn) { c.Close(nil) }); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Post(func(*Conn) { t.Error("ran after the end") }); err != nil {
-		t.Fatal(err)
-	}
-	release()
+	on(t, c, func() {
+		c.Close(nil)
+		if err := c.Write([]byte("x")); err != ErrClosed {
+			t.Errorf("writing: %v", err)
+		}
+	})
 	wait(t, r.closed, "end")
 	expectEnd(t, nc)
-	if c.Send(nil) != ErrClosed || c.Post(func(*Conn) {}) != ErrClosed || c.PostLast(func(*Conn) {}) != ErrClosed {
-		t.Error("a connection that is gone takes requests")
-	}
 	on(t, c, func() {
 		if c.FD() != -1 || c.RemoteAddr().IsValid() {
-			t.Error("a connection that is gone has a socket")
+			t.Error("it has a socket")
 		}
 	})
 }

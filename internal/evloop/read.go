@@ -30,7 +30,7 @@ func (c *Conn) event(ev uint32) {
 		c.connected()
 		return
 	}
-	if c.flags&(paused|finished) != 0 && ev&(unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+	if c.flags&finished != 0 && ev&(unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		// Reading would tell, but is not going to happen.
 		c.broken()
 		return
@@ -56,16 +56,7 @@ func (c *Conn) proceed() {
 		c.shake()
 		return
 	}
-	if c.flags&resumed != 0 {
-		c.flags &^= resumed
-		if c.busy != nil && c.busy.in != nil && c.state == open {
-			c.deliver(nil)
-		}
-		if c.tls != nil && c.state == open {
-			c.decrypt(c.tls.in)
-		}
-	}
-	if c.flags&readable == 0 || c.flags&(paused|resumed|finished) != 0 || c.state == closed {
+	if c.flags&readable == 0 || c.flags&finished != 0 {
 		return
 	}
 	if b := c.read(); b != nil {
@@ -124,15 +115,12 @@ func (c *Conn) deliver(b []byte) {
 		c.busy.in = append(l.buffers.grow(c.busy.in, len(b)), b...)
 		b = c.busy.in
 	}
-	n := 0
-	if c.flags&paused == 0 {
-		n = l.handler.Data(c, b)
-		if n < 0 || n > len(b) {
-			panic(fmt.Sprintf("evloop: the handler consumed %d of %d bytes", n, len(b)))
-		}
-		if n > 0 && c.idle != 0 {
-			c.deadline = l.tick + c.idle + 1
-		}
+	n := l.handler.Data(c, b)
+	if n < 0 || n > len(b) {
+		panic(fmt.Sprintf("evloop: the handler consumed %d of %d bytes", n, len(b)))
+	}
+	if n > 0 && c.idle != 0 {
+		c.deadline = l.tick + c.idle + 1
 	}
 	if c.state != open {
 		return
@@ -143,7 +131,7 @@ func (c *Conn) deliver(b []byte) {
 			l.buffers.dropIn(c.busy)
 			c.rest()
 		}
-	case len(b)-n > l.cfg.MaxPartial && c.flags&paused == 0:
+	case len(b)-n > l.cfg.MaxPartial:
 		c.end(ErrTooLong)
 	case kept && !l.budget.Room(len(b)-n, 0), !kept && !l.budget.Room(0, len(b)-n):
 		c.end(ErrNoRoom)

@@ -14,7 +14,7 @@ type counters struct {
 // Stats are an engine's counters, and what it holds now.
 type Stats struct {
 	// Open is how many connections there are, those being dialed included;
-	// Inbox how many requests of other goroutines wait.
+	// Inbox how many functions of other goroutines wait.
 	Open, Inbox int
 	// Held is how many bytes are held for connections.
 	Held int

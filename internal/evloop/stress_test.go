@@ -18,46 +18,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestPausingHoldsTheQueueDown(t *testing.T) {
-	onAll(t, func(t *testing.T, kind string) {
-		// What an echo does about a peer that writes faster than it reads.
-		const high = 100 << 10
-		full := make(chan struct{})
-		stopped := sync.OnceFunc(func() { close(full) })
-		r := newRig(t, kind, Config{MaxQueue: 400 << 10}, func(h *hooks) {
-			h.data = func(c *Conn, b []byte) int {
-				if err := c.Write(b); err != nil {
-					c.Close(err)
-				}
-				if c.Queued() > high {
-					stopped()
-					c.Pause()
-					c.NotifyDrained()
-				}
-				return len(b)
-			}
-			h.drained = (*Conn).Resume
-		})
-		nc := r.dial(t)
-		all := make([]byte, 40<<20)
-		for i := range all {
-			all[i] = byte(i >> 8)
-		}
-		sent := make(chan error, 1)
-		go func() { _, err := nc.Write(all); sent <- err }()
-		// Nothing is read before the other end has come to a stop.
-		wait(t, full, "pause")
-		expect(t, nc, all)
-		if err := wait(t, sent, "end of writing"); err != nil {
-			t.Fatal(err)
-		}
-		nc.Close()
-		if err := wait(t, r.closed, "end"); err != io.EOF {
-			t.Errorf("closed with %v", err)
-		}
-	})
-}
-
 // pushed marks messages that are no echo.
 const pushed = 0xff
 
@@ -173,17 +133,17 @@ func disturb(r *rig, rnd *rand.Rand, stop <-chan struct{}) {
 		push := []byte{0, 1, pushed}
 		switch p := rnd.IntN(10000); {
 		case p < 1:
-			_ = c.PostLast(func(c *Conn) { c.CloseGently(errors.New("goodbye"), 200*time.Millisecond) })
+			_ = post(c, func(c *Conn) { c.CloseGently(errors.New("goodbye"), 200*time.Millisecond) })
 		case p < 2:
-			_ = c.PostLast(func(c *Conn) { c.Close(nil) })
+			_ = post(c, func(c *Conn) { c.Close(nil) })
 		case p < 10:
 			_ = r.e.Each(func(c *Conn) { _ = c.Write(push) }, 5, nil)
 		case p < 50:
-			_ = c.Post(func(c *Conn) { c.Pause(); c.SetTimer(100 * time.Millisecond) })
+			_ = post(c, func(c *Conn) { c.SetTimer(100 * time.Millisecond) })
 		case p < 200:
-			_ = c.Post(func(c *Conn) { c.NotifyDrained(); c.Resume() })
+			_ = post(c, (*Conn).NotifyDrained)
 		default:
-			_ = c.Send(push)
+			_ = send(c, push)
 		}
 	}
 }
@@ -197,7 +157,7 @@ func TestStress(t *testing.T) {
 		r := newRig(t, kind, cfg, func(h *hooks) {
 			h.data = echoMessages
 			h.open = func(c *Conn) { c.SetIdle(500 * time.Millisecond) }
-			h.timeout = func(c *Conn) { c.Resume(); c.SetIdle(500 * time.Millisecond) }
+			h.timeout = func(c *Conn) { c.SetIdle(500 * time.Millisecond) }
 			h.drained = func(*Conn) {}
 		})
 		var clients, others sync.WaitGroup
@@ -239,18 +199,8 @@ func FuzzDelivery(f *testing.F) {
 			h.data = func(c *Conn, b []byte) int {
 				n := len(b)
 				if calls < len(plan) {
-					switch step := int(plan[calls] >> 4); step {
-					case 15:
-						c.Pause()
-					case 14:
-						c.Pause()
-						n = 0
-					case 13:
-						c.Resume()
-						n /= 2
-					default:
-						n = min(n, step*step)
-					}
+					step := int(plan[calls] >> 4)
+					n = min(n, step*step)
 				}
 				for i, got := range b[:n] {
 					if got != byte(consumed+i) {
@@ -275,10 +225,11 @@ func FuzzDelivery(f *testing.F) {
 			}
 			l.turn()
 		}
+		// The rest comes with what follows.
 		calls = len(plan)
+		put(t, fd, []byte{byte(sent)})
+		sent++
 		for range 100 {
-			c.Pause()
-			c.Resume()
 			l.turn()
 		}
 		if consumed != sent {
@@ -298,11 +249,12 @@ func TestRequestsAllocateNothing(t *testing.T) {
 	l.handler = &echoes{}
 	c, fd := l.pair(t)
 	buf := make([]byte, 100)
+	push := func() { _ = c.Write(request) }
 	trip := func() {
 		if _, err := unix.Write(fd, request); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Send(request); err != nil {
+		if err := l.Post(push); err != nil {
 			t.Fatal(err)
 		}
 		l.turn()

@@ -23,14 +23,15 @@ import (
 type tlsLayer struct {
 	owner *Conn
 	conn  *tls.Conn
-	// in is what was read and conn has not taken. Between turns it is empty
-	// or, while the connection is paused, a buffer of its own.
+	// in is what was read and conn has not taken, which is nothing between
+	// turns.
 	in []byte
 	// eof: nothing comes after in. goodbye: the peer was told that nothing
 	// more comes from here.
 	eof, goodbye bool
 	// shaking is nil when the handshake is over.
 	shaking *handshake
+	records records
 }
 
 // handshake is the coroutine of a handshake.
@@ -95,6 +96,9 @@ func (t *tlsLayer) Read(p []byte) (int, error) {
 	}
 	n := copy(p, t.in)
 	t.in = t.in[n:]
+	if !t.records.note(p[:n], t.owner.loop.budget) {
+		return 0, ErrNoRoom
+	}
 	return n, nil
 }
 
@@ -231,7 +235,7 @@ func (c *Conn) decrypt(b []byte) {
 		l.plain = make([]byte, plainSize)
 	}
 	t.in = b
-	for c.state == open && c.flags&(paused|resumed) == 0 {
+	for c.state == open {
 		n, err := 0, error(nil)
 		for n < len(l.plain) && err == nil {
 			var k int
@@ -241,8 +245,7 @@ func (c *Conn) decrypt(b []byte) {
 		if n > 0 {
 			c.deliver(l.plain[:n])
 		}
-		if err == nil || c.flags&(paused|resumed) != 0 {
-			// An error comes again.
+		if err == nil {
 			continue
 		}
 		if err != error(wouldBlock{}) {
@@ -250,11 +253,7 @@ func (c *Conn) decrypt(b []byte) {
 		}
 		break
 	}
-	if len(t.in) > 0 && c.state == open {
-		t.in = append([]byte(nil), t.in...)
-	} else {
-		t.in = nil
-	}
+	t.in = nil
 }
 
 // tlsEnded deals with the end of what TLS reads: the peer's goodbye, or an

@@ -6,6 +6,7 @@ import (
 
 	"github.com/skein-im/skein/internal/admit"
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/link"
 )
 
 // shedRetry is after which time those are to try again whom the mailbox would
@@ -42,13 +43,16 @@ func (g *Gateway) shed(class admit.Class, user im.UserID, now time.Time) error {
 	return busy(shedRetry+time.Duration(g.cfg.Rand(int64(shedRetry))), "the server has too much to do")
 }
 
-// admitLogin reports why an address may not log in now.
-func (g *Gateway) admitLogin(from net.Addr) error {
-	tcp, ok := from.(*net.TCPAddr)
-	if g.cfg.Logins == nil || !ok {
+// admitLogin reports why the address of a connection may not log in now.
+func (g *Gateway) admitLogin(c link.Conn) error {
+	if g.cfg.Logins == nil {
 		return nil
 	}
-	wait := g.cfg.Logins.Take(g.cfg.Now().Sub(g.began), admit.AddrKey(tcp.AddrPort().Addr()), 1)
+	tcp, ok := c.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return nil
+	}
+	wait := g.cfg.Logins.Take(g.uptime(), admit.AddrKey(tcp.AddrPort().Addr()), 1)
 	if wait == 0 {
 		return nil
 	}

@@ -114,7 +114,7 @@ func (s *session) unattached(err error) {
 		again = kind == im.Unavailable && s.work.cursor != nil
 	}
 	wait := s.backoff(err)
-	if again && s.since(s.work.began)+wait < patience {
+	if again && s.g.uptime()-s.work.began+wait < patience {
 		s.plan(wait)
 		return
 	}
@@ -158,11 +158,6 @@ func (s *session) plan(wait time.Duration) {
 	w.stop = s.g.cfg.After(wait, func() { s.g.gate.resume(w) })
 }
 
-// since is how long ago t was.
-func (s *session) since(t im.Millis) time.Duration {
-	return time.Duration(s.g.now()-t) * time.Millisecond
-}
-
 // lose begins a resumption: the mailbox does not have the session any more. The
 // caller has the mutex.
 func (s *session) lose() {
@@ -171,8 +166,9 @@ func (s *session) lose() {
 	}
 	s.set(resuming)
 	s.g.stats.resuming.Add(1)
-	s.busy().began = s.g.now()
-	if uint16(s.g.now()/1000)-s.resumedAt >= calmAfter {
+	up := s.g.uptime()
+	s.busy().began = up
+	if uint16(up/time.Second)-s.resumedAt >= calmAfter {
 		s.tries = 0
 	}
 	s.tries = min(s.tries, hastyTries)
@@ -195,7 +191,7 @@ func (s *session) proceed() {
 func (s *session) resumed() {
 	w := s.work
 	w.resuming = false
-	s.resumedAt = uint16(s.g.now() / 1000)
+	s.resumedAt = uint16(s.g.uptime() / time.Second)
 	s.set(live)
 	s.g.stats.resuming.Add(-1)
 	s.g.stats.resumed.Add(1)

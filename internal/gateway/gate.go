@@ -1,6 +1,9 @@
 package gateway
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // crowdRetryMS is when those are to come back at the earliest that find too
 // many others logging in.
@@ -10,6 +13,8 @@ const crowdRetryMS = 2000
 // in order: logins up to a bound, and sessions that are resumed, of which there
 // are no more than connections.
 type gate struct {
+	after func(d time.Duration, f func()) (stop func() bool)
+
 	mu sync.Mutex
 	// free is how many more may be under way.
 	free int
@@ -68,6 +73,9 @@ func (g *gate) cancel(w *work) {
 	}
 }
 
+// maxPump is how many sessions one goroutine lets go in a row: it may be a loop's.
+const maxPump = 64
+
 // pump lets sessions go as long as there is room. Only one goroutine does it at
 // a time: the mailbox may answer in place, which makes room again.
 func (g *gate) pump() {
@@ -77,7 +85,11 @@ func (g *gate) pump() {
 		return
 	}
 	g.pumping = true
-	for g.free > 0 && g.first != nil {
+	for n := 0; g.free > 0 && g.first != nil; n++ {
+		if n == maxPump {
+			g.after(0, g.pump)
+			break
+		}
 		w := g.first
 		g.unlink(w)
 		g.free--

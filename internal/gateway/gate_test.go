@@ -88,7 +88,7 @@ func TestGateDoesNotRecurse(t *testing.T) {
 	g := &r.g.gate
 	g.free = 0
 	var clients []*client
-	for range 50 {
+	for range 3 * maxPump {
 		clients = append(clients, r.hail(t))
 	}
 	g.leave()

@@ -81,10 +81,11 @@ type Config struct {
 	// After runs f after d, unless stop is called before; nil means
 	// time.AfterFunc.
 	After func(d time.Duration, f func()) (stop func() bool)
-	// LoginFor is for how long a login is tried again whose mailbox cannot be
-	// reached, and ResumeFor for how long a session whose mailbox is lost,
-	// before the client is told to come back; 0 means DefaultLoginFor and
-	// DefaultResumeFor.
+	// LoginFor is for how long a login is tried again whose mailbox goes away,
+	// and ResumeFor for how long a session whose mailbox is lost, before the
+	// client is told to come back; 0 means DefaultLoginFor and
+	// DefaultResumeFor. A login without a cursor is not tried again: there is
+	// no telling where it would continue.
 	LoginFor, ResumeFor time.Duration
 	// MaxAttaching is how many logins and resumptions the mailbox is asked for
 	// at a time, and MaxWaiting how many more logins may wait for that; 0 means
@@ -106,7 +107,7 @@ type Gateway struct {
 	cfg Config
 	// leveler is the mailbox, if it says what it admits.
 	leveler im.Leveler
-	// began is what times for limits are counted from.
+	// began is when there was one.
 	began   time.Time
 	gate    gate
 	freight *freight
@@ -147,7 +148,7 @@ func New(cfg Config) (*Gateway, error) {
 	g := &Gateway{
 		cfg:     cfg,
 		began:   cfg.Now(),
-		gate:    gate{free: cfg.MaxAttaching, most: cfg.MaxWaiting},
+		gate:    gate{after: cfg.After, free: cfg.MaxAttaching, most: cfg.MaxWaiting},
 		freight: newFreight(cfg.MaxBytes, cfg.MaxUserBytes),
 		slots:   make(chan struct{}, cfg.MaxCalls),
 		pong:    wire.AppendPong(nil),
@@ -156,8 +157,13 @@ func New(cfg Config) (*Gateway, error) {
 	return g, nil
 }
 
-// now is the clock in milliseconds.
-func (g *Gateway) now() im.Millis { return im.Millis(g.cfg.Now().UnixMilli()) }
+// uptime is for how long there has been a Gateway. It does not go back.
+func (g *Gateway) uptime() time.Duration { return g.cfg.Now().Sub(g.began) }
+
+// now is the clock for login stamps, which do not go back either.
+func (g *Gateway) now() im.Millis {
+	return im.Millis(g.began.Add(g.uptime()).UnixMilli())
+}
 
 // Wait waits for calls that still run, after the connections have been closed.
 func (g *Gateway) Wait() { g.tasks.Wait() }
@@ -189,7 +195,9 @@ func (g *Gateway) Closed(c link.Conn, err error) {
 		g.stats.slow.Add(1)
 	}
 	s := c.Value().(*session)
-	g.cfg.Logger.Debug("link closed", "user", uint64(s.user), "device", uint32(s.device), "err", err)
+	if log := g.cfg.Logger; log.Enabled(context.Background(), slog.LevelDebug) {
+		log.Debug("link closed", "user", uint64(s.user), "device", uint32(s.device), "err", err)
+	}
 	s.leave()
 }
 

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"context"
+	"log/slog"
 	"time"
 
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
@@ -20,7 +22,7 @@ func (s *session) hello(payload []byte) {
 		s.conn.Close(im.CloseVersion, "this server speaks version 1 of the protocol")
 		return
 	}
-	err := s.g.admitLogin(s.conn.RemoteAddr())
+	err := s.g.admitLogin(s.conn)
 	if err != nil {
 		s.refuse(err)
 		return
@@ -33,17 +35,18 @@ func (s *session) hello(payload []byte) {
 		s.refuse(err)
 		return
 	}
-	now := s.g.now()
-	w := &work{turn: turn{session: s}, heartbeat: bounded(m.GetHeartbeatMs()), began: now}
+	w := &work{turn: turn{session: s}, heartbeat: bounded(m.GetHeartbeatMs()), began: s.g.uptime()}
 	if m.Cursor != nil {
 		cursor := im.Seq(m.GetCursor())
 		w.cursor = &cursor
 	}
 	s.mu.Lock()
-	s.user, s.device, s.hash, s.login, s.work = user, device, hash, now, w
+	s.user, s.device, s.hash, s.login, s.work = user, device, hash, s.g.now(), w
 	s.set(attaching)
 	s.mu.Unlock()
-	s.g.cfg.Logger.Debug("login", "user", uint64(user), "device", uint32(device), "agent", m.GetAgent(), "from", s.conn.RemoteAddr().String())
+	if log := s.g.cfg.Logger; log.Enabled(context.Background(), slog.LevelDebug) {
+		log.Debug("login", "user", uint64(user), "device", uint32(device), "agent", m.GetAgent(), "from", s.conn.RemoteAddr().String())
+	}
 	if !s.g.gate.login(w) {
 		s.leave()
 		s.refuse(&im.Error{Kind: im.Busy, RetryAfterMS: crowdRetryMS, Detail: "too many devices are logging in"})
@@ -86,10 +89,16 @@ func (s *session) welcome(at *im.Attached) {
 	_ = s.conn.Send(frame)
 }
 
-// refuse ends a login that failed.
+// refuse ends a login that failed. One that came too late for a newer session may
+// come back: if that session is none of a living connection, it is replaced then.
 func (s *session) refuse(err error) {
-	s.g.stats.loginRefused[kindIndex(im.KindOf(err))].Add(1)
-	s.close(s.closeCode("login", err), err)
+	kind := im.KindOf(err)
+	s.g.stats.loginRefused[kindIndex(kind)].Add(1)
+	code := im.CloseUnavailable
+	if kind != im.Conflict {
+		code = s.closeCode("login", err)
+	}
+	s.close(code, err)
 }
 
 // closeCode is the code for an error that the connection cannot outlive.

@@ -380,6 +380,22 @@ func TestLoginTriesAgain(t *testing.T) {
 	r.quiet(t)
 }
 
+// A login that finds a newer session when it is tried again may be the newer one
+// all the same, by the clock of another gateway: the client comes back.
+func TestLoginThatIsOutdated(t *testing.T) {
+	r := newRig(t, nil)
+	c := r.dial(t)
+	cursor := uint64(41)
+	c.write(message(t, wire.TypeHello, &skeinv1.Hello{Version: 1, Token: secret, Cursor: &cursor}))
+	r.take(t).complete(nil, errGone)
+	s, _ := r.takeResume(t, 1, 2, 41)
+	s.complete(nil, im.Errorf(im.Conflict, "the device connected again"))
+	c.expectClose(im.CloseUnavailable)
+	c.Close()
+	r.stop(t)
+	r.quiet(t)
+}
+
 func TestLoginGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(g *Config, _ *link.Config) { g.Now = time.Now })

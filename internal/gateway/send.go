@@ -61,7 +61,7 @@ func (s *session) accept(cmd *im.Send) (submit bool, err error) {
 	cmd.Session = s.id
 	// The payload is the link's; the command outlives it.
 	cmd.Content.Body = bytes.Clone(cmd.Content.Body)
-	if w := s.work; s.is(resuming) || w != nil && w.replaying {
+	if w := s.work; s.is(resuming) || w != nil && (w.replaying || len(w.queue) > 0) {
 		w.queue = append(w.queue, cmd)
 		return false, nil
 	}

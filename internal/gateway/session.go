@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/link"
@@ -53,7 +54,7 @@ type session struct {
 	// after is the last entry handed to the connection, has the last one that
 	// the client said to have.
 	after, has im.Seq
-	// resumedAt is when the session was last resumed, in seconds.
+	// resumedAt is the uptime when the session was last resumed, in seconds.
 	resumedAt uint16
 	// sends are those without an answer, whether the mailbox has them or not,
 	// and load the pieces of their bodies.
@@ -73,8 +74,8 @@ type work struct {
 	// replaying: the queue is being submitted.
 	replaying bool
 
-	// began is when the login or the resumption began.
-	began im.Millis
+	// began is the uptime when the login or the resumption began.
+	began time.Duration
 	// heartbeat is the interval that was agreed on, in milliseconds, and
 	// cursor the entry the device has, if it says so: for the login.
 	heartbeat uint32

@@ -18,7 +18,7 @@ import (
 func TestUnexpectedFramesOfALiveSession(t *testing.T) {
 	for _, typ := range allTypes() {
 		switch typ {
-		case wire.TypePing, wire.TypeSend, wire.TypeAck, wire.TypePull, wire.TypeCall, wire.TypeClose:
+		case wire.TypePing, wire.TypeSend, wire.TypeAck, wire.TypePull, wire.TypeCall, wire.TypeShake, wire.TypeClose:
 			continue
 		}
 		r := newRig(t, nil)
@@ -31,7 +31,7 @@ func TestUnexpectedFramesOfALiveSession(t *testing.T) {
 }
 
 func TestMalformedPayloads(t *testing.T) {
-	for _, typ := range []wire.Type{wire.TypeSend, wire.TypeAck, wire.TypePull, wire.TypeCall} {
+	for _, typ := range []wire.Type{wire.TypeSend, wire.TypeAck, wire.TypePull, wire.TypeCall, wire.TypeShake} {
 		r := newRig(t, nil)
 		c, _ := r.login(t)
 		c.write(wire.AppendFrame(nil, typ, []byte{0x0a}))

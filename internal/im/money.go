@@ -103,6 +103,8 @@ const (
 	// become available per second.
 	MaxCampaign = 10_000_000
 	MaxRate     = 1_000_000
+	// MaxWins is the most that a campaign's limit per user may be.
+	MaxWins = 1000
 	// MaxCampaignTime is how long a campaign may last, and how far ahead of
 	// its start it may be created.
 	MaxCampaignTime Millis = 30 * 24 * 3600 * 1000

@@ -85,6 +85,7 @@ func (r *rig) mustDialFrom(t *testing.T, from string) *ClientConn {
 func TestConnectionsOfAnAddress(t *testing.T) {
 	for _, kind := range both("tcp", "tls", "ws", "wss", "http", "https") {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			d := newDoorman(3)
 			r := newRig(t, kind, d.config(), nil)
 			const many, other = "127.0.0.2", "127.0.0.3"

@@ -53,7 +53,7 @@ func TestQueueBoundIsExact(t *testing.T) {
 // TestPingsOfAPeerThatDoesNotRead: the answers fill its queue, and it is closed
 // and counted like others that do not read.
 func TestPingsOfAPeerThatDoesNotRead(t *testing.T) {
-	r := newRig(t, "ws-epoll", Config{MaxQueue: writeStep + 15000, CloseTimeout: 50 * time.Millisecond}, nil)
+	r := newRig(t, "ws-epoll", Config{MaxQueue: writeStep + 25000, CloseTimeout: 50 * time.Millisecond}, nil)
 	c, _, _ := blocked(t, r, 10000)
 	var flood sync.WaitGroup
 	flood.Go(func() {

@@ -33,7 +33,8 @@ type broadcast struct {
 // through in slices, so that what they send is not held up. wants may be called
 // by several goroutines, and while the Handler is with the connection, but not
 // before Open has returned; it must not block. When ctx ends, no more are
-// reached. More than 16 calls at a time fail with im.Busy.
+// reached. More than 16 calls at a time fail with im.Busy. The Handler must not
+// call it.
 func (s *Server) Broadcast(ctx context.Context, frames []byte, wants func(c Conn) bool) (reached int, err error) {
 	b, err := newBroadcast(frames, wants)
 	if err != nil {

@@ -218,6 +218,7 @@ func TestPeerStopsReading(t *testing.T) {
 
 func TestPeerNeverReadsAgain(t *testing.T) {
 	onAll(t, func(t *testing.T, kind string) {
+		t.Parallel()
 		r := newRig(t, kind, Config{MaxQueue: 256 << 10, CloseTimeout: 10 * time.Millisecond}, nil)
 		c := r.dial(t)
 		mustWrite(t, c, hello(0))
@@ -279,6 +280,7 @@ func TestMaxFrameCanBeRaised(t *testing.T) {
 
 func TestIdle(t *testing.T) {
 	onAll(t, func(t *testing.T, kind string) {
+		t.Parallel()
 		r := newRig(t, kind, Config{}, func(r *recorder) {
 			r.onFrame = func(c Conn, _ wire.Type, _ []byte) { c.SetIdle(20 * time.Millisecond) }
 		})
@@ -291,7 +293,8 @@ func TestIdle(t *testing.T) {
 
 func TestFirstFrameMustCome(t *testing.T) {
 	onAll(t, func(t *testing.T, kind string) {
-		r := newRig(t, kind, Config{HandshakeTimeout: 200 * time.Millisecond}, nil)
+		t.Parallel()
+		r := newRig(t, kind, Config{HandshakeTimeout: 200 * time.Millisecond, CloseTimeout: 200 * time.Millisecond}, nil)
 		c := r.dial(t)
 		b := encode(c, hello(5))
 		if _, err := c.nc.Write(b[:len(b)-1]); err != nil {

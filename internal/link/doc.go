@@ -34,8 +34,9 @@
 // SLOW. Bytes of all connections, queued, not whole, or of TLS handshakes:
 // Config.MaxLoopBytes and MaxBytes, then those that hold over 4 KiB and ask for
 // more are closed with OVERLOADED, unsaid if there is no room to say so;
-// Stats.Overloaded. On EngineEpoll, handshakes wait for room instead. What
-// crypto/tls keeps for itself is not counted.
+// Stats.Overloaded. On EngineEpoll, handshakes wait for room instead, and the
+// largest TLS record of each connection counts, because crypto/tls keeps room for
+// it; on EngineGoroutine it does not.
 //
 // Connections of an address: whatever Config.Accept lets in. All connections:
 // Config.MaxConns, then a few more are told OVERLOADED, and the rest are hung

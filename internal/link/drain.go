@@ -13,7 +13,9 @@ type DrainOptions struct {
 	// Over is the time over which goodbyes are spread, evenly; 0 says them
 	// all at once.
 	Over time.Duration
-	// Addresses are where clients are told to connect instead, best first.
+	// Addresses are where clients are told to connect instead, best first:
+	// host:port, for the transport and path that each uses, or URLs as Dial
+	// takes them.
 	Addresses []string
 }
 
@@ -28,7 +30,7 @@ func (s *Server) Shutdown(ctx context.Context) error { return s.Drain(ctx, Drain
 // are gone. Until its turn comes, a connection goes on as before; one that is
 // new in spite of all is told at once. When ctx ends first, the goodbyes that
 // are left are said at once and the connections cut. Drain may be called again
-// meanwhile, for less patience.
+// meanwhile, for less patience. The Handler must not call it.
 func (s *Server) Drain(ctx context.Context, opts DrainOptions) error {
 	loops := s.stopAccepting(opts.Addresses)
 	s.takeLeave(ctx, s.everyone(), opts.Over)

@@ -144,6 +144,12 @@ func (c *conn) write() {
 	for {
 		c.mu.Lock()
 		c.queued -= written
+		if c.corked {
+			// uncork goes on, when there is more at once.
+			c.writing = false
+			c.mu.Unlock()
+			return
+		}
 		out, ctl := c.out, c.ctl
 		c.out, c.ctl = nil, nil
 		if out == nil && ctl == nil {

@@ -21,7 +21,7 @@ func (m *Mailbox) admitRead(user im.UserID) error {
 }
 
 // loadTick is how often it is looked whether the mailbox is overloaded.
-const loadTick = 50 * time.Millisecond
+const loadTick = 20 * time.Millisecond
 
 // watchLoad ends the windows of the controller.
 func (m *Mailbox) watchLoad() {

@@ -41,6 +41,9 @@ func open(t *testing.T, fs vfs.FS) (*Mailbox, func()) {
 	}
 	return m, func() {
 		m.Stop()
+		if n := m.control.Stats().Queued; n != 0 {
+			t.Errorf("the controller knows of %d inputs after the stop", n)
+		}
 		if err := st.Close(); err != nil {
 			t.Error(err)
 		}

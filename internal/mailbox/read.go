@@ -10,6 +10,8 @@ import (
 // maxPage bounds the bytes of one page of a timeline.
 const maxPage = im.MaxServerFrame
 
+var _ im.StatementReader = (*Mailbox)(nil)
+
 // ReadTimeline implements im.Mailbox.
 func (m *Mailbox) ReadTimeline(ctx context.Context, user im.UserID, after im.Seq, limit int) ([][]byte, error) {
 	if err := m.admitRead(user); err != nil {
@@ -32,6 +34,17 @@ func (m *Mailbox) ReadTimeline(ctx context.Context, user im.UserID, after im.Seq
 
 // ReadConversation implements im.Mailbox: each entry names the one before it.
 func (m *Mailbox) ReadConversation(ctx context.Context, user im.UserID, from im.Seq, limit int) ([][]byte, im.Seq, error) {
+	return m.readBack(ctx, user, from, limit, entity.VisibleInConversation)
+}
+
+// ReadStatement implements im.StatementReader: likewise.
+func (m *Mailbox) ReadStatement(ctx context.Context, user im.UserID, from im.Seq, limit int) ([][]byte, im.Seq, error) {
+	return m.readBack(ctx, user, from, limit, entity.VisibleInStatement)
+}
+
+// readBack follows entries of which each names the one before it.
+func (m *Mailbox) readBack(ctx context.Context, user im.UserID, from im.Seq, limit int,
+	visible func(im.LogEntry) ([]byte, im.Seq, error)) ([][]byte, im.Seq, error) {
 	if err := m.admitRead(user); err != nil {
 		return nil, 0, err
 	}
@@ -45,7 +58,7 @@ func (m *Mailbox) ReadConversation(ctx context.Context, user im.UserID, from im.
 		if len(entries) == 0 {
 			return nil, 0, im.Errorf(im.NotFound, "there is no entry %d", from)
 		}
-		v, prev, err := entity.VisibleInConversation(entries[0])
+		v, prev, err := visible(entries[0])
 		if err != nil {
 			return nil, 0, err
 		}

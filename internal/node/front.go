@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -74,11 +75,16 @@ func (n *Node) newFront() (*front, error) {
 	began := time.Now()
 	f.links = link.NewServer(link.Config{
 		Handler: f.gateway, TLS: tlsConfig, MaxConns: n.cfg.MaxConns, Engine: n.cfg.LinkEngine, Logger: n.log,
+		MaxBytes: n.cfg.ConnMemoryMB << 20, MaxLoopBytes: loopBytes(n.cfg.ConnMemoryMB << 20),
 		Accept: func(from netip.Addr) bool { return f.limit.Open(time.Since(began), from) == admit.Accepted },
 		Gone:   f.limit.Close,
 	})
 	return f, nil
 }
+
+// loopBytes is what one loop may hold of what all may: more than its share,
+// since not all are busy at the same time.
+func loopBytes(all int) int { return min(all, 2*all/runtime.GOMAXPROCS(0)) }
 
 // newSessionIDs gives out identifiers that no other process does, as likely as
 // random numbers of 63 bits allow: a mailbox has sessions of many gateways.

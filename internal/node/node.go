@@ -74,16 +74,17 @@ type Node struct {
 	failed chan struct{}
 	once   sync.Once
 	err    error
-	// drained is closed when an operator wants the node to stop.
-	drained   chan struct{}
-	drainOnce sync.Once
+	// drained is closed when an operator wants the node to stop, stopping
+	// when it does.
+	drained, stopping   chan struct{}
+	drainOnce, stopOnce sync.Once
 }
 
 // stopTimeout bounds each step of a stop.
 const stopTimeout = 10 * time.Second
 
 func newNode(cfg config.Config, opts Options) *Node {
-	return &Node{cfg: cfg, log: opts.Logger, opts: opts, failed: make(chan struct{}), drained: make(chan struct{})}
+	return &Node{cfg: cfg, log: opts.Logger, opts: opts, failed: make(chan struct{}), drained: make(chan struct{}), stopping: make(chan struct{})}
 }
 
 // Start starts the roles. On error nothing is left running.
@@ -234,6 +235,7 @@ func (n *Node) Stop() error {
 // stop is Stop with the time over which clients are told.
 func (n *Node) stop(ctx context.Context, over time.Duration) error {
 	n.ready.Store(false)
+	n.stopOnce.Do(func() { close(n.stopping) })
 	errs := []error{n.Err()}
 	ctx, cancel := context.WithTimeout(ctx, over+stopTimeout)
 	defer cancel()

@@ -74,5 +74,6 @@ func startWorker(ctx context.Context, in supervise.Input, opts WorkerOptions) (_
 		return nil, fmt.Errorf("cannot listen for links: %w", err)
 	}
 	n.serveLinks(ln)
+	n.tasks.Go(n.trim)
 	return n, nil
 }

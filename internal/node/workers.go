@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/skein-im/skein/internal/config"
@@ -22,8 +21,8 @@ import (
 type workers struct {
 	port       *link.Reservation
 	supervisor *supervise.Supervisor
-	// socket is where they reach this process's mailbox, if it has one.
-	socket string
+	// temp is a directory that was made for the socket; empty: there is none.
+	temp string
 }
 
 // workerSettings are what a worker is started with.
@@ -33,17 +32,11 @@ type workerSettings struct {
 	Secret  string        `json:"secret"`
 }
 
+// manyFiles stands for no limit.
+const manyFiles = 1 << 30
+
 // spareFiles is how many files a process needs besides its links.
 const spareFiles = 500
-
-// openFiles is how many files a process may have open.
-func openFiles() int {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > 1<<30 {
-		return 1 << 30
-	}
-	return int(limit.Cur)
-}
 
 // WorkersFor is how many worker processes it takes for a number of links, when
 // a process may open so many files; 0: one process will do. The system deals
@@ -106,14 +99,28 @@ func (n *Node) workerSettings(count int) (workerSettings, error) {
 	if n.back == nil {
 		return s, nil
 	}
-	// A path in the data directory could be too long for a socket.
-	dir, err := os.MkdirTemp("", "skein-")
+	path, err := n.workers.socketPath(n.addrs.Data)
 	if err != nil {
 		return s, err
 	}
-	n.workers.socket = filepath.Join(dir, "mailbox")
-	s.Mailbox, err = n.listenRoles("unix:" + n.workers.socket)
+	s.Mailbox, err = n.listenRoles("unix:" + path)
 	return s, err
+}
+
+// maxSocketPath is how long a path to a socket may be everywhere.
+const maxSocketPath = 100
+
+// socketPath is where workers reach the mailbox: in the data directory, where a
+// socket that a dead process has left is found and removed, unless its path is
+// too long.
+func (w *workers) socketPath(data string) (string, error) {
+	path := filepath.Join(data, "workers.sock")
+	if len(path) <= maxSocketPath {
+		return path, nil
+	}
+	dir, err := os.MkdirTemp("", "skein-")
+	w.temp = dir
+	return filepath.Join(dir, "workers.sock"), err
 }
 
 // workerCommand gives each worker its share of the processors: with many of
@@ -175,8 +182,8 @@ func (w *workers) stop(ctx context.Context) error {
 	if w.port != nil {
 		_ = w.port.Close()
 	}
-	if w.socket != "" {
-		_ = os.RemoveAll(filepath.Dir(w.socket))
+	if w.temp != "" {
+		_ = os.RemoveAll(w.temp)
 	}
 	return err
 }

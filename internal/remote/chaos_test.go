@@ -17,7 +17,7 @@ const (
 	chaosUsers    = 6
 	chaosMessages = 150
 	chaosWindow   = 16
-	chaosCuts     = 40
+	chaosCuts     = 25
 )
 
 // TestChaos sends messages through links that are cut after random bytes. The

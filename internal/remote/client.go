@@ -151,7 +151,16 @@ func (c *Client) ReadTimeline(ctx context.Context, user im.UserID, after im.Seq,
 
 // ReadConversation implements im.Mailbox.
 func (c *Client) ReadConversation(ctx context.Context, user im.UserID, from im.Seq, limit int) ([][]byte, im.Seq, error) {
-	p, err := im.Ask[*page](ctx, c, im.User(user), &conversationRead{from: from, limit: clamp(limit), patienceMS: patienceMS(ctx)})
+	return c.readBack(ctx, user, &conversationRead{from: from, limit: clamp(limit), patienceMS: patienceMS(ctx)})
+}
+
+// ReadStatement implements im.StatementReader.
+func (c *Client) ReadStatement(ctx context.Context, user im.UserID, from im.Seq, limit int) ([][]byte, im.Seq, error) {
+	return c.readBack(ctx, user, &conversationRead{from: from, limit: clamp(limit), patienceMS: patienceMS(ctx), statement: true})
+}
+
+func (c *Client) readBack(ctx context.Context, user im.UserID, cmd *conversationRead) ([][]byte, im.Seq, error) {
+	p, err := im.Ask[*page](ctx, c, im.User(user), cmd)
 	if err != nil {
 		return nil, 0, err
 	}

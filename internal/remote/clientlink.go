@@ -73,7 +73,7 @@ func (l *clientLink) gather() (leave bool) {
 	c := l.client
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for weight := 0; c.queue.len() > 0 && len(c.free) > 0 && !l.told; {
+	for weight := 0; c.queue.len() > 0 && len(c.free) > 0 && !l.asked && !l.told; {
 		if len(l.batchOut) == writeCommands || weight >= writeBytes {
 			break
 		}

@@ -121,6 +121,30 @@ func TestEveryCommandHasACodec(t *testing.T) {
 	}
 }
 
+// TestCommandsAboutSessions: every command that names a session is known to be
+// about it, and the mailbox hears another name.
+func TestCommandsAboutSessions(t *testing.T) {
+	found := 0
+	for _, cmd := range sampleCommands(t) {
+		field := reflect.ValueOf(cmd).Elem().FieldByName("Session")
+		if !field.IsValid() {
+			continue
+		}
+		found++
+		field.SetUint(5)
+		if got := sessionOf(cmd); got != 5 {
+			t.Errorf("%T is about session %d: add it to sessionOf", cmd, got)
+		}
+		l := &serverLink{srv: &Server{}, peer: hello{instance: 9}}
+		if _, err := l.translate(&call{}, im.User(1), cmd); err != nil || field.Uint() != uint64(l.foreign(5)) {
+			t.Errorf("%T comes to the mailbox with session %d, %v: add it to translate", cmd, field.Uint(), err)
+		}
+	}
+	if found < 5 {
+		t.Errorf("found only %d commands about sessions", found)
+	}
+}
+
 func TestCodesAreUnique(t *testing.T) {
 	seen := map[uint64]string{}
 	for i := range commands {
@@ -205,7 +229,7 @@ func withUnknown(b []byte) []byte {
 func TestCommandsSurvive(t *testing.T) {
 	list := []im.Command{
 		&timelineRead{after: 1 << 40, limit: 2, patienceMS: 3},
-		&conversationRead{from: 1 << 40, limit: 2, patienceMS: 3},
+		&conversationRead{from: 1 << 40, limit: 2, patienceMS: 3, statement: true},
 	}
 	for _, cmd := range sampleCommands(t) {
 		list = append(list, full(cmd))

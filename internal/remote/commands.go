@@ -6,7 +6,8 @@ import (
 	"github.com/skein-im/skein/internal/im"
 )
 
-// commands are the codecs of all commands, the most frequent first.
+// commands are the codecs of all commands, the most frequent first. One that is
+// about a session belongs into sessionOf and serverLink.translate too.
 var commands = append([]commandCodec{
 	command(1, "Send", func(b []byte, m *im.Send) []byte {
 		b = appendUint(b, 1, m.To)
@@ -169,7 +170,8 @@ var commands = append([]commandCodec{
 		}
 	}),
 	command(20, "conversationRead", func(b []byte, m *conversationRead) []byte {
-		return appendUint(appendUint(appendUint(b, 1, m.from), 2, m.limit), 3, m.patienceMS)
+		b = appendUint(appendUint(appendUint(b, 1, m.from), 2, m.limit), 3, m.patienceMS)
+		return appendBool(b, 4, m.statement)
 	}, func(m *conversationRead, f *fields) {
 		switch f.num {
 		case 1:
@@ -178,6 +180,8 @@ var commands = append([]commandCodec{
 			m.limit = number[uint32](f)
 		case 3:
 			m.patienceMS = number[uint32](f)
+		case 4:
+			m.statement = f.bool()
 		}
 	}),
 }, moneyCommands...)
@@ -197,6 +201,8 @@ type conversationRead struct {
 	from       im.Seq
 	limit      uint32
 	patienceMS uint32
+	// statement: it is the statement that is read.
+	statement bool
 }
 
 // A content is two fields, num and num+1.

@@ -230,7 +230,15 @@ func (l *serverLink) readFor(c *call, user im.UserID, cmd im.Command) {
 		})
 	case *conversationRead:
 		err = l.whileRoom(patience(cmd.patienceMS), func(ctx context.Context) (err error) {
-			p.entries, p.next, err = l.srv.cfg.Mailbox.ReadConversation(ctx, user, cmd.from, int(cmd.limit))
+			read := l.srv.cfg.Mailbox.ReadConversation
+			if cmd.statement {
+				statements, ok := l.srv.cfg.Mailbox.(im.StatementReader)
+				if !ok {
+					return im.Errorf(im.Unimplemented, "statements cannot be read here")
+				}
+				read = statements.ReadStatement
+			}
+			p.entries, p.next, err = read(ctx, user, cmd.from, int(cmd.limit))
 			return err
 		})
 	}

@@ -73,12 +73,17 @@ func (d *Desk) meet(user im.UserID, id im.CampaignID, done func(im.Shaken)) {
 	if first {
 		c = d.newCampaign(id)
 	}
-	c.waiting, c.waitsFor[user] = append(c.waiting, waiter{user, done}), true
-	d.waiting++
+	c.wait(waiter{user, done})
 	d.mu.Unlock()
 	if first {
 		c.renew()
 	}
+}
+
+// wait makes a shake wait. The caller has the lock.
+func (c *campaign) wait(w waiter) {
+	c.waiting, c.waitsFor[w.user] = append(c.waiting, w), true
+	c.desk.waiting++
 }
 
 // newCampaign is one that is going to be asked. The caller has the lock.
@@ -119,6 +124,7 @@ func (c *campaign) renew() {
 	d.mu.Lock()
 	if c.gone || c.closed {
 		d.mu.Unlock()
+		c.answerWaiting()
 		return
 	}
 	c.stop = nil
@@ -189,10 +195,18 @@ func (c *campaign) Complete(_ im.Command, res im.Result, err error) {
 	default:
 		c.failed(im.AsError(err))
 	}
-	waiting := c.waiting
+	d.mu.Unlock()
+	c.answerWaiting()
+	d.open.Done()
+}
+
+// answerWaiting answers the shakes that have waited, by what is known now.
+func (c *campaign) answerWaiting() {
+	d := c.desk
+	d.mu.Lock()
+	waiting, known := c.waiting, c.known
 	d.waiting -= len(waiting)
 	c.waiting, c.waitsFor = nil, nil
-	known := c.known
 	d.mu.Unlock()
 	for _, w := range waiting {
 		if known {
@@ -201,7 +215,6 @@ func (c *campaign) Complete(_ im.Command, res im.Result, err error) {
 			d.refuse(w)
 		}
 	}
-	d.open.Done()
 }
 
 // refuse answers a shake that has waited in vain.

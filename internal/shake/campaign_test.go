@@ -176,3 +176,19 @@ func TestSurplus(t *testing.T) {
 	}
 	r.balanced()
 }
+
+// A desk may close between the first shake and the question it causes.
+func TestClosedBeforeTheQuestion(t *testing.T) {
+	r := newRig(t, nil)
+	a := &answer{}
+	r.desk.mu.Lock()
+	c := r.desk.newCampaign(party)
+	c.wait(waiter{1, func(out im.Shaken) { a.Shaken, a.n = out, a.n+1 }})
+	r.desk.mu.Unlock()
+	if err := r.desk.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	c.renew()
+	r.want(a, im.ShakeBusy)
+	r.quiet()
+}

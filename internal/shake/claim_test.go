@@ -2,6 +2,7 @@ package shake
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -86,11 +87,11 @@ func TestUnknownFate(t *testing.T) {
 		c.failed(im.Unavailable)
 		r.want(a, none)
 		r.want(r.shake(8), im.ShakeNothing)
-		r.asked = nil
 		r.advance(lastRepeat * 5 / 4)
-		for len(r.asked) > 1 {
-			r.renewIfAsked()
-		}
+		r.asked = slices.DeleteFunc(r.asked, func(a asked) bool {
+			_, renewal := a.cmd.(*im.RenewSets)
+			return renewal
+		})
 		var cmd *im.Claim
 		c, cmd = take[*im.Claim](r)
 		if *cmd != *first {
@@ -100,15 +101,6 @@ func TestUnknownFate(t *testing.T) {
 	c.claimed(im.ClaimWon)
 	r.want(a, im.ShakeWon)
 	r.balanced()
-}
-
-// renewIfAsked takes a renewal off the front, or puts the claim there last.
-func (r *rig) renewIfAsked() {
-	if _, ok := r.asked[0].cmd.(*im.RenewSets); ok {
-		r.asked = r.asked[1:]
-		return
-	}
-	r.asked = append(r.asked[1:], r.asked[0])
 }
 
 func TestUnknownFateForLong(t *testing.T) {

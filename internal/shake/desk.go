@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
 	"github.com/skein-im/skein/internal/im"
 )
 
@@ -159,17 +160,17 @@ func (d *Desk) Shake(user im.UserID, id im.CampaignID, done func(im.Shaken)) {
 }
 
 // Ask shakes and waits for the answer. Being busy is an error.
-func (d *Desk) Ask(ctx context.Context, user im.UserID, id im.CampaignID) (im.Shaken, error) {
+func (d *Desk) Ask(ctx context.Context, user im.UserID, id im.CampaignID) (skeinv1.ShakeOutcome, im.Cents, error) {
 	answer := make(chan im.Shaken, 1)
 	d.Shake(user, id, func(out im.Shaken) { answer <- out })
 	select {
 	case out := <-answer:
 		if out.Outcome == im.ShakeBusy {
-			return out, &im.Error{Kind: im.Busy, RetryAfterMS: out.RetryAfterMS, Detail: "shaking is not possible just now"}
+			return 0, 0, &im.Error{Kind: im.Busy, RetryAfterMS: out.RetryAfterMS, Detail: "shaking is not possible just now"}
 		}
-		return out, nil
+		return skeinv1.ShakeOutcome(out.Outcome), out.Cents, nil
 	case <-ctx.Done():
-		return im.Shaken{}, im.Errorf(im.Unavailable, "no answer in time: %w", context.Cause(ctx))
+		return 0, 0, im.Errorf(im.Unavailable, "no answer in time; what was won arrives all the same: %w", context.Cause(ctx))
 	}
 }
 

@@ -56,9 +56,9 @@ func (c *crowd) run(d time.Duration, perMilli, users int) {
 }
 
 // finish ends everything and checks the books.
-func (c *crowd) finish(lasts time.Duration) *im.CampaignInfo {
+func (c *crowd) finish() *im.CampaignInfo {
 	c.t.Helper()
-	c.advance(lasts + time.Minute)
+	c.advance(2 * overFor)
 	var sum Stats
 	for _, d := range c.desks {
 		st := d.Stats()
@@ -90,7 +90,8 @@ func TestWinsFollowTheRate(t *testing.T) {
 			const lasts = 14 * time.Second
 			c := newCrowd(t, test.desks, func(h *host) im.CampaignID { return h.campaign(10_000, 200, lasts, 2*time.Second) })
 			// They shake before it begins, as people do.
-			c.run(7*time.Second, test.perMilli, 1_000_000)
+			c.advance(6 * time.Second)
+			c.run(time.Second, test.perMilli, 1_000_000)
 			per := make([]int, 12)
 			for i := range per {
 				before := c.won
@@ -107,8 +108,8 @@ func TestWinsFollowTheRate(t *testing.T) {
 				}
 			}
 			t.Logf("wins per second: %v", per)
-			c.run(3*time.Second, test.perMilli, 1_000_000)
-			c.finish(0)
+			c.run(2*time.Second, test.perMilli, 1_000_000)
+			c.finish()
 		})
 	}
 }
@@ -123,7 +124,7 @@ func TestFewShakes(t *testing.T) {
 			c.advance(250 * time.Millisecond)
 		}
 	}
-	if info := c.finish(0); info.Won != 6 {
+	if info := c.finish(); info.Won != 6 {
 		t.Errorf("%+v", info)
 	}
 }

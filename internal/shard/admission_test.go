@@ -12,14 +12,15 @@ import (
 	"time"
 
 	"github.com/skein-im/skein/internal/admit"
+	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
 )
 
-// Every command is said to have started once, when its entity is there or when
+// Every input is said to have started once, when its entity is there or when
 // it is refused.
 func TestStartedOnce(t *testing.T) {
 	var queued []im.Millis
-	h := newHarness(t, func(c *Config) { c.Started = func(d im.Millis) { queued = append(queued, d) } })
+	h := newHarness(t, func(c *Config) { c.Started = func(_ *Input, d im.Millis) { queued = append(queued, d) } })
 	expect := func(what string, want ...im.Millis) {
 		t.Helper()
 		if !slices.Equal(queued, want) {
@@ -39,8 +40,8 @@ func TestStartedOnce(t *testing.T) {
 	submit(im.User(1), &im.Detach{})
 	submit(im.Addr{Kind: 99}, &im.ListDevices{})
 	expect("hot, and nonsense", 3, 3)
-	h.link(2, 1, 1)
-	expect("a link message")
+	h.core.Handle(h.now+3, Input{To: im.User(1), Msg: &entity.Message{From: im.User(2), To: im.User(1), Seq: 1}, Queued: h.now + 1})
+	expect("a link message", 2)
 
 	submit(im.User(2), &im.ListDevices{})
 	load := h.loads[0]
@@ -132,7 +133,7 @@ func TestBatchLimit(t *testing.T) {
 		t.Fatalf("after slow commits %d", l)
 	}
 	l.committed(leastParts-1, 0)
-	l.committed(leastParts, 70*time.Millisecond)
+	l.committed(leastParts, 40*time.Millisecond)
 	l.committed(10, time.Second)
 	if l != leastParts {
 		t.Fatalf("changed to %d by commits that say nothing", l)

@@ -6,8 +6,8 @@ const (
 	// commitSlow is longer than a commit should take, commitFast shorter
 	// than one may: whoever is in a batch waits for the one before it and
 	// for its own.
-	commitSlow = 100 * time.Millisecond
-	commitFast = 50 * time.Millisecond
+	commitSlow = 60 * time.Millisecond
+	commitFast = 30 * time.Millisecond
 	// leastParts is how many entities a batch may always change: where a
 	// sync alone takes long, smaller batches would not help.
 	leastParts = 512

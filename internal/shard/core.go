@@ -36,12 +36,12 @@ type Config struct {
 	Confirm bool
 	// Jitter returns a number in [0, n).
 	Jitter func(n int64) int64
-	// Started hears of every command given to Handle, once, how long it has
-	// been queued when its processing starts, or when it is refused
-	// unprocessed; it may be nil. Waiting for the entity to be loaded counts:
-	// when entities are asked for faster than the store can read them, that
-	// is where the queue is.
-	Started func(queued im.Millis)
+	// Started hears of every input given to Handle, once, when its processing
+	// starts, or when it is refused unprocessed, and of a command how long it
+	// has been queued; it may be nil. Waiting for the entity to be loaded
+	// counts: when entities are asked for faster than the store can read them,
+	// that is where the queue is.
+	Started func(in *Input, queued im.Millis)
 	Logger  *slog.Logger
 }
 
@@ -152,10 +152,23 @@ func NewCore(cfg Config, host Host) *Core {
 // Own makes the Core serve a slot under an epoch. What it has of the slot
 // from an earlier epoch is forgotten: another node may have served it since.
 func (c *Core) Own(slot im.Slot, epoch im.Epoch) {
-	if old := c.epochs[slot]; old != 0 && old != epoch {
-		c.Drop([]im.Slot{slot}, errNotOwner())
+	c.OwnAll([]im.Slot{slot}, []im.Epoch{epoch})
+}
+
+// OwnAll is Own for many slots. It looks at what is in memory once.
+func (c *Core) OwnAll(slots []im.Slot, epochs []im.Epoch) {
+	var earlier []im.Slot
+	for i, slot := range slots {
+		if old := c.epochs[slot]; old != 0 && old != epochs[i] {
+			earlier = append(earlier, slot)
+		}
 	}
-	c.epochs[slot] = epoch
+	if len(earlier) > 0 {
+		c.Drop(earlier, errNotOwner())
+	}
+	for i, slot := range slots {
+		c.epochs[slot] = epochs[i]
+	}
 }
 
 // Owns reports whether the Core serves a slot.
@@ -215,6 +228,7 @@ func (c *Core) cell(a im.Addr) *cell {
 
 // apply runs one input on a loaded entity.
 func (c *Core) apply(cl *cell, in Input) {
+	c.started(&in)
 	if in.Msg != nil {
 		if in.Msg.Seq == 0 {
 			c.Stats.Acks++
@@ -225,7 +239,6 @@ func (c *Core) apply(cl *cell, in Input) {
 		return
 	}
 	c.Stats.Commands++
-	c.started(&in)
 	switch cmd := in.Cmd.(type) {
 	case *im.Detach:
 		c.detach(cl, cmd.Session)

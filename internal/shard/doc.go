@@ -38,10 +38,10 @@
 // full: their senders retransmit. Before that, a Controller of package admit
 // sheds commands by their importance, heeding how long they wait until their
 // processing starts; that includes the wait for the entity to be loaded. Link
-// messages are never shed: they follow from commands that were admitted. The
-// time of commits is not a wait, since a slow disk is not an overloaded one; but
-// when batches take too long, they are made smaller, and what does not fit
-// waits in the queue.
+// messages are never shed: they follow from commands that were admitted, and
+// the Controller counts them as work. The time of commits is not a wait, since a
+// slow disk is not an overloaded one; but when batches take too long, they are
+// made smaller, and what does not fit waits in the queue.
 //
 // How many inputs, and bytes of them, may wait for their entities to be loaded
 // is bounded too; further ones wait in the queue. A user has at most one link

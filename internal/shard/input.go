@@ -50,10 +50,10 @@ func (in *Input) size() int {
 	return inputSize
 }
 
-// started says that a command waits no longer.
+// started says that an input waits no longer.
 func (c *Core) started(in *Input) {
-	if c.cfg.Started != nil && in.Cmd != nil {
-		c.cfg.Started(c.now - in.Queued)
+	if c.cfg.Started != nil {
+		c.cfg.Started(in, c.now-in.Queued)
 	}
 }
 

@@ -85,9 +85,7 @@ func New(opts Options) *Shard {
 		jobs:     make(chan []readFunc, opts.Readers),
 	}
 	if opts.Control != nil {
-		s.opts.Started = func(queued im.Millis) {
-			opts.Control.Observe(time.Duration(queued) * time.Millisecond)
-		}
+		s.opts.Started = s.started
 	}
 	s.core = NewCore(s.opts.Config, s)
 	return s
@@ -125,9 +123,7 @@ func (s *Shard) Stop() {
 // undelivered messages.
 func (s *Shard) Own(slots []im.Slot, epochs []im.Epoch, pending []im.Addr) {
 	s.post(func(now im.Millis) {
-		for i, slot := range slots {
-			s.core.Own(slot, epochs[i])
-		}
+		s.core.OwnAll(slots, epochs)
 		for _, a := range pending {
 			s.core.Wake(now, a)
 		}

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"math"
+	"time"
 
 	"github.com/skein-im/skein/internal/admit"
 	"github.com/skein-im/skein/internal/im"
@@ -12,7 +13,7 @@ var errStopping = &im.Error{Kind: im.Unavailable, RetryAfterMS: 500, Detail: "th
 // Submit queues an input. A command is refused when Control sheds it or the
 // queue is half full, a link message is dropped when it is full.
 func (s *Shard) Submit(in Input) {
-	if in.Msg == nil && !s.admit(&in) {
+	if !s.admit(&in) {
 		return
 	}
 	length, bytes := s.limits(&in)
@@ -33,10 +34,15 @@ func (s *Shard) Submit(in Input) {
 	}
 }
 
-// admit asks Control about a command. It is one of the first things that
-// happen to one, and has to cost little.
+// admit asks Control about a command; a link message is work that follows from
+// others. It is one of the first things that happen to an input, and has to
+// cost little.
 func (s *Shard) admit(in *Input) bool {
 	if s.opts.Control == nil {
+		return true
+	}
+	if in.Msg != nil {
+		s.opts.Control.Enter()
 		return true
 	}
 	in.Queued = s.opts.Now()
@@ -46,6 +52,15 @@ func (s *Shard) admit(in *Input) bool {
 	}
 	in.finish(s.opts.Control.Overloaded(level))
 	return false
+}
+
+// started tells Control that an input waits no longer.
+func (s *Shard) started(in *Input, queued im.Millis) {
+	if in.Msg != nil {
+		s.opts.Control.Start()
+		return
+	}
+	s.opts.Control.Observe(time.Duration(queued) * time.Millisecond)
 }
 
 // limits are how long the queue may be, in inputs and bytes, for an input to
@@ -69,6 +84,9 @@ func (s *Shard) limits(in *Input) (length, bytes int) {
 func (s *Shard) turnAway(in *Input, closed bool) {
 	if in.Msg != nil {
 		s.Dropped.Add(1)
+		if s.opts.Control != nil {
+			s.opts.Control.Leave()
+		}
 		return
 	}
 	if s.opts.Control != nil {

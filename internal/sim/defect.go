@@ -65,6 +65,11 @@ const (
 	AlarmForgotten
 	// WonEarly: a gateway says "won" before the claim is durable.
 	WonEarly
+	// LeaseKept: a desk claims with a lease after it has expired.
+	LeaseKept
+	// ClaimedTwice: a desk claims a lease for somebody else when the fate of a
+	// claim is unknown.
+	ClaimedTwice
 	defects
 )
 
@@ -76,6 +81,7 @@ var defectNames = [defects]string{
 	"deliveries of a lost session", "resumption replaces a newer login", "sessions are not detached",
 	"claim of a returned lease honoured", "credit repeated on retransmission", "refund racing with an open",
 	"overdraft by concurrent creates", "shares off by a cent after a reload", "end missed out of memory", "won before the claim",
+	"lease kept after it expired", "lease claimed for two users",
 }
 
 func (d Defect) String() string { return defectNames[d] }

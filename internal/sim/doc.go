@@ -1,7 +1,7 @@
 // Package sim runs whole clusters on virtual time: nodes with their shards,
 // gateways, devices, the links between them and a store that crashes. It is
-// for tests only. Shards, gateways and the clients' core are those of
-// production; networks, the store and the people are models.
+// for tests only. Shards, gateways, their desks for shaking and the clients' core
+// are those of production; networks, the store and the people are models.
 //
 // One seed makes one run. A single goroutine takes events off an agenda in the
 // order of virtual time; one generator, seeded once, makes every choice; the
@@ -22,8 +22,11 @@
 // limits are, which faults there are and how many. Users are provisioned in
 // peace; then they write, take contact steps, repeat themselves, change
 // devices and switch them off, some number their messages as the article does,
-// and meanwhile the plan's faults happen. At the end the faults stop, the
-// cluster gets a few minutes to finish everything, and is judged.
+// and meanwhile the plan's faults happen. In most runs there is money too
+// (money.go, booth.go): it comes in and is withdrawn, envelopes are sent, opened,
+// and left to expire, SETs deal with a campaign, and people ask nodes that are
+// about to lose a slot. At the end the faults stop, the cluster gets a few
+// minutes to finish everything, and is judged.
 //
 // # Faults
 //
@@ -51,17 +54,30 @@
 // of its sends is answered once, and none overtakes another; a device's newest
 // login is not replaced by the resumption of an older one.
 //
-// In the end (settle.go): every message was received, or came back; every
-// device has its user's whole log; every answer holds; nothing is outstanding
+// Of money (moneyledger.go): whatever became durable, all that came in is held by
+// somebody, in flight, or went out; no balance is negative, and every statement
+// is a chain that adds up; each share and each envelope is given out once, as it
+// was split, to whom it may go, in time, while its lease is current, at the rate
+// and within the limit; what ends returns exactly the rest; answers rest on what
+// is durable, and stay the same.
+//
+// In the end (settle.go, moneysettle.go): every message was received, or came
+// back; every device has its user's whole log; every answer holds; nothing is outstanding
 // and every counter has caught up; every mailbox has the sessions of those who
 // are connected, and no others; friendship is mutual, and a request has somebody
-// who waits for the answer; the state in memory is that in the store.
+// who waits for the answer; the state in memory is that in the store. Every
+// envelope and campaign has ended, no money is under way, what was promised has
+// happened, and the operator's audit finds the same.
+//
+// At desks (desk.go): a lease is claimed for one user, and not after it has
+// expired; nobody hears of a win that is not durable; every shake at a gateway
+// that lives on is answered once; the fate of every lease is known in the end.
 //
 // # Defects
 //
-// TestDefectsAreFound switches deliberate defects on (defect.go, faulty.go, spoil.go),
-// one at a time, and fails unless the invariants above find each. An invariant
-// or fault that finds nothing is worth nothing.
+// TestDefectsAreFound switches deliberate defects on (defect.go, faulty.go,
+// moneyfault.go, spoil.go), one at a time, and fails unless the invariants above
+// find each. An invariant or fault that finds nothing is worth nothing.
 //
 // The package owns no state beyond a run and persists nothing.
 package sim

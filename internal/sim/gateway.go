@@ -24,6 +24,8 @@ type gateway struct {
 	role  *role.Gateway
 	ties  []*tie
 	conns []*conn
+	// counter is nil where there are no campaigns.
+	counter *counter
 	// held are sends that a defect keeps while holding.
 	held    []*roleCall
 	holding bool
@@ -37,23 +39,14 @@ func (g *gateway) boot() {
 	w := g.w
 	g.up, g.view = true, w.placement.snapshot()
 	g.life++
-	life := g.life
 	var err error
 	g.role, err = role.New(role.Config{
 		Mailbox: g, ParseToken: w.parseToken, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		NextSession: func() im.SessionID { w.sessions++; return w.sessions },
 		Now:         func() time.Time { return time.UnixMilli(int64(g.clock())) },
 		Rand:        w.jitter,
-		After: func(d time.Duration, f func()) func() bool {
-			stopped := false
-			w.after(d, func() {
-				if !stopped && g.life == life {
-					f()
-				}
-			})
-			return func() bool { stopped = true; return true }
-		},
-		ResumeFor: w.plan.resumeFor, MaxAttaching: w.plan.attaching,
+		After:       g.after,
+		ResumeFor:   w.plan.resumeFor, MaxAttaching: w.plan.attaching,
 	})
 	if err != nil {
 		w.fail("gateway %d: %v", g.id, err)
@@ -62,6 +55,18 @@ func (g *gateway) boot() {
 	for _, n := range w.nodes {
 		g.connect(n)
 	}
+	g.openCounter()
+}
+
+// after runs f after a while, unless the process has died or f was stopped.
+func (g *gateway) after(d time.Duration, f func()) (stop func() bool) {
+	life, stopped := g.life, false
+	g.w.after(d, func() {
+		if !stopped && g.life == life {
+			f()
+		}
+	})
+	return func() bool { stopped = true; return true }
 }
 
 // parseToken knows the tokens of devices.
@@ -172,6 +177,7 @@ func (g *gateway) kill() {
 	}
 	w.logf("gateway %d: dies", g.id)
 	g.count()
+	g.closeCounter()
 	g.up = false
 	g.life++
 	for _, c := range slices.Clone(g.conns) {

@@ -56,6 +56,8 @@ type fest struct {
 	addr im.Addr
 	// booths are the SETs that take part.
 	booths []*booth
+	// heard are the wins of which users were told at desks.
+	heard map[im.LeaseID]bool
 }
 
 // promise is a win or an opening that was answered.
@@ -109,7 +111,7 @@ func newBank(w *world) *bank {
 		b.purses = append(b.purses, e.addr)
 	}
 	for i := range pick(0, 1) {
-		f := &fest{from: anyone()}
+		f := &fest{from: anyone(), heard: map[im.LeaseID]bool{}}
 		start := epochStart + im.Millis(pick(9000, 15000))
 		f.cmd = im.CreateCampaign{Key: key("campaign", i), Count: uint32(pick(1, 40)), Rule: im.SplitRule(rng.IntN(2)), Rate: uint32(pick(1, 20)),
 			Start: start, End: start + im.Millis(pick(1000, 12000)), Limit: uint32(pick(1, 4)), Lease: im.Millis(pick(100, 3000)), Title: "shake"}
@@ -157,10 +159,11 @@ func (b *bank) open(begin, end time.Duration) {
 				newBooth(f, g)
 			}
 		}
-		last := begin
 		for range 10 + w.rng.IntN(80) {
-			last = w.between(begin, end+3*time.Second)
-			w.at(last, func() { f.shake(w.users[w.rng.IntN(len(w.users))]) })
+			w.at(w.between(begin, end+3*time.Second), func() { f.shake(w.users[w.rng.IntN(len(w.users))]) })
+		}
+		for range w.rng.IntN(200) {
+			w.at(w.between(begin, end+3*time.Second), func() { f.shakeAtDesk(w.users[w.rng.IntN(len(w.users))]) })
 		}
 	}
 }

@@ -39,6 +39,11 @@ func (b *bank) reckon() {
 	for _, p := range b.told {
 		b.checkPromise(p)
 	}
+	for _, g := range w.gateways {
+		if g.counter != nil {
+			g.counter.reckon()
+		}
+	}
 	for _, a := range b.purses {
 		if w.store.data(a).pending {
 			w.fail("%v is marked pending, and owes nothing", a)

@@ -32,8 +32,8 @@ type Report struct {
 	// they gave up.
 	Resumed, Unresumed uint64
 	// Money counts changes of balances, Opened shares of envelopes, Won
-	// envelopes of campaigns.
-	Money, Opened, Won int
+	// envelopes of campaigns, and Told those of which users heard at desks.
+	Money, Opened, Won, Told int
 }
 
 // Add sums reports.
@@ -56,6 +56,7 @@ func (r *Report) Add(o Report) {
 	r.Money += o.Money
 	r.Opened += o.Opened
 	r.Won += o.Won
+	r.Told += o.Told
 }
 
 // count adds what a core did.

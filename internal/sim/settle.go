@@ -69,6 +69,11 @@ func (w *world) unsettledGateways() string {
 		if st.Resuming > 0 || int(st.Connections) != len(g.conns) || int(st.Sessions) != len(g.conns) {
 			return fmt.Sprintf("gateway %d has %d connections, and counts %+v", g.id, len(g.conns), st)
 		}
+		if g.counter != nil {
+			if why := g.counter.unsettled(); why != "" {
+				return fmt.Sprintf("gateway %d: %s", g.id, why)
+			}
+		}
 		devices += len(g.conns)
 		for _, t := range g.ties {
 			if t == nil || len(t.calls) > 0 {

@@ -86,6 +86,7 @@ func (m *member) dial(cl *client, now int64) {
 	m.dialer.underway++
 	options := m.options
 	options.Value = cl
+	options.Local = from(options.Local, cl.index)
 	if err := m.loop.Dial(m.target, options); err != nil {
 		m.gone(cl, err)
 	}

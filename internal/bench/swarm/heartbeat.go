@@ -19,7 +19,7 @@ type heartbeats struct {
 }
 
 const (
-	beatTick = 50 * time.Millisecond
+	beatTick = 100 * time.Millisecond
 	maxBeats = 1<<8 - 1
 )
 

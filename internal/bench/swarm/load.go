@@ -32,6 +32,9 @@ const (
 func (m *member) startLoad(o Load) {
 	l := &m.load
 	l.order, l.next = o, 0
+	if o.Window <= 0 || o.Window > maxPings {
+		l.order.Window = maxPings
+	}
 	l.turn++
 	if o.Rate > 0 {
 		l.schedule = newSchedule(&m.job, &o)
@@ -125,7 +128,7 @@ func (m *member) issue(cl *client, due, now int64) {
 		s.Offline++
 	case m.load.order.What == Sends:
 		m.send(cl, due, now)
-	case cl.pings == maxPings:
+	case int(cl.pings) >= m.load.order.Window:
 		s.Full++
 	case m.load.order.What == Shakes:
 		m.shake(cl, due, now)
@@ -145,7 +148,7 @@ func (m *member) answered(due, now int64) {
 	record(m.latency, now-due)
 }
 
-// maxPings is how many requests of a connection may be unanswered.
+// maxPings is the most requests of a connection that may be unanswered.
 const maxPings = 1<<16 - 1
 
 // A request carries when it was due, for which load and connection it is, and

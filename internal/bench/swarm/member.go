@@ -101,7 +101,7 @@ const never = math.MaxInt64
 
 // Timing of a member.
 const (
-	idleTick = 50 * time.Millisecond
+	idleTick = 100 * time.Millisecond
 	// reportShare is what a member adds to the time between two reports of
 	// each, so that the parent has about as many to read however many they
 	// are; maxReportEvery is the longest such time.

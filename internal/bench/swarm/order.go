@@ -110,6 +110,9 @@ type Load struct {
 	Rate   float64 `json:"rate,omitempty"`
 	Active int     `json:"active,omitempty"`
 	Depth  int     `json:"depth,omitempty"`
+	// Window is how many pings of a connection may be unanswered; 0: very
+	// many. Messages have that of the Job.
+	Window int `json:"window,omitempty"`
 	// Campaign is what is shaken, Cents what is in an envelope, which Rule
 	// splits.
 	Campaign im.CampaignID `json:"campaign,omitempty"`

@@ -46,8 +46,24 @@ func (l Limits) Members(conns, asked int) (int, error) {
 	return n, nil
 }
 
-// source is where a member connects from. Towards a loopback address each
-// member has an address, and with it ports, of its own.
+// perSource is how many connections of a member come from one address. Linux
+// looks for a free port among every other one first, one after the other: once
+// half of them are taken, each connection would look at all of those.
+const perSource = 8000
+
+// from is where a member's connection comes from: further addresses of its own
+// follow on source.
+func from(source netip.Addr, index uint32) netip.Addr {
+	if !source.Is4() || !source.IsLoopback() {
+		return source
+	}
+	a := source.As4()
+	a[1] += byte(index / perSource)
+	return netip.AddrFrom4(a)
+}
+
+// source is where a member connects from at first. Towards a loopback address
+// each member has addresses, and with them ports, of its own.
 func source(target netip.AddrPort, member int) netip.Addr {
 	if !target.Addr().Unmap().Is4() || !target.Addr().IsLoopback() {
 		return netip.Addr{}
