@@ -100,7 +100,7 @@ func (s *session) attached(cmd *im.Attach, res im.Result, err error) {
 	s.mu.Unlock()
 	s.replay()
 	s.control()
-	s.g.gate.leave()
+	s.g.gate.leave(im.KindOf(err) == im.Busy)
 }
 
 // unattached plans the next attempt, or ends the connection. The caller has the
@@ -111,7 +111,13 @@ func (s *session) unattached(err error) {
 	again := kind == im.Unavailable || kind == im.Busy
 	if login {
 		patience = s.g.cfg.LoginFor
-		again = kind == im.Unavailable && s.work.cursor != nil
+		if kind == im.Busy {
+			// The mailbox has not looked at it: it is as if it had not
+			// been asked.
+			s.work.asked = false
+		} else {
+			again = again && s.work.cursor != nil
+		}
 	}
 	wait := s.backoff(err)
 	if again && s.g.uptime()-s.work.began+wait < patience {

@@ -11,13 +11,19 @@ const crowdRetryMS = 2000
 
 // gate bounds how many sessions are being attached at a time. The others wait,
 // in order: logins up to a bound, and sessions that are resumed, of which there
-// are no more than connections.
+// are no more than connections. A mailbox that is busy narrows the gate, so that
+// a storm of logins waits here, where that costs little, rather than being
+// refused and coming again.
 type gate struct {
 	after func(d time.Duration, f func()) (stop func() bool)
 
 	mu sync.Mutex
-	// free is how many more may be under way.
-	free int
+	// flying is how many are under way, of at most window, which is between
+	// 1 and widest.
+	flying, window, widest int
+	// answers counts those that widen the window next; stale is how many were
+	// under way when it was narrowed, whose answers do not narrow it again.
+	answers, stale int
 	// logins is how many logins wait, most how many may.
 	logins, most int
 	// first and last are the ends of the queue.
@@ -56,12 +62,31 @@ func (g *gate) resume(w *work) {
 	g.pump()
 }
 
-// leave makes room for another one.
-func (g *gate) leave() {
+// leave makes room for another one. busy: the mailbox could not take it.
+func (g *gate) leave(busy bool) {
 	g.mu.Lock()
-	g.free++
+	g.flying--
+	g.adapt(busy)
 	g.mu.Unlock()
 	g.pump()
+}
+
+// adapt halves the window when the mailbox is busy, once for all that were under
+// way, and widens it by an eighth for every windowful of other answers.
+func (g *gate) adapt(busy bool) {
+	switch {
+	case busy && g.stale == 0:
+		g.window, g.answers, g.stale = max(1, g.window/2), 0, g.flying
+		return
+	case !busy:
+		g.answers++
+	}
+	if g.stale > 0 {
+		g.stale--
+	}
+	if g.answers >= g.window {
+		g.window, g.answers = min(g.widest, g.window+max(1, g.window/8)), 0
+	}
 }
 
 // cancel takes a session out of the queue, if it is there.
@@ -85,19 +110,19 @@ func (g *gate) pump() {
 		return
 	}
 	g.pumping = true
-	for n := 0; g.free > 0 && g.first != nil; n++ {
+	for n := 0; g.flying < g.window && g.first != nil; n++ {
 		if n == maxPump {
 			g.after(0, g.pump)
 			break
 		}
 		w := g.first
 		g.unlink(w)
-		g.free--
+		g.flying++
 		g.mu.Unlock()
 		asked := w.turn.session.attach()
 		g.mu.Lock()
 		if !asked {
-			g.free++
+			g.flying--
 		}
 	}
 	g.pumping = false

@@ -52,7 +52,7 @@ func TestLoginsAreBounded(t *testing.T) {
 	if st := r.g.Stats(); st.Logins != 3 || st.LoginRefused[im.Busy] != 1 {
 		t.Errorf("stats %+v", st)
 	}
-	if g := &r.g.gate; g.first != nil || g.last != nil || g.logins != 0 || g.free != 2 {
+	if g := &r.g.gate; g.first != nil || g.last != nil || g.logins != 0 || g.flying != 0 {
 		t.Errorf("the gate is left as %+v", g)
 	}
 }
@@ -86,13 +86,52 @@ func TestGateDoesNotRecurse(t *testing.T) {
 	mbox := newObliging(t)
 	r := newRig(t, func(g *Config, _ *link.Config) { g.MaxAttaching, g.Mailbox = 1, mbox })
 	g := &r.g.gate
-	g.free = 0
+	g.flying = 1
 	var clients []*client
 	for range 3 * maxPump {
 		clients = append(clients, r.hail(t))
 	}
-	g.leave()
+	g.leave(false)
 	for _, c := range clients {
 		c.read(wire.TypeWelcome)
+	}
+}
+
+// A mailbox that is busy is asked by fewer at a time, and by more again when it
+// is not: a storm of logins waits and is not refused.
+func TestBusyMailboxNarrowsTheGate(t *testing.T) {
+	r := newRig(t, func(g *Config, _ *link.Config) {
+		g.MaxAttaching = 4
+		g.Rand = func(int64) int64 { return 0 }
+	})
+	var clients []*client
+	for range 6 {
+		clients = append(clients, r.hail(t))
+	}
+	busy := &im.Error{Kind: im.Busy, RetryAfterMS: 1}
+	for range 4 {
+		r.take(t).complete(nil, busy)
+	}
+	g := &r.g.gate
+	g.mu.Lock()
+	if g.window != 2 {
+		t.Errorf("after four refusals in a row, %d may be under way", g.window)
+	}
+	g.mu.Unlock()
+	// Each is asked for again, as a login and not as a resumption.
+	for range clients {
+		s, cmd := takeAs[*im.Attach](t, r)
+		if cmd.Resume != nil {
+			t.Errorf("asked for %+v", cmd)
+		}
+		s.complete(&im.Attached{}, nil)
+	}
+	for _, c := range clients {
+		c.read(wire.TypeWelcome)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.window != 4 || g.flying != 0 {
+		t.Errorf("the gate is left as %+v", g)
 	}
 }

@@ -38,7 +38,7 @@ const (
 
 // Defaults of Config for logins and resumptions.
 const (
-	DefaultLoginFor     = 5 * time.Second
+	DefaultLoginFor     = 8 * time.Second
 	DefaultResumeFor    = 60 * time.Second
 	DefaultMaxAttaching = 1024
 	DefaultMaxWaiting   = 16384
@@ -148,7 +148,7 @@ func New(cfg Config) (*Gateway, error) {
 	g := &Gateway{
 		cfg:     cfg,
 		began:   cfg.Now(),
-		gate:    gate{after: cfg.After, free: cfg.MaxAttaching, most: cfg.MaxWaiting},
+		gate:    gate{after: cfg.After, window: cfg.MaxAttaching, widest: cfg.MaxAttaching, most: cfg.MaxWaiting},
 		freight: newFreight(cfg.MaxBytes, cfg.MaxUserBytes),
 		slots:   make(chan struct{}, cfg.MaxCalls),
 		pong:    wire.AppendPong(nil),

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
-	"github.com/skein-im/skein/internal/admit"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
 )
@@ -28,9 +27,6 @@ func (s *session) hello(payload []byte) {
 		return
 	}
 	user, device, hash, err := s.g.cfg.ParseToken(m.GetToken())
-	if err == nil {
-		err = s.g.shed(admit.Login, user, s.g.cfg.Now())
-	}
 	if err != nil {
 		s.refuse(err)
 		return

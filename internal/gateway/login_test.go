@@ -92,6 +92,8 @@ func TestLoginRefused(t *testing.T) {
 		// A tenth of a second of spread.
 		r := newRig(t, func(g *Config, _ *link.Config) {
 			g.Rand = func(int64) int64 { return int64(100 * time.Millisecond) }
+			// Nothing is tried again.
+			g.LoginFor = 1
 		})
 		c := r.dial(t)
 		c.write(message(t, wire.TypeHello, &skeinv1.Hello{Version: 1, Token: secret}))

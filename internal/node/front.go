@@ -64,7 +64,7 @@ func (n *Node) newFront() (*front, error) {
 	}
 	f.gateway, err = gateway.New(gateway.Config{
 		Mailbox: m, ParseToken: account.ParseToken, Caller: f.api, NextSession: next, Logger: n.log,
-		Sends: limits.sends, Calls: limits.calls,
+		Sends: limits.sends, Calls: limits.calls, MaxAttaching: n.attaching,
 	})
 	if err != nil {
 		return nil, err

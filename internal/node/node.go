@@ -63,6 +63,8 @@ type Node struct {
 	// back is nil in a gateway, front in a mailbox.
 	back  *backend
 	front *front
+	// attaching is how many logins may be under way; 0: the usual number.
+	attaching int
 	// remote is the mailbox of a gateway; workers serve its links.
 	remote  *remote.Client
 	workers *workers

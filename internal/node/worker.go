@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 
+	"github.com/skein-im/skein/internal/gateway"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/link"
 	"github.com/skein-im/skein/internal/supervise"
@@ -50,6 +51,11 @@ func RunWorker(ctx context.Context, in io.ReadCloser, out io.Writer, opts Worker
 	})
 }
 
+// fewAttaching is how many logins a worker has under way at least. All workers
+// together have as many as one process would: what the mailbox cannot take yet
+// waits here, where waiting costs nothing, and not in its queue.
+const fewAttaching = 8
+
 // startWorker starts the part of a gateway that has the long links.
 func startWorker(ctx context.Context, in supervise.Input, opts WorkerOptions) (_ *Node, err error) {
 	var s workerSettings
@@ -66,6 +72,7 @@ func startWorker(ctx context.Context, in supervise.Input, opts WorkerOptions) (_
 	if err := n.connectMailbox(s.Mailbox, s.Secret); err != nil {
 		return nil, err
 	}
+	n.attaching = max(fewAttaching, gateway.DefaultMaxAttaching/in.Count)
 	if n.front, err = n.newFront(); err != nil {
 		return nil, err
 	}
