@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/link"
 	"github.com/skein-im/skein/internal/remote"
+	"github.com/skein-im/skein/internal/shake"
 	"github.com/skein-im/skein/internal/wire"
 )
 
@@ -29,6 +31,7 @@ type front struct {
 	tls     *tls.Config
 	api     *api.API
 	gateway *gateway.Gateway
+	desk    *shake.Desk
 	links   *link.Server
 	// limit bounds the links of each address.
 	limit *admit.ConnLimit
@@ -55,15 +58,18 @@ func (n *Node) newFront() (*front, error) {
 	}
 	f := &front{tls: tlsConfig}
 	limits := n.newLimits()
+	if f.desk, err = shake.New(shake.Config{Mailbox: m, Logger: n.log}); err != nil {
+		return nil, err
+	}
 	f.api, err = api.New(api.Config{
 		Mailbox: m, Accounts: accounts, Operator: n.operator, NextSession: next, Logger: n.log,
-		Limit: limits.check, Notify: n.notify,
+		Limit: limits.check, Notify: n.notify, Shake: f.desk.Ask,
 	})
 	if err != nil {
 		return nil, err
 	}
 	f.gateway, err = gateway.New(gateway.Config{
-		Mailbox: m, ParseToken: account.ParseToken, Caller: f.api, NextSession: next, Logger: n.log,
+		Mailbox: m, ParseToken: account.ParseToken, Caller: f.api, Shaker: f.desk, NextSession: next, Logger: n.log,
 		Sends: limits.sends, Calls: limits.calls, MaxAttaching: n.attaching,
 	})
 	if err != nil {
@@ -201,7 +207,7 @@ func (f *front) drain(ctx context.Context, over time.Duration, elsewhere []strin
 	f.api.Drain()
 	err := f.links.Drain(ctx, link.DrainOptions{Over: over, Addresses: elsewhere})
 	f.gateway.Wait()
-	return err
+	return errors.Join(err, f.desk.Close(ctx))
 }
 
 // notify hands a frame to every link of this process that has logged in.
