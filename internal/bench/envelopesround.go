@@ -79,7 +79,9 @@ func (r *enveloping) newCampaign(ctx context.Context, start time.Time) (uint64, 
 	req := &skeinv1.CreateCampaignRequest{
 		Sponsor: uint64(r.sponsor()), Total: int64(c.Issue) * c.Cents, Count: uint32(c.Issue), Rate: uint32(c.IssueRate),
 		Key:  &skeinv1.Key{Name: fmt.Sprintf("%s-%d", r.run, len(r.res.Rounds)), AskedMs: time.Now().UnixMilli()},
-		Rule: skeinv1.SplitRule(c.rule()), StartMs: start.UnixMilli(), EndMs: end.UnixMilli(), Limit: uint32(c.Issue), Title: "bench",
+		Rule: skeinv1.SplitRule(c.rule()), StartMs: start.UnixMilli(), EndMs: end.UnixMilli(), Title: "bench",
+		// Nobody is to reach it.
+		Limit: uint32(min(c.Issue, im.MaxWins)),
 	}
 	var res skeinv1.CreateCampaignResponse
 	err := retry(ctx, func() error {
