@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -179,6 +180,30 @@ func TestEnvelopesSurviveLostConnections(t *testing.T) {
 	}
 }
 
+// What a device has not acknowledged in an earlier run comes again, and is none
+// of this run's business.
+func TestEnvelopesOfEarlierRunsDoNotCount(t *testing.T) {
+	t.Parallel()
+	s := new(moneyServer)
+	s.hello = func(c link.Conn, user int) bool {
+		id := s.first + im.UserID(user)
+		u := s.user(id)
+		c.SetValue(id)
+		c.SetMaxFrame(im.MaxClientFrame)
+		u.conn = c
+		s.sendMessage(c, wire.TypeWelcome, &skeinv1.Welcome{User: uint64(id), Device: 1, Head: 2, HeartbeatMs: 100})
+		s.pay(id, wire.Money{Event: im.CampaignWon, Cents: 500})
+		s.entry(id, &wire.Money{Event: im.EnvelopeReceived, Ref: 99})
+		return true
+	}
+	cfg := smallEnvelopes()
+	s.serveMoney(t, &cfg.Target)
+	res, err := Envelopes(t.Context(), cfg)
+	if err != nil || !res.Good || res.Won != 20 || res.Opened != 30 {
+		t.Errorf("%v, %+v", err, res)
+	}
+}
+
 // A real server, started by the run, from several processes as in a big run;
 // afterwards its store is audited.
 func TestEnvelopesAtAServerOfItsOwn(t *testing.T) {
@@ -186,7 +211,7 @@ func TestEnvelopesAtAServerOfItsOwn(t *testing.T) {
 	cfg := smallEnvelopes()
 	cfg.Conns, cfg.Procs, cfg.QPS, cfg.Rounds = 200, 3, 200, 2
 	cfg.Issue, cfg.IssueRate, cfg.Send, cfg.SendRate, cfg.Tail = 40, 40, 20, 40, 500*time.Millisecond
-	cfg.AnswerTimeout, cfg.rest = 20*time.Second, time.Second
+	cfg.AnswerTimeout, cfg.rest, cfg.Data = 20*time.Second, time.Second, filepath.Join(t.TempDir(), "data")
 	res, err := Envelopes(t.Context(), cfg)
 	if err != nil || !res.Good || res.Audit != "ok" {
 		t.Fatalf("%v, %+v", err, res)
@@ -204,6 +229,13 @@ func TestEnvelopesAtAServerOfItsOwn(t *testing.T) {
 		if !bytes.Contains(b, []byte(`"`+key+`"`)) {
 			t.Errorf("no %s in the result", key)
 		}
+	}
+	// Again with the users that there are then, some of whom have not heard
+	// the last of the first run.
+	cfg.Provisioned, cfg.Rounds, cfg.IssueRate, cfg.SendRate, cfg.rest = true, 1, 200, 200, 200*time.Millisecond
+	res, err = Envelopes(t.Context(), cfg)
+	if err != nil || !res.Good || res.Audit != "ok" || res.Won != 40 || res.Opened != 60 {
+		t.Errorf("%v, %+v", err, res)
 	}
 }
 

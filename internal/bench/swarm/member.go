@@ -79,6 +79,8 @@ type client struct {
 	beats uint8
 	// noticed: the expected notice has come.
 	noticed bool
+	// greeted: there was a connection before.
+	greeted bool
 }
 
 // state is how far a client has come.

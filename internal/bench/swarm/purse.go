@@ -35,11 +35,13 @@ func (m *member) purse(cl *client) *purse {
 }
 
 // openPurse begins a connection, and repeats what the last one has left without
-// an answer.
-func (m *member) openPurse(cl *client, cursor im.Seq, now int64) {
+// an answer. What was in the timeline before the first one is of earlier runs.
+func (m *member) openPurse(cl *client, head im.Seq) {
+	if !cl.greeted {
+		cl.greeted, cl.cursor = true, uint32(head)
+	}
 	p := cl.purse
 	if p == nil {
-		cl.cursor = uint32(cursor)
 		return
 	}
 	p.again()
