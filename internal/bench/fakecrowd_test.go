@@ -45,6 +45,8 @@ type crowdServer struct {
 	notify  func(user int) (copies int)
 	// count changes what the server says of a user's messages.
 	count func(user int, c *skeinv1.CountersResponse)
+	// welcomed is told of those who were welcomed.
+	welcomed func(id im.UserID)
 	// other takes frames, and call calls of the API, that no crowd makes.
 	other func(c link.Conn, id im.UserID, typ wire.Type, payload []byte)
 	call  func(user im.UserID, method string, body []byte) (proto.Message, error)
@@ -119,6 +121,9 @@ func (s *crowdServer) welcome(c link.Conn, payload []byte) {
 	s.sendMessage(c, wire.TypeWelcome, &skeinv1.Welcome{
 		User: uint64(id), Device: 1, Head: uint64(u.head), Cursor: uint64(u.head), ClientSeq: uint64(u.lastSeq), HeartbeatMs: cmp.Or(s.heartbeatMS, 2000),
 	})
+	if s.welcomed != nil {
+		s.welcomed(id)
+	}
 }
 
 func (s *crowdServer) sendMessage(c link.Conn, t wire.Type, m proto.Message) {

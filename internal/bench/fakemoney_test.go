@@ -34,6 +34,8 @@ type moneyServer struct {
 	wonCents  int64
 	envelopes map[uint64]*skeinv1.GetEnvelopeResponse
 	keys      map[string]uint64
+	// logs are what was delivered to each user, in frames.
+	logs map[im.UserID][][]byte
 }
 
 var errNotFound = errors.New("not found")
@@ -41,6 +43,7 @@ var errNotFound = errors.New("not found")
 func (s *moneyServer) serveMoney(t *testing.T, to *Target) {
 	s.first = firstEnvelopes
 	s.balances, s.envelopes, s.keys = map[im.UserID]int64{}, map[uint64]*skeinv1.GetEnvelopeResponse{}, map[string]uint64{}
+	s.logs, s.welcomed = map[im.UserID][][]byte{}, s.again
 	s.other, s.call = s.frame, s.ask
 	s.serve(t, to)
 }
@@ -95,7 +98,17 @@ func (s *moneyServer) pay(id im.UserID, m wire.Money) {
 func (s *moneyServer) entry(id im.UserID, m *wire.Money) {
 	u := s.user(id)
 	u.head++
-	_ = u.conn.Send(wire.AppendDeliverFrame(nil, [][]byte{wire.AppendEntry(nil, &wire.Entry{Seq: u.head, Kind: wire.EntryMoney, Money: m})}))
+	frame := wire.AppendDeliverFrame(nil, [][]byte{wire.AppendEntry(nil, &wire.Entry{Seq: u.head, Kind: wire.EntryMoney, Money: m})})
+	s.logs[id] = append(s.logs[id], frame)
+	_ = u.conn.Send(frame)
+}
+
+// again delivers everything to somebody who has come back: the last of it may
+// have gone to the old connection.
+func (s *moneyServer) again(id im.UserID) {
+	for _, frame := range s.logs[id] {
+		_ = s.user(id).conn.Send(frame)
+	}
 }
 
 func (s *moneyServer) answer(c link.Conn, id im.UserID, m *skeinv1.Call) {
