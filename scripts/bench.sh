@@ -26,6 +26,8 @@ bin/skein bench connect --conns 15000 --hold 20s --rate 20000 --json "$out/conne
 bin/skein bench connect --conns 5000 --hold 20s --tls --rate 5000 --json "$out/connect-tls.json"
 echo "== more than the server can do"
 bin/skein bench overload --json "$out/overload.json"
+echo "== red envelopes, a tenth of the article's numbers"
+bin/skein bench envelopes --conns 15000 --qps 30000 --issue 4000 --send 2000 --json "$out/envelopes.json" --report "$out/envelopes.html"
 echo "== parts"
 go test -run '^$' -bench . -benchtime 2s ./internal/wire ./internal/link ./internal/gateway
 go test -run '^$' -bench Messages -benchtime 150000x ./internal/mailbox

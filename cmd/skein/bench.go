@@ -24,7 +24,7 @@ status is 1 unless all did.`,
   skein bench overload                          more messages than the server can take`,
 	}
 	cmd.AddCommand(newBenchChatCommand(), newBenchStoreCommand(), newBenchDatasetCommand(),
-		newBenchConnectCommand(), newBenchOverloadCommand(), newBenchSwarmCommand())
+		newBenchConnectCommand(), newBenchOverloadCommand(), newBenchEnvelopesCommand(), newBenchSwarmCommand())
 	return cmd
 }
 

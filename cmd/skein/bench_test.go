@@ -105,6 +105,18 @@ func TestBenchFlagsThatCannotWork(t *testing.T) {
 		{"overload", "--factors", "0"},
 		{"overload", "--capacity", "-1"},
 		{"overload", "--seconds", "1ms"},
+		{"envelopes", "--conns", "3"},
+		{"envelopes", "--qps", "0"},
+		{"envelopes", "--qps", "NaN"},
+		{"envelopes", "--second-qps", "-1"},
+		{"envelopes", "--rounds", "3"},
+		{"envelopes", "--issue", "-1"},
+		{"envelopes", "--issue", "0", "--send", "0"},
+		{"envelopes", "--issue-rate", "0"},
+		{"envelopes", "--send-rate", "0"},
+		{"envelopes", "--senders", "0"},
+		{"envelopes", "--cents", "0"},
+		{"envelopes", "--tail", "-1s"},
 		{"swarm", "more"},
 	} {
 		if _, err := runBench(t, args...); err == nil {

@@ -69,7 +69,7 @@ func (r *overloading) verify(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.res.Audit = audit(r.before, after, books)
+		r.res.Audit = compareCounters(r.before, after, books)
 		r.res.Audit.Wrong = r.swarm.Status().Books.Wrong
 		if r.res.Audit.good() || time.Now().After(deadline) || !pause(ctx, settle) {
 			return ctx.Err()
@@ -77,9 +77,9 @@ func (r *overloading) verify(ctx context.Context) error {
 	}
 }
 
-// audit compares the server's books, as they were before and are after, with
+// compareCounters compares the server's books, as they were before and are after, with
 // those of the devices.
-func audit(before, after []counters, books *swarm.Collection) *Audit {
+func compareCounters(before, after []counters, books *swarm.Collection) *Audit {
 	a := new(Audit)
 	for i := range after {
 		friend := int(swarm.Friend(0, im.UserID(i)))

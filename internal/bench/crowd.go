@@ -106,7 +106,7 @@ func gather(ctx context.Context, cfg CrowdConfig, first im.UserID, shape func(*s
 	}
 	shape(&conf)
 	if !cfg.Provisioned {
-		if err := c.provision(ctx, conf.Sends); err != nil {
+		if err := c.provision(ctx, &conf); err != nil {
 			return nil, err
 		}
 	}
@@ -136,23 +136,24 @@ const (
 	crowdProvisionSize = 1000
 )
 
-// provision makes the users exist, and friends of their neighbours if they are
-// to write to them. The server starts anew afterwards.
-func (c *crowd) provision(ctx context.Context, friends bool) error {
+// provision makes the users exist, and those friends who are to have to do with
+// each other. The server starts anew afterwards.
+func (c *crowd) provision(ctx context.Context, conf *swarm.Config) error {
 	began := time.Now()
+	friends, all := friendships(conf), c.cfg.Conns+unconnected(conf)
 	var done atomic.Uint64
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(crowdProvisioning)
-	for from := 0; from < c.cfg.Conns && gctx.Err() == nil; from += crowdProvisionSize {
+	for from := 0; from < all && gctx.Err() == nil; from += crowdProvisionSize {
 		group.Go(func() error {
-			users := c.users(from, min(from+crowdProvisionSize, c.cfg.Conns), friends)
+			users := c.users(from, min(from+crowdProvisionSize, all), friends)
 			err := retry(gctx, func() error {
 				return c.target.api.Call(gctx, rpc.AdminServiceProvisionProcedure,
 					&skeinv1.ProvisionRequest{Users: users}, new(skeinv1.ProvisionResponse))
 			})
 			n := done.Add(uint64(len(users)))
 			c.progress.show(n, func(speed float64) string {
-				return fmt.Sprintf("%6.1f s  %d of %d users made, %.0f/s", time.Since(began).Seconds(), n, c.cfg.Conns, speed)
+				return fmt.Sprintf("%6.1f s  %d of %d users made, %.0f/s", time.Since(began).Seconds(), n, all, speed)
 			})
 			return err
 		})
@@ -161,19 +162,38 @@ func (c *crowd) provision(ctx context.Context, friends bool) error {
 		return fmt.Errorf("provisioning users: %w", err)
 	}
 	c.provisioned = time.Since(began)
-	c.say("%d users made after %.1f s", c.cfg.Conns, c.provisioned.Seconds())
+	c.say("%d users made after %.1f s", all, c.provisioned.Seconds())
 	return c.target.restart(ctx)
 }
 
+// friendships says who the friends of a connection's user are, by number.
+func friendships(conf *swarm.Config) func(number int) []int {
+	switch {
+	case conf.Sends:
+		return func(number int) []int { return []int{int(swarm.Friend(0, im.UserID(number)))} }
+	case conf.Money:
+		return func(number int) []int { return swarm.FriendsAmong(conf.Senders, number) }
+	}
+	return func(int) []int { return nil }
+}
+
+// unconnected is how many users have no connection: who pays for campaigns.
+func unconnected(conf *swarm.Config) int {
+	if conf.Money {
+		return 1
+	}
+	return 0
+}
+
 // users are those of connections from one number to before another.
-func (c *crowd) users(from, to int, friends bool) []*skeinv1.ProvisionUser {
+func (c *crowd) users(from, to int, friends func(int) []int) []*skeinv1.ProvisionUser {
 	list := make([]*skeinv1.ProvisionUser, 0, to-from)
 	for i := from; i < to; i++ {
 		user := c.first + im.UserID(i)
 		hash := swarm.Secret(c.cfg.Seed, user).Hash()
 		u := &skeinv1.ProvisionUser{User: uint64(user), TokenHashes: [][]byte{hash[:]}}
-		if friends {
-			u.Friends = []uint64{uint64(swarm.Friend(c.first, user))}
+		for _, f := range friends(i) {
+			u.Friends = append(u.Friends, uint64(c.first)+uint64(f))
 		}
 		list = append(list, u)
 	}
@@ -233,54 +253,4 @@ func (c *crowd) connect(ctx context.Context) (*ramp, error) {
 	r.logins = percentilesOf(books.Logins)
 	c.say("%d connected after %.1f s", r.conns, r.seconds)
 	return r, nil
-}
-
-// loaded is what came of a load. CPU times are of the gateways, of all the
-// server's processes, and of the load generator.
-type loaded struct {
-	swarm.LoadStatus
-	latency, lateness                Percentiles
-	gatewayCPU, serverCPU, clientCPU time.Duration
-}
-
-// load lets requests be sent and waits until the last is answered, or no more
-// is to be hoped for.
-func (c *crowd) load(ctx context.Context, l swarm.Load) (*loaded, error) {
-	l.Start = c.swarm.Now() + c.lead()
-	if err := c.swarm.Load(ctx, l); err != nil {
-		return nil, err
-	}
-	cpu, server := c.swarm.Status().CPU, readServer(c.target.ServerPIDs)
-	seconds := time.Duration(l.Seconds * float64(time.Second))
-	watch := func(s *swarm.Status) {
-		c.progress.show(s.Load.Answered, func(speed float64) string {
-			return fmt.Sprintf("%6.1f s  %d due, %d answered, %.0f/s, %d shed",
-				float64(c.swarm.Now()-l.Start)/1e9, s.Load.Due, s.Load.Answered, speed, s.Load.Shed+s.Load.Held)
-		})
-	}
-	for _, wait := range []struct {
-		atMost time.Duration
-		over   func(*swarm.LoadStatus) bool
-	}{
-		{2*seconds + c.cfg.AnswerTimeout, func(s *swarm.LoadStatus) bool { return s.Running == 0 }},
-		{c.cfg.AnswerTimeout, func(s *swarm.LoadStatus) bool { return s.Open == 0 }},
-	} {
-		if _, err := c.until(ctx, wait.atMost, func(s *swarm.Status) bool {
-			watch(s)
-			return wait.over(&s.Load)
-		}); err != nil {
-			return nil, err
-		}
-	}
-	after := readServer(c.target.ServerPIDs)
-	books, err := c.swarm.Collect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s := c.swarm.Status()
-	return &loaded{
-		LoadStatus: s.Load, latency: percentilesOf(books.Latency), lateness: percentilesOf(books.Lateness),
-		gatewayCPU: after.gateways.cpu - server.gateways.cpu, serverCPU: after.all.cpu - server.all.cpu,
-		clientCPU: time.Duration(s.CPU - cpu),
-	}, nil
 }

@@ -1,6 +1,7 @@
 // Package bench puts load on a server and checks what comes out: every message
 // at every device of its receiver, once and in order; every connection kept,
-// every request answered, every push received.
+// every request answered, every push received; every cent where both sides say
+// that it is.
 //
 // # What it owns
 //
@@ -28,6 +29,10 @@
 // logged in, and no answer or push is missing. One of Overload, if what was
 // admitted by the devices' books has been sent and received by the server's,
 // user by user, and has arrived; what was shed is given up and not repeated.
+// One of Envelopes, if every shake was answered and every envelope sent and
+// opened, if what devices were told is what arrived in their wallets and what
+// campaigns, envelopes and wallets say at the server, to the cent, and if the
+// audit of an own server's store finds nothing.
 // Memory and processor time of a server are those of its process and of all
 // that it has started.
 //

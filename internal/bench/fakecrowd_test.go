@@ -45,6 +45,11 @@ type crowdServer struct {
 	notify  func(user int) (copies int)
 	// count changes what the server says of a user's messages.
 	count func(user int, c *skeinv1.CountersResponse)
+	// welcomed is told of those who were welcomed.
+	welcomed func(id im.UserID)
+	// other takes frames, and call calls of the API, that no crowd makes.
+	other func(c link.Conn, id im.UserID, typ wire.Type, payload []byte)
+	call  func(user im.UserID, method string, body []byte) (proto.Message, error)
 
 	mu    sync.Mutex
 	users map[im.UserID]*crowdUser
@@ -89,6 +94,10 @@ func (s *crowdServer) Frame(c link.Conn, typ wire.Type, payload []byte) {
 		}
 	case wire.TypeSend:
 		s.send(c, id, payload)
+	default:
+		if s.other != nil {
+			s.other(c, id, typ, payload)
+		}
 	}
 }
 
@@ -112,6 +121,9 @@ func (s *crowdServer) welcome(c link.Conn, payload []byte) {
 	s.sendMessage(c, wire.TypeWelcome, &skeinv1.Welcome{
 		User: uint64(id), Device: 1, Head: uint64(u.head), Cursor: uint64(u.head), ClientSeq: uint64(u.lastSeq), HeartbeatMs: cmp.Or(s.heartbeatMS, 2000),
 	})
+	if s.welcomed != nil {
+		s.welcomed(id)
+	}
 }
 
 func (s *crowdServer) sendMessage(c link.Conn, t wire.Type, m proto.Message) {
@@ -176,6 +188,14 @@ func (s *crowdServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		res = s.notifyAll(body)
 	case "Counters":
 		res = s.counters(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+	default:
+		user, _, _, _ := account.ParseToken(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")) // 0: the operator
+		if res, err = s.call(user, path.Base(r.URL.Path), body); err != nil {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = w.Write([]byte(`{"code":"not_found"}`))
+			return
+		}
 	}
 	b, err := proto.Marshal(res)
 	if err != nil {

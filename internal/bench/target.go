@@ -139,9 +139,7 @@ func (t *target) restart(ctx context.Context) error {
 	if t.server == nil {
 		return nil
 	}
-	t.http.CloseIdleConnections()
-	err := t.server.stop()
-	t.server = nil
+	err := t.halt()
 	if err == nil {
 		err = t.start(ctx)
 	}
@@ -186,15 +184,22 @@ func (t *target) dialAPI() error {
 	return nil
 }
 
-// close stops the own server.
-func (t *target) close() error {
-	var err error
+// halt stops the own server, and leaves its data.
+func (t *target) halt() error {
 	if t.http != nil {
 		t.http.CloseIdleConnections()
 	}
-	if t.server != nil {
-		err = t.server.stop()
+	if t.server == nil {
+		return nil
 	}
+	err := t.server.stop()
+	t.server = nil
+	return err
+}
+
+// close stops the own server.
+func (t *target) close() error {
+	err := t.halt()
 	if t.temp != "" {
 		err = errors.Join(err, os.RemoveAll(t.temp))
 	}

@@ -141,6 +141,9 @@ func (m *member) welcome(cl *client, payload []byte, now int64) {
 	m.status.LastLogin = now
 	m.status.HeartbeatMS = uint32(w[welcomeHeartbeat])
 	record(m.logins, now-m.dialer.order.Start-int64(cl.began)*1000)
+	if m.job.Money {
+		m.openPurse(cl, im.Seq(w[welcomeHead]))
+	}
 	if m.job.Sends {
 		m.chat.welcome(cl, im.Seq(w[welcomeCursor]), im.ClientSeq(w[welcomeClientSeq]))
 	}
@@ -150,6 +153,7 @@ func (m *member) welcome(cl *client, payload []byte, now int64) {
 // Fields of Welcome.
 const (
 	welcomeUser      = 1
+	welcomeHead      = 4
 	welcomeCursor    = 5
 	welcomeClientSeq = 6
 	welcomeHeartbeat = 7
@@ -204,6 +208,9 @@ func (m *member) forget(cl *client) {
 	}
 	open := int(cl.pings)
 	cl.pings = 0
+	if m.job.Money {
+		m.closePurse(cl, open)
+	}
 	if cl.talk != nil {
 		open += cl.talk.forget()
 	}

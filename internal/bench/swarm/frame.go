@@ -45,7 +45,11 @@ func (m *member) frame(cl *client, t wire.Type, payload []byte, now int64) {
 	case wire.TypeSendAck:
 		m.sendAck(cl, payload, now)
 	case wire.TypeDeliver:
-		m.deliver(cl, payload)
+		m.deliver(cl, payload, now)
+	case wire.TypeShaken:
+		m.shaken(cl, payload, now)
+	case wire.TypeAnswer:
+		m.called(cl, payload, now)
 	case wire.TypeClose:
 		m.closing(cl, payload)
 	default:

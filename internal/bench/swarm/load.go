@@ -39,12 +39,21 @@ func (m *member) startLoad(o Load) {
 	if o.Rate > 0 {
 		l.schedule = newSchedule(&m.job, &o)
 	}
+	m.seconds = nil
 	m.status.Load = LoadStatus{Running: 1}
+	m.status.Load.Open = m.calls.sending
 	for i := range m.clients {
 		m.clients[i].pings = 0
 		if t := m.clients[i].talk; t != nil {
 			m.status.Load.Open += t.open
 		}
+	}
+}
+
+// changeRate changes the rate of a load that runs.
+func (m *member) changeRate(r Rate) {
+	if m.status.Load.Running == 1 && m.load.order.Rate > 0 {
+		m.load.schedule.change(r.At, r.Rate)
 	}
 }
 
@@ -113,12 +122,16 @@ func (m *member) issue(cl *client, due, now int64) {
 	s := &m.status.Load
 	s.Due++
 	switch {
+	case m.load.order.What == Envelopes:
+		m.sendEnvelope(cl, due, now)
 	case cl.state != live:
 		s.Offline++
 	case m.load.order.What == Sends:
 		m.send(cl, due, now)
 	case int(cl.pings) >= m.load.order.Window:
 		s.Full++
+	case m.load.order.What == Shakes:
+		m.shake(cl, due, now)
 	default:
 		m.ping(cl, due)
 	}
@@ -131,6 +144,7 @@ func (m *member) answered(due, now int64) {
 	if now <= m.load.order.end() {
 		s.InTime++
 	}
+	m.second(now).Answered++
 	record(m.latency, now-due)
 }
 

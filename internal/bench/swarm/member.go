@@ -40,10 +40,14 @@ type member struct {
 	expected []byte
 	load     load
 	chat     chat
+	calls    calls
+	ackAt    int64
 	stopping bool
 
 	status                    Status
 	latency, lateness, logins *hdrhistogram.Histogram
+	wins, opens               *hdrhistogram.Histogram
+	seconds                   []Second
 	reportAt                  int64
 	out                       []byte
 	// reports go to the goroutine that writes them; ticked carries what
@@ -57,12 +61,16 @@ type member struct {
 type client struct {
 	conn *evloop.Conn
 	// talk is that of a device that sends messages.
-	talk  *talk
+	talk *talk
+	// purse is that of a device that has to do with money, and has had.
+	purse *purse
 	index uint32
 	// began is when connecting began, in microseconds since Connect.Start.
 	began uint32
 	// wait is how long the server asked to wait, in milliseconds.
 	wait uint32
+	// cursor is where the timeline stands, as long as there is no purse.
+	cursor uint32
 	// pings are requests without an answer.
 	pings    uint16
 	attempts uint8
@@ -71,6 +79,8 @@ type client struct {
 	beats uint8
 	// noticed: the expected notice has come.
 	noticed bool
+	// greeted: there was a connection before.
+	greeted bool
 }
 
 // state is how far a client has come.
@@ -137,6 +147,7 @@ func newMember(job Job) (*member, error) {
 		job: job, clock: newClock(), rng: rand.New(rand.NewPCG(job.Seed, uint64(job.Member))),
 		clients: make([]client, job.Conns()),
 		latency: newHistogram(), lateness: newHistogram(), logins: newHistogram(),
+		wins: newHistogram(), opens: newHistogram(),
 		reports: make(chan Report, 16), ticked: make(chan int64, 1), woken: make(chan struct{}, 1),
 	}
 	for i := range m.clients {
@@ -146,6 +157,7 @@ func newMember(job Job) (*member, error) {
 		return nil, err
 	}
 	m.chat.init(&job)
+	m.calls.next = never
 	var err error
 	m.engine, err = evloop.New(evloop.Config{
 		Handler: m, Loops: 1, MaxConns: len(m.clients) + spareFiles, MaxPartial: im.MaxServerFrame + 16,
@@ -213,6 +225,8 @@ func (m *member) obey(o *Order) {
 		m.expect(o.Expect.Mark)
 	case o.Load != nil:
 		m.startLoad(*o.Load)
+	case o.Rate != nil:
+		m.changeRate(*o.Rate)
 	case o.Rest:
 		m.beats.resting = true
 	case o.Collect:
@@ -255,6 +269,7 @@ func (m *member) tick() (next int64) {
 	next = min(now+int64(idleTick), m.fill(now))
 	next = min(next, m.beat(now))
 	next = min(next, m.request(now))
+	next = min(next, m.repeatCalls(now))
 	m.acknowledge(now)
 	if now >= m.reportAt {
 		m.reportAt = now + int64(min(reportShare*time.Duration(m.job.Members), maxReportEvery))
@@ -284,9 +299,15 @@ func (m *member) report(c *Collected) {
 
 // collect reports what is too much for every time.
 func (m *member) collect() {
-	c := &Collected{Latency: encode(m.latency), Lateness: encode(m.lateness), Logins: encode(m.logins)}
+	c := &Collected{
+		Latency: encode(m.latency), Lateness: encode(m.lateness), Logins: encode(m.logins),
+		Wins: encode(m.wins), Opens: encode(m.opens), Seconds: m.seconds,
+	}
 	if m.job.Sends {
 		c.Admitted, c.Received = m.books()
+	}
+	if m.job.Money {
+		m.moneyBooks(c)
 	}
 	m.report(c)
 }

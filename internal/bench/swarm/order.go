@@ -33,6 +33,11 @@ type Job struct {
 	Sends  bool `json:"sends,omitempty"`
 	Window int  `json:"window,omitempty"`
 	Body   int  `json:"body,omitempty"`
+	// Money: the devices shake, send red envelopes and open those that they
+	// get. Senders is how many of them send, Run what keys begin with.
+	Money   bool   `json:"money,omitempty"`
+	Senders int    `json:"senders,omitempty"`
+	Run     string `json:"run,omitempty"`
 }
 
 // MinBody is the least size of a message: sender, number and checksum.
@@ -55,6 +60,7 @@ type Order struct {
 	Connect *Connect `json:"connect,omitempty"`
 	Expect  *Expect  `json:"expect,omitempty"`
 	Load    *Load    `json:"load,omitempty"`
+	Rate    *Rate    `json:"rate,omitempty"`
 	// Rest ends the sending of heartbeats, so that those without an answer
 	// can be told from those whose answers are on their way.
 	Rest bool `json:"rest,omitempty"`
@@ -85,6 +91,11 @@ const (
 	Pings = "ping"
 	// Sends are messages, answered when they are durable.
 	Sends = "send"
+	// Shakes are answered when what was won, if anything, is durable.
+	Shakes = "shake"
+	// Envelopes are sent by the senders in turn, each to three friends, who
+	// open them at once.
+	Envelopes = "envelope"
 )
 
 // Load makes connections send requests from a time on. With a Rate, request s
@@ -102,6 +113,18 @@ type Load struct {
 	// Window is how many pings of a connection may be unanswered; 0: very
 	// many. Messages have that of the Job.
 	Window int `json:"window,omitempty"`
+	// Campaign is what is shaken, Cents what is in an envelope, which Rule
+	// splits.
+	Campaign im.CampaignID `json:"campaign,omitempty"`
+	Cents    im.Cents      `json:"cents,omitempty"`
+	Rule     im.SplitRule  `json:"rule,omitempty"`
+}
+
+// Rate changes that of the load with one that runs, from a time to come on.
+type Rate struct {
+	At int64 `json:"at"`
+	// Rate is that of all members together.
+	Rate float64 `json:"rate"`
 }
 
 // count is how many requests an open loop has.
@@ -149,6 +172,8 @@ type Status struct {
 	Load LoadStatus `json:"load"`
 	// Books is what came of all messages.
 	Books BookStatus `json:"books"`
+	// Money is what came of all shakes and envelopes.
+	Money MoneyStatus `json:"money"`
 	// CPU is the processor time that was used, in nanoseconds.
 	CPU int64 `json:"cpu"`
 	// Errors are why connections ended or did not come about, and what
@@ -204,6 +229,18 @@ type Collected struct {
 	// Admitted and Received are by connection of the member.
 	Admitted []uint64 `json:"admitted,omitempty"`
 	Received []uint64 `json:"received,omitempty"`
+	// Wins is from when a shake was due that won to the answer, Opens from
+	// when an envelope came to the answer of opening it.
+	Wins  string `json:"wins"`
+	Opens string `json:"opens"`
+	// Seconds are those of the last load.
+	Seconds []Second `json:"seconds,omitempty"`
+	// Wallets are what the devices believe to have, Envelopes those that
+	// they have sent since the last time. Differing devices have been told
+	// something else than what arrived in their wallets.
+	Wallets   []Wallet   `json:"wallets,omitempty"`
+	Envelopes []Envelope `json:"envelopes,omitempty"`
+	Differing int        `json:"differing,omitempty"`
 }
 
 // add adds what another member says.
@@ -226,6 +263,7 @@ func (s *Status) add(o *Status) {
 	s.Books.Admitted += o.Books.Admitted
 	s.Books.Received += o.Books.Received
 	s.Books.Wrong += o.Books.Wrong
+	s.Money.add(&o.Money)
 	s.CPU += o.CPU
 	s.Wrong += o.Wrong
 	for kind, n := range o.Errors {

@@ -97,11 +97,11 @@ func check(t *testing.T, v reflect.Value, largest map[string]bool) {
 }
 
 func TestBooksOfAnotherSizeAreRefused(t *testing.T) {
-	c := &Collection{Latency: newHistogram(), Lateness: newHistogram(), Logins: newHistogram()}
+	c := newCollection()
 	c.Admitted, c.Received = make([]uint64, 4), make([]uint64, 4)
 	h := func() string { return encode(newHistogram()) }
 	j := &Job{Member: 1, Members: 2, Total: 4}
-	m := &Collected{Latency: h(), Lateness: h(), Logins: h(), Admitted: []uint64{5, 6}, Received: []uint64{7, 8}}
+	m := &Collected{Latency: h(), Lateness: h(), Logins: h(), Wins: h(), Opens: h(), Admitted: []uint64{5, 6}, Received: []uint64{7, 8}}
 	if err := c.add(j, m); err != nil || !reflect.DeepEqual(c.Admitted, []uint64{0, 5, 0, 6}) || c.Received[3] != 8 {
 		t.Errorf("%v, %+v", err, c)
 	}

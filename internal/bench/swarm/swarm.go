@@ -10,8 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"github.com/skein-im/skein/internal/im"
 )
 
@@ -44,6 +42,10 @@ type Config struct {
 	// Sends, Window and Body are as in Job.
 	Sends        bool
 	Window, Body int
+	// Money, Senders and Run are as in Job.
+	Money   bool
+	Senders int
+	Run     string
 }
 
 // Swarm is the parent's end of a swarm. Its methods are for one goroutine.
@@ -53,7 +55,8 @@ type Swarm struct {
 	members []*process
 	readers sync.WaitGroup
 	// orders counts those that were given.
-	orders uint64
+	orders  uint64
+	stopped bool
 
 	mu      sync.Mutex
 	failure error
@@ -92,6 +95,7 @@ func (s *Swarm) job(i, n int) *Job {
 		Member: i, Members: n, Total: s.cfg.Conns, First: s.cfg.First, Seed: s.cfg.Seed, Target: target.String(),
 		TLS: s.cfg.TLS, ServerName: s.cfg.ServerName, CA: s.cfg.CA, HeartbeatMS: uint32(s.cfg.Heartbeat.Milliseconds()),
 		Sends: s.cfg.Sends, Window: s.cfg.Window, Body: s.cfg.Body,
+		Money: s.cfg.Money, Senders: s.cfg.Senders, Run: s.cfg.Run,
 	}
 	if from := source(target, i); from.IsValid() {
 		j.Source = from.String()
@@ -229,73 +233,21 @@ func (s *Swarm) Load(ctx context.Context, l Load) error {
 	})
 }
 
-// Collection is what members collected.
-type Collection struct {
-	Latency, Lateness, Logins *hdrhistogram.Histogram
-	// Admitted and Received are by number of the connection.
-	Admitted, Received []uint64
-}
-
-// Collect asks for histograms, which begin anew, and books.
-func (s *Swarm) Collect(ctx context.Context) (*Collection, error) {
-	s.mu.Lock()
-	for _, p := range s.members {
-		p.collected = nil
-	}
-	s.mu.Unlock()
-	if err := s.order(ctx, func(*Job) *Order { return &Order{Collect: true} }); err != nil {
-		return nil, err
-	}
-	if err := s.Wait(ctx, func(*Status) bool { return s.collected() }); err != nil {
-		return nil, err
-	}
-	c := &Collection{Latency: newHistogram(), Lateness: newHistogram(), Logins: newHistogram()}
-	if s.cfg.Sends {
-		c.Admitted, c.Received = make([]uint64, s.cfg.Conns), make([]uint64, s.cfg.Conns)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.members {
-		if err := c.add(p.job, p.collected); err != nil {
-			return nil, err
-		}
-	}
-	return c, nil
-}
-
-func (s *Swarm) collected() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.members {
-		if p.collected == nil {
-			return false
-		}
-	}
-	return true
-}
-
-func (c *Collection) add(j *Job, m *Collected) error {
-	err := errors.Join(merge(c.Latency, m.Latency), merge(c.Lateness, m.Lateness), merge(c.Logins, m.Logins))
-	if err != nil {
-		return err
-	}
-	if c.Admitted == nil {
-		return nil
-	}
-	if len(m.Admitted) != j.Conns() || len(m.Received) != j.Conns() {
-		return fmt.Errorf("process %d of the load generator keeps books of %d devices, not %d", j.Member, len(m.Admitted), j.Conns())
-	}
-	for i := range m.Admitted {
-		c.Admitted[j.number(i)], c.Received[j.number(i)] = m.Admitted[i], m.Received[i]
-	}
-	return nil
+// Rate changes that of the load with one that runs.
+func (s *Swarm) Rate(ctx context.Context, r Rate) error {
+	return s.order(ctx, func(*Job) *Order { return &Order{Rate: &r} })
 }
 
 // stopTimeout is how long the members may take to end.
 const stopTimeout = time.Minute
 
-// Stop ends the members and with them all connections.
+// Stop ends the members and with them all connections. The second time it does
+// nothing.
 func (s *Swarm) Stop() error {
+	if s.stopped {
+		return nil
+	}
+	s.stopped = true
 	s.mu.Lock()
 	for _, p := range s.members {
 		p.stopping = true

@@ -28,9 +28,7 @@ type talk struct {
 	// resume is when sending may go on.
 	resume int64
 
-	// received is the last timeline entry that came, acked the last that
-	// the server was told of, ahead what would follow an entry beyond a gap.
-	received, acked, ahead im.Seq
+	timeline
 	// pair is the number of the friend's last message.
 	pair uint64
 	// admitted and taken count messages, sent and received.
@@ -41,15 +39,7 @@ type talk struct {
 type chat struct {
 	window int
 	body   []byte
-	ackAt  int64
 }
-
-const (
-	// ackEntries is how many entries are acknowledged at once, ackEvery how
-	// long the last ones wait.
-	ackEntries = 64
-	ackEvery   = time.Second
-)
 
 func (c *chat) init(j *Job) {
 	c.window = max(1, j.Window)
@@ -64,10 +54,11 @@ func (c *chat) init(j *Job) {
 func (c *chat) welcome(cl *client, cursor im.Seq, last im.ClientSeq) {
 	t := cl.talk
 	if t == nil {
-		t = &talk{due: make([]int64, c.window), received: cursor}
+		t = &talk{due: make([]int64, c.window), timeline: timeline{received: cursor}}
 		cl.talk = t
 	}
-	t.next, t.refused, t.acked, t.ahead = last+1, 0, 0, 0
+	t.next, t.refused = last+1, 0
+	t.again()
 }
 
 // forget gives up what is unanswered, and returns how much that was.
@@ -136,7 +127,7 @@ func (m *member) sendAck(cl *client, payload []byte, now int64) {
 		m.status.Books.Admitted++
 		m.answered(due, now)
 		if a.InTimeline {
-			m.arrived(cl, a.Seq)
+			m.arrived(cl, &t.timeline, a.Seq)
 		}
 	}
 	if t.open == 0 && t.refused != 0 {
@@ -166,52 +157,8 @@ func (m *member) refusal(t *talk, a *wire.SendAck, now int64) {
 	}
 }
 
-// deliver takes entries of the timeline.
-func (m *member) deliver(cl *client, payload []byte) {
-	t := cl.talk
-	if t == nil {
-		// Somebody has written to a device that only waits.
-		return
-	}
-	err := wire.RangeDeliver(payload, func(b []byte) error {
-		var e wire.Entry
-		if err := e.Unmarshal(b); err != nil {
-			return err
-		}
-		if m.arrived(cl, e.Seq) {
-			m.entry(cl, &e)
-		}
-		return nil
-	})
-	if err != nil {
-		m.fail(cl, "a malformed delivery")
-		return
-	}
-	if t.received >= t.acked+ackEntries {
-		m.ack(cl)
-	}
-}
-
-// arrived notes an entry of the timeline and reports whether it was the next
-// one. Of those beyond a gap the first one asks for what is missing.
-func (m *member) arrived(cl *client, seq im.Seq) bool {
-	t := cl.talk
-	switch {
-	case seq <= t.received:
-		return false
-	case seq == t.received+1:
-		t.received, t.ahead = seq, 0
-		return true
-	case seq != t.ahead:
-		m.out = wire.AppendPullFrame(m.out[:0], &wire.Pull{Seq: t.received})
-		_ = cl.conn.Write(m.out)
-	}
-	t.ahead = seq + 1
-	return false
-}
-
-// entry checks what a friend has sent.
-func (m *member) entry(cl *client, e *wire.Entry) {
+// message checks what a friend has sent.
+func (m *member) message(cl *client, e *wire.Entry) {
 	t := cl.talk
 	switch {
 	case e.Kind == wire.EntryRefused:
@@ -235,26 +182,6 @@ func (m *member) genuine(cl *client, e *wire.Entry) bool {
 	end := len(b) - 4
 	return binary.LittleEndian.Uint64(b) == uint64(e.Peer) &&
 		binary.LittleEndian.Uint32(b[end:]) == crc32.Checksum(b[:end], castagnoli)
-}
-
-func (m *member) ack(cl *client) {
-	cl.talk.acked = cl.talk.received
-	m.out = wire.AppendAckFrame(m.out[:0], &wire.Ack{Seq: cl.talk.acked})
-	_ = cl.conn.Write(m.out)
-}
-
-// acknowledge tells the server now and then what has come.
-func (m *member) acknowledge(now int64) {
-	if !m.job.Sends || now < m.chat.ackAt {
-		return
-	}
-	m.chat.ackAt = now + int64(ackEvery)
-	for i := range m.clients {
-		cl := &m.clients[i]
-		if cl.state == live && cl.talk.received > cl.talk.acked {
-			m.ack(cl)
-		}
-	}
 }
 
 // books are how many messages each client has had admitted and received.
