@@ -241,7 +241,7 @@ func writeCampaign(w io.Writer, c *skeinv1.GetCampaignResponse) {
 
 // number reads a whole number that a person gives.
 func number(text, what string) (uint64, error) {
-	n, err := strconv.ParseUint(text, 10, 63)
+	n, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
 		return 0, fmt.Errorf("%q is not %s", text, what)
 	}
