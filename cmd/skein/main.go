@@ -43,7 +43,8 @@ func newRootCommand() *cobra.Command {
 in order, on every device, whatever dies in between.`,
 		Example: `  skein serve                            start on the embedded store
   skein serve --max-conns 1000000        the same in many processes, for as many links
-  skein mailbox & skein gateway          the same in two processes
+  skein mailbox --ops 127.0.0.1:7072     the store and the mailboxes alone
+  skein gateway                          what clients connect to, in front of them
   skein chat --user alice --register     chat in the terminal
   skein bench chat                       150,000 messages, each one verified`,
 		SilenceUsage:  true,

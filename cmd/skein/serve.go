@@ -46,7 +46,7 @@ and show that they know the secret in --cluster-secret, which is made at the
 first start and is to be copied to the gateways' machines. The secret does not
 cross the network; what is said on the links does, in the clear, so they belong
 into a private network.`,
-		Example: `  skein mailbox
+		Example: `  skein mailbox --ops 127.0.0.1:7072
   skein mailbox --data /var/lib/skein --role-listen 10.0.0.5:7002`,
 	})
 }

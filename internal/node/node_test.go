@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -209,6 +210,32 @@ func TestStartFailsWhole(t *testing.T) {
 		again := testConfig(t)
 		again.Data = cfg.Data
 		startNode(t, again)
+	}
+}
+
+// A mailbox and a gateway in one directory may be started in any order.
+func TestGatewayMayBeFirst(t *testing.T) {
+	cfg := testConfig(t)
+	socket := "unix:" + filepath.Join(t.TempDir(), "roles")
+	cfg.Mailbox = socket
+	quiet := slog.New(slog.DiscardHandler)
+	g, err := Start(t.Context(), cfg, Options{Role: Gateway, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.RoleListen = socket
+	m, err := Start(t.Context(), cfg, Options{Role: Mailbox, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for g.Health() != nil {
+		// It connects in the background.
+		if err := t.Context().Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(g.Stop(), m.Stop()); err != nil {
+		t.Fatal(err)
 	}
 }
 

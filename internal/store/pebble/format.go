@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -64,8 +65,10 @@ func checkEmpty(fsys vfs.FS, dir string) error {
 		return fmt.Errorf("list the data directory %s: %w", dir, err)
 	}
 	for _, name := range names {
-		switch name {
-		case "LOCK", "lost+found", formatFile + ".tmp":
+		switch {
+		case name == "LOCK", name == "lost+found", name == formatFile+".tmp":
+		case strings.HasPrefix(name, "operator.token"), strings.HasPrefix(name, "cluster.secret"):
+			// A gateway that shares the directory was faster.
 		default:
 			return fmt.Errorf("%w: %s has files such as %s, but no %s; give the path of an empty directory, or restore a backup",
 				store.ErrCorrupt, dir, name, formatFile)
