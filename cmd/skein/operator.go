@@ -42,6 +42,20 @@ func (f *operatorFlags) token() (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
+// bearer makes a client of a node's services send the token.
+func (f *operatorFlags) bearer() (connect.ClientOption, error) {
+	token, err := f.token()
+	if err != nil {
+		return nil, err
+	}
+	return connect.WithInterceptors(connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+			req.Header().Set("Authorization", "Bearer "+token)
+			return next(ctx, req)
+		}
+	})), nil
+}
+
 // base makes a URL of what a person gives as a node's address.
 func base(node string) string {
 	if strings.Contains(node, "://") {
@@ -137,15 +151,14 @@ NODE. Notices are not kept: who is not connected does not get them.`,
 		Example: `  skein notify 127.0.0.1:7080 "We restart at 22:00; you will hardly notice."`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			token, err := f.token()
+			bearer, err := f.bearer()
 			if err != nil {
 				return err
 			}
 			req := connect.NewRequest(&skeinv1.NotifyRequest{Content: &skeinv1.Content{
 				Type: skeinv1.ContentType_CONTENT_TYPE_TEXT, Body: []byte(args[1]),
 			}})
-			req.Header().Set("Authorization", "Bearer "+token)
-			res, err := skeinv1connect.NewAdminServiceClient(http.DefaultClient, base(args[0])).Notify(cmd.Context(), req)
+			res, err := skeinv1connect.NewAdminServiceClient(http.DefaultClient, base(args[0]), bearer).Notify(cmd.Context(), req)
 			if err != nil {
 				return err
 			}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -21,17 +20,11 @@ import (
 
 // treasury asks a node's TreasuryService.
 func (f *operatorFlags) treasury(node string) (skeinv1connect.TreasuryServiceClient, error) {
-	token, err := f.token()
+	bearer, err := f.bearer()
 	if err != nil {
 		return nil, err
 	}
-	bearer := connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
-		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-			req.Header().Set("Authorization", "Bearer "+token)
-			return next(ctx, req)
-		}
-	})
-	return skeinv1connect.NewTreasuryServiceClient(http.DefaultClient, base(node), connect.WithInterceptors(bearer)), nil
+	return skeinv1connect.NewTreasuryServiceClient(http.DefaultClient, base(node), bearer), nil
 }
 
 // print prints an answer: as JSON, or in words.

@@ -13,9 +13,9 @@ const maxNotice = 4 << 10
 
 // Notice is a word of the operator to everyone connected.
 type Notice struct {
-	ID      uint64     `json:"id"`
-	Time    im.Millis  `json:"time_ms"`
-	Content im.Content `json:"content"`
+	ID      uint64
+	Time    im.Millis
+	Content im.Content
 }
 
 func (a *API) notify(ctx context.Context, _ *caller, req *skeinv1.NotifyRequest) (*skeinv1.NotifyResponse, error) {

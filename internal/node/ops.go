@@ -54,7 +54,7 @@ func requireOperator(operator account.Operator, h http.Handler) http.Handler {
 		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if !ok || !operator.Match(token) {
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			http.Error(w, "this listener is not on loopback: send the operator token as a bearer token", http.StatusUnauthorized)
+			http.Error(w, "send the operator token as a bearer token", http.StatusUnauthorized)
 			return
 		}
 		h.ServeHTTP(w, r)
