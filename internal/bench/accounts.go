@@ -62,14 +62,22 @@ func provision(ctx context.Context, api *client.API, d *Dataset, devices int) (*
 	}
 	for len(users) > 0 {
 		n := min(len(users), provisionUsers)
-		err := api.Call(ctx, rpc.AdminServiceProvisionProcedure,
-			&skeinv1.ProvisionRequest{Users: users[:n]}, new(skeinv1.ProvisionResponse))
+		err := callProvision(ctx, api, users[:n])
 		if err != nil {
 			return nil, fmt.Errorf("provisioning users: %w", err)
 		}
 		users = users[n:]
 	}
 	return a, nil
+}
+
+// callProvision makes some users exist. It repeats what fails in passing, as
+// when the server is being restarted: a user provisioned twice is the same.
+func callProvision(ctx context.Context, api *client.API, users []*skeinv1.ProvisionUser) error {
+	return retry(ctx, func() error {
+		return api.Call(ctx, rpc.AdminServiceProvisionProcedure,
+			&skeinv1.ProvisionRequest{Users: users}, new(skeinv1.ProvisionResponse))
+	})
 }
 
 // register makes users as anybody may: by registering, and by asking and

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
-	rpc "github.com/skein-im/skein/gen/skein/v1/skeinv1connect"
 	"github.com/skein-im/skein/internal/bench/swarm"
 	"github.com/skein-im/skein/internal/im"
 )
@@ -147,10 +146,7 @@ func (c *crowd) provision(ctx context.Context, conf *swarm.Config) error {
 	for from := 0; from < all && gctx.Err() == nil; from += crowdProvisionSize {
 		group.Go(func() error {
 			users := c.users(from, min(from+crowdProvisionSize, all), friends)
-			err := retry(gctx, func() error {
-				return c.target.api.Call(gctx, rpc.AdminServiceProvisionProcedure,
-					&skeinv1.ProvisionRequest{Users: users}, new(skeinv1.ProvisionResponse))
-			})
+			err := callProvision(gctx, c.target.api, users)
 			n := done.Add(uint64(len(users)))
 			c.progress.show(n, func(speed float64) string {
 				return fmt.Sprintf("%6.1f s  %d of %d users made, %.0f/s", time.Since(began).Seconds(), n, all, speed)
