@@ -60,6 +60,10 @@ type Error struct {
 	RetryAfterMS uint32
 	// Expected is the client_seq the server waits for, with SequenceGap.
 	Expected ClientSeq
+	// Elsewhere: whoever was asked does not serve the entity; another node
+	// does, or will. It stays between roles: who has a table of nodes asks for
+	// a new one.
+	Elsewhere bool
 	// Err is the cause, kept inside the process.
 	Err error
 }
@@ -120,4 +124,10 @@ func AsError(err error) *Error {
 		return e
 	}
 	return &Error{Kind: Internal, Detail: "internal error", Err: err}
+}
+
+// IsElsewhere reports whether err says that another node is to be asked.
+func IsElsewhere(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Elsewhere
 }

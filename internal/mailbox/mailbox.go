@@ -21,6 +21,16 @@ import (
 type Config struct {
 	// Node names this node to the store.
 	Node string
+	// Shared: other nodes work on the same store, so this one serves only the
+	// slots that Assign says.
+	Shared bool
+	// Elsewhere is offered every link message first, and reports whether it has
+	// seen to it, or lost it: the sender sends it again. It must return at once.
+	// nil: every entity is on this node.
+	Elsewhere func(m *entity.Message) bool
+	// Fenced hears that another node has acquired a slot that this one served;
+	// it must return at once, and may be nil.
+	Fenced func()
 	// Shards is how many goroutines share the entities; 0: one per core.
 	Shards int
 	// QueueSize bounds each shard's queue, QueueBytes what it holds.
@@ -59,15 +69,15 @@ type Mailbox struct {
 
 	ctx    context.Context
 	cancel context.CancelFunc
-	lost   chan []im.Slot
 	tasks  sync.WaitGroup
-	// unserved is how many slots wait to be acquired again; cause why.
-	unserved atomic.Int64
-	cause    atomic.Pointer[error]
+	slots  *slots
+	// acquirers holds one element per running acquisition.
+	acquirers chan struct{}
+	// cause is why slots were not served at last.
+	cause atomic.Pointer[error]
+	// stray counts link messages that came for entities of other nodes.
+	stray atomic.Uint64
 }
-
-// acquireRetry is how long to wait before slots are acquired again.
-const acquireRetry = time.Second
 
 // New makes a mailbox; Start starts it.
 func New(cfg Config, st store.Store) *Mailbox {
@@ -81,8 +91,9 @@ func New(cfg Config, st store.Store) *Mailbox {
 		cfg.Now = newClock(systemTime()).now
 	}
 	cfg.Core.Logger = cfg.Logger
+	cfg.Core.Confirm = cfg.Core.Confirm || cfg.Shared
 	cfg.Core.MaxHot /= cfg.Shards
-	m := &Mailbox{cfg: cfg, store: st, control: admit.NewController(cfg.Admission), lost: make(chan []im.Slot, cfg.Shards)}
+	m := &Mailbox{cfg: cfg, store: st, control: admit.NewController(cfg.Admission), slots: newSlots(), acquirers: make(chan struct{}, acquirers)}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	for range cfg.Shards {
 		m.shards = append(m.shards, shard.New(shard.Options{
@@ -94,21 +105,25 @@ func New(cfg Config, st store.Store) *Mailbox {
 	return m
 }
 
-// Start acquires every slot and starts serving. Entities that owe messages
-// are woken.
+// Start starts serving: every slot, unless the store is shared. Entities that
+// owe messages are woken.
 func (m *Mailbox) Start(ctx context.Context) error {
-	slots := make([]im.Slot, im.Slots)
-	for i := range slots {
-		slots[i] = im.Slot(i)
-	}
 	for _, s := range m.shards {
 		s.Start()
 	}
-	if err := m.acquire(ctx, slots); err != nil {
-		m.Stop()
-		return err
+	if !m.cfg.Shared {
+		all := make([]im.Slot, im.Slots)
+		for i := range all {
+			all[i] = im.Slot(i)
+		}
+		m.slots.assign(all)
+		m.slots.plan(time.Now())
+		if err := m.acquireAll(ctx, all); err != nil {
+			m.Stop()
+			return err
+		}
 	}
-	m.tasks.Go(m.reacquire)
+	m.tasks.Go(m.keep)
 	m.tasks.Go(m.watchLoad)
 	return nil
 }
@@ -133,88 +148,27 @@ func (m *Mailbox) Submit(to im.Addr, cmd im.Command, done im.Completion) {
 	m.shardOf(to).Submit(shard.Input{To: to, Cmd: cmd, Done: done})
 }
 
-// forward carries a link message to the shard of its entity.
+// forward carries a link message to its entity, here or elsewhere.
 func (m *Mailbox) forward(msg *entity.Message) {
+	if m.cfg.Elsewhere != nil && m.cfg.Elsewhere(msg) {
+		return
+	}
+	m.Receive(msg)
+}
+
+// Receive takes a link message for an entity of this node. One for another
+// node's is dropped: its sender sends it again, and may know better by then.
+func (m *Mailbox) Receive(msg *entity.Message) {
+	if !m.Serves(msg.To) {
+		m.stray.Add(1)
+		return
+	}
 	m.shardOf(msg.To).Submit(shard.Input{To: msg.To, Msg: msg})
-}
-
-// acquire takes slots and hands them to their shards.
-func (m *Mailbox) acquire(ctx context.Context, slots []im.Slot) error {
-	epochs, err := m.store.Acquire(ctx, m.cfg.Node, slots)
-	if err != nil {
-		return im.Errorf(im.Unavailable, "cannot acquire slots: %w", err)
-	}
-	type share struct {
-		slots   []im.Slot
-		epochs  []im.Epoch
-		pending []im.Addr
-	}
-	shares := make(map[*shard.Shard]*share)
-	for i, slot := range slots {
-		pending, err := m.store.Pending(ctx, slot)
-		if err != nil {
-			return im.Errorf(im.Unavailable, "cannot list undelivered messages: %w", err)
-		}
-		s := m.shardOfSlot(slot)
-		if shares[s] == nil {
-			shares[s] = &share{}
-		}
-		sh := shares[s]
-		sh.slots, sh.epochs = append(sh.slots, slot), append(sh.epochs, epochs[i])
-		sh.pending = append(sh.pending, pending...)
-	}
-	for s, sh := range shares {
-		s.Own(sh.slots, sh.epochs, sh.pending)
-	}
-	return nil
-}
-
-// onLost hears from a shard that slots are not served any more.
-func (m *Mailbox) onLost(slots []im.Slot, err error) {
-	m.unserved.Add(int64(len(slots)))
-	m.cause.Store(&err)
-	m.cfg.Logger.Error("slots are not served: the store refused a commit", "slots", len(slots), "err", err)
-	// A shard reports each slot at most once until it is served again, and
-	// there is room for one report of every shard; further ones of a shard
-	// that kept some slots wait in a goroutine.
-	select {
-	case m.lost <- slots:
-	default:
-		m.tasks.Go(func() {
-			select {
-			case m.lost <- slots:
-			case <-m.ctx.Done():
-			}
-		})
-	}
-}
-
-// reacquire takes lost slots again, for as long as it takes.
-func (m *Mailbox) reacquire() {
-	for {
-		var slots []im.Slot
-		select {
-		case <-m.ctx.Done():
-			return
-		case slots = <-m.lost:
-		}
-		for err := m.acquire(m.ctx, slots); err != nil; err = m.acquire(m.ctx, slots) {
-			m.cause.Store(&err)
-			m.cfg.Logger.Warn("slots cannot be acquired yet", "slots", len(slots), "err", err)
-			select {
-			case <-m.ctx.Done():
-				return
-			case <-time.After(acquireRetry):
-			}
-		}
-		m.unserved.Add(-int64(len(slots)))
-		m.cfg.Logger.Info("slots are served again", "slots", len(slots))
-	}
 }
 
 // Health is nil while every slot is served.
 func (m *Mailbox) Health() error {
-	n := m.unserved.Load()
+	n := m.slots.missing.Load()
 	if n == 0 {
 		return nil
 	}

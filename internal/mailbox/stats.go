@@ -14,7 +14,8 @@ func (m *Mailbox) Stats() Stats {
 	st.QueueSize = m.cfg.QueueSize * len(m.shards)
 	st.QueueBytes = m.cfg.QueueBytes * len(m.shards)
 	st.Admission = m.control.Stats()
-	st.Unserved = int(m.unserved.Load())
+	st.Unserved = int(m.slots.missing.Load())
+	st.Stray = m.stray.Load()
 	return st
 }
 
@@ -30,8 +31,10 @@ type Stats struct {
 	QueueSize, QueueBytes int
 	// Admission says what is admitted and what was shed.
 	Admission admit.Stats
-	// Unserved is how many slots wait to be acquired again.
+	// Unserved is how many slots are to be served and are not.
 	Unserved int
+	// Stray counts link messages that came for entities of other nodes.
+	Stray uint64
 }
 
 func (st *Stats) add(s *shard.Shard) {

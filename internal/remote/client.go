@@ -33,6 +33,8 @@ type Client struct {
 	// closing: no command is taken any more.
 	closing bool
 
+	outbound outbound
+
 	stats   clientCounters
 	traffic traffic
 }
@@ -76,6 +78,26 @@ func (c *Client) Submit(to im.Addr, cmd im.Command, done im.Completion) {
 	}
 }
 
+// Offer is Submit for a command about a session, unless the session is not
+// one of this client's: then it does nothing and returns false.
+func (c *Client) Offer(to im.Addr, cmd im.Command, done im.Completion) bool {
+	p := newPending(to, cmd, done)
+	p.offered = true
+	queued, err := c.enqueue(&p)
+	switch {
+	case queued:
+	case err == errNotMine:
+		return false
+	default:
+		c.stats.completed.Add(1)
+		p.complete(nil, err)
+	}
+	return true
+}
+
+// errNotMine: a session is not one of the client's.
+var errNotMine = im.Errorf(im.NotFound, "the session was not attached here")
+
 // enqueue takes a command, unless err, which may be nil, is its outcome.
 func (c *Client) enqueue(p *pending) (queued bool, err error) {
 	if p.codec == nil {
@@ -84,6 +106,11 @@ func (c *Client) enqueue(p *pending) (queued bool, err error) {
 	p.until = time.Now().Add(c.cfg.Patience)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if p.offered {
+		if _, ok := c.sessions.get(p.session); !ok {
+			return false, errNotMine
+		}
+	}
 	c.stats.submitted.Add(1)
 	if c.closing {
 		return false, unavailable("the link to the mailbox is closed")

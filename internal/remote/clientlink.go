@@ -54,6 +54,9 @@ const (
 // fill is what there is to write. After GoAway come heartbeats only.
 func (l *clientLink) fill(spare []byte) (out []byte, last bool) {
 	out = l.appendControl(spare)
+	if !l.told {
+		out = l.client.outbound.take(out)
+	}
 	leave := l.gather()
 	for i := range l.batchOut {
 		out = l.encode(out, &l.batchOut[i])

@@ -196,7 +196,8 @@ func appendError(dst []byte, e *im.Error) []byte {
 	dst = appendUint(dst, 1, e.Kind)
 	dst = appendBytes(dst, 2, e.Detail)
 	dst = appendUint(dst, 3, e.RetryAfterMS)
-	return appendUint(dst, 4, e.Expected)
+	dst = appendUint(dst, 4, e.Expected)
+	return appendBool(dst, 5, e.Elsewhere)
 }
 
 func setError(e *im.Error, f *fields) {
@@ -209,5 +210,7 @@ func setError(e *im.Error, f *fields) {
 		e.RetryAfterMS = number[uint32](f)
 	case 4:
 		e.Expected = number[im.ClientSeq](f)
+	case 5:
+		e.Elsewhere = f.bool()
 	}
 }

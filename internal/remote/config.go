@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
 )
 
@@ -26,6 +27,9 @@ const MaxWindow = 1 << 16
 // ServerConfig is what a Server needs. Zero values mean the defaults.
 type ServerConfig struct {
 	Mailbox im.Mailbox
+	// Receive takes link messages from other nodes; it must return at once.
+	// nil: there are none.
+	Receive func(m *entity.Message)
 	// Secret is shared by all nodes; at least MinSecret bytes.
 	Secret []byte
 	// Node names this node.
@@ -81,6 +85,8 @@ const (
 	DefaultPatience       = 10 * time.Second
 	DefaultMaxQueued      = 1 << 16
 	DefaultMaxQueuedBytes = 64 << 20
+	// A Client's share of what nodes have waiting for each other.
+	DefaultMaxForwardBytes = 8 << 20
 )
 
 // ClientConfig is what a Client needs. Zero values mean the defaults.
@@ -100,6 +106,9 @@ type ClientConfig struct {
 	Patience time.Duration
 	// MaxQueued and MaxQueuedBytes bound the commands that wait.
 	MaxQueued, MaxQueuedBytes int
+	// MaxForwardBytes bounds the link messages that wait; beyond it they are
+	// dropped.
+	MaxForwardBytes int
 	// HandshakeTimeout bounds connecting, and the handshake after it.
 	HandshakeTimeout time.Duration
 	Heartbeat        Heartbeat
@@ -111,6 +120,7 @@ func (c ClientConfig) withDefaults() ClientConfig {
 	c.Patience = cmp.Or(c.Patience, DefaultPatience)
 	c.MaxQueued = cmp.Or(c.MaxQueued, DefaultMaxQueued)
 	c.MaxQueuedBytes = cmp.Or(c.MaxQueuedBytes, DefaultMaxQueuedBytes)
+	c.MaxForwardBytes = cmp.Or(c.MaxForwardBytes, DefaultMaxForwardBytes)
 	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, DefaultHandshakeTimeout)
 	c.Heartbeat = c.Heartbeat.withDefaults()
 	if c.Instance == 0 {

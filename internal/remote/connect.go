@@ -148,6 +148,7 @@ func (c *Client) up(l *clientLink) bool {
 		c.free[i] = window - 1 - uint32(i)
 	}
 	c.link = l
+	c.outbound.set(true)
 	c.stats.connects.Add(1)
 	return true
 }

@@ -22,6 +22,8 @@ const (
 	typeDeliver wire.Type = 42
 	typeKick    wire.Type = 43
 	typeLevel   wire.Type = 44
+	// typeForward carries a link message from node to node.
+	typeForward wire.Type = 45
 )
 
 const (

@@ -38,6 +38,7 @@ func (c *Client) sweep(now time.Time) (lost loss) {
 		c.stats.losses.Add(1)
 	}
 	c.link = nil
+	c.outbound.set(false)
 	c.level.Store(uint32(im.AnyLevel))
 	sent := make([]pending, 0, len(c.inFlight)-len(c.free))
 	for _, p := range c.inFlight {

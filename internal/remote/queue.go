@@ -14,6 +14,8 @@ type pending struct {
 	codec *commandCodec
 	// session is the one that the command is about; 0: none.
 	session im.SessionID
+	// offered: it is taken only if the session is known.
+	offered bool
 	// until is when the client's patience ends.
 	until time.Time
 	// turn orders the commands in flight.

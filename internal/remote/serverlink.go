@@ -98,6 +98,8 @@ func (l *serverLink) frame(t wire.Type, payload []byte) error {
 	switch t {
 	case typeSubmit:
 		return l.submit(payload)
+	case typeForward:
+		return l.forwarded(payload)
 	case typeGoAway:
 		l.mu.Lock()
 		l.leaving = true

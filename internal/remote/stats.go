@@ -9,7 +9,7 @@ import (
 type serverCounters struct {
 	accepted, refused, handshakesFailed, wrongSecrets atomic.Uint64
 	commands, answers, deliveries, entries, kicks     atomic.Uint64
-	unknown, slow, broken                             atomic.Uint64
+	unknown, slow, broken, forwarded                  atomic.Uint64
 	sessions                                          atomic.Int64
 }
 
@@ -22,6 +22,8 @@ type ServerStats struct {
 	Accepted, Refused, HandshakesFailed, WrongSecrets uint64
 	// Commands taken and Answers given; Deliveries and the Entries in them.
 	Commands, Answers, Deliveries, Entries, Kicks uint64
+	// Forwarded link messages came from other nodes.
+	Forwarded uint64
 	// Unknown commands and frames, of a later version.
 	Unknown, Skipped uint64
 	// Slow links were cut because too much waited to be read, Broken ones
@@ -43,7 +45,8 @@ func (s *Server) Stats() ServerStats {
 		HandshakesFailed: c.handshakesFailed.Load(), WrongSecrets: c.wrongSecrets.Load(),
 		Commands: c.commands.Load(), Answers: c.answers.Load(),
 		Deliveries: c.deliveries.Load(), Entries: c.entries.Load(), Kicks: c.kicks.Load(),
-		Unknown: c.unknown.Load(), Skipped: s.traffic.skipped.Load(),
+		Forwarded: c.forwarded.Load(),
+		Unknown:   c.unknown.Load(), Skipped: s.traffic.skipped.Load(),
 		Slow: c.slow.Load(), Broken: c.broken.Load(),
 		BytesIn: s.traffic.bytesIn.Load(), BytesOut: s.traffic.bytesOut.Load(),
 	}
@@ -69,6 +72,9 @@ type ClientStats struct {
 	Submitted, Completed, Repeated, Expired, Busy uint64
 	// Unwanted are deliveries for sessions that have ended.
 	Deliveries, Entries, Kicks, Unwanted uint64
+	// Forwarded link messages were handed to a link, Dropped ones found none,
+	// or no room.
+	Forwarded, Dropped uint64
 	// Skipped are frames of a later version.
 	Skipped           uint64
 	BytesIn, BytesOut uint64
@@ -83,6 +89,7 @@ func (c *Client) Stats() ClientStats {
 		Submitted: s.submitted.Load(), Completed: s.completed.Load(),
 		Repeated: s.repeated.Load(), Expired: s.expired.Load(), Busy: s.busy.Load(),
 		Deliveries: s.deliveries.Load(), Entries: s.entries.Load(), Kicks: s.kicks.Load(),
+		Forwarded: c.outbound.forwarded.Load(), Dropped: c.outbound.dropped.Load(),
 		Unwanted: s.unwanted.Load(), Skipped: c.traffic.skipped.Load(),
 		BytesIn: c.traffic.bytesIn.Load(), BytesOut: c.traffic.bytesOut.Load(),
 	}

@@ -97,6 +97,7 @@ func (c *Core) Done(now im.Millis, b *Batch, err error) (lost []im.Slot) {
 	c.now = now
 	c.flight = nil
 	c.Stats.Commits++
+	defer c.finishLeaves(b.inner)
 	var fenced *store.SlotError
 	if err != nil && !errors.As(err, &fenced) {
 		return c.failAll(b, err)
@@ -159,7 +160,7 @@ func (c *Core) Drop(slots []im.Slot, err error) {
 	var drop [im.Slots]bool
 	for _, s := range slots {
 		drop[s] = true
-		c.epochs[s] = 0
+		c.epochs[s], c.leaving[s] = 0, false
 	}
 	for _, cl := range c.all() {
 		if drop[cl.addr.Slot()] {
@@ -173,6 +174,9 @@ func (c *Core) Drop(slots []im.Slot, err error) {
 		}
 		return p.cell.gone
 	})
+	if len(c.fill.parts) == 0 {
+		c.finishLeaves(c.fill)
+	}
 }
 
 // forget takes an entity out of memory, whatever state it is in.

@@ -84,8 +84,12 @@ type Core struct {
 	cells map[im.Addr]*cell
 	// epochs of the slots owned; 0: not owned.
 	epochs [im.Slots]im.Epoch
-	now    im.Millis
-	tx     entity.Tx
+	// leaving are those of them that are being handed over, and leaves when
+	// that is done.
+	leaving [im.Slots]bool
+	leaves  []leave
+	now     im.Millis
+	tx      entity.Tx
 	// logged and put are how many entries and records the Tx had when the
 	// call began.
 	logged, put int
@@ -176,13 +180,13 @@ func (c *Core) Owns(slot im.Slot) bool { return c.epochs[slot] != 0 }
 
 // errNotOwner sends the caller back to ask who owns the slot now.
 func errNotOwner() error {
-	return &im.Error{Kind: im.Unavailable, RetryAfterMS: 100, Detail: "the mailbox is moving to another node"}
+	return &im.Error{Kind: im.Unavailable, RetryAfterMS: 100, Detail: "the mailbox is moving to another node", Elsewhere: true}
 }
 
 // Handle applies one input, or parks it until its entity is loaded.
 func (c *Core) Handle(now im.Millis, in Input) {
 	c.now = now
-	if !c.Owns(in.To.Slot()) {
+	if slot := in.To.Slot(); !c.Owns(slot) || c.leaving[slot] && !ends(&in) {
 		c.refuse(&in, errNotOwner())
 		return
 	}

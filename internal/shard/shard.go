@@ -130,6 +130,22 @@ func (s *Shard) Own(slots []im.Slot, epochs []im.Epoch, pending []im.Addr) {
 	})
 }
 
+// Leave hands slots over to another node; done is called on the shard's
+// goroutine when they are served here no longer. See Core.Leave.
+func (s *Shard) Leave(slots []im.Slot, done func()) {
+	s.post(func(now im.Millis) { s.core.Leave(now, slots, done) })
+}
+
+// Disown drops slots that another node has, unless they have been acquired
+// since under other epochs than these. Lost is told.
+func (s *Shard) Disown(slots []im.Slot, epochs []im.Epoch) {
+	s.post(func(im.Millis) {
+		if lost := s.core.Disown(slots, epochs); len(lost) > 0 {
+			s.opts.Lost(lost, &store.SlotError{Slots: lost})
+		}
+	})
+}
+
 // Stats are the core's counters as of its last turn.
 func (s *Shard) Stats() Stats {
 	s.statsMu.Lock()

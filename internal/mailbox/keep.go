@@ -1,0 +1,201 @@
+package mailbox
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/shard"
+	"github.com/skein-im/skein/internal/store"
+)
+
+const (
+	// acquireRetry is how long to wait before slots are acquired again that
+	// could not be.
+	acquireRetry = time.Second
+	// fencedRest is how long to wait, and as long again at random, before a
+	// slot is taken back that another node has acquired: by then the table
+	// should say whose it is.
+	fencedRest = 500 * time.Millisecond
+	// acquireAtOnce is how many slots are acquired in one call of the store,
+	// and acquirers how many calls run at a time.
+	acquireAtOnce = 256
+	acquirers     = 4
+	// pendingReaders is how many slots of a call are asked at a time for who
+	// owes messages.
+	pendingReaders = 16
+)
+
+// Assign says which slots this node is to serve from now on: it hands over the
+// others, and acquires what it lacks, in the background. Only for a node that
+// shares its store.
+func (m *Mailbox) Assign(list []im.Slot) { m.slots.assign(list) }
+
+// Settled waits until everything assigned is served and nothing else.
+func (m *Mailbox) Settled(ctx context.Context) error {
+	for {
+		ok, changed := m.slots.settled()
+		if ok {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return im.Errorf(im.Unavailable, "slots are still being acquired or handed over: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// Serves reports whether this node serves an entity now.
+func (m *Mailbox) Serves(a im.Addr) bool { return m.slots.here[a.Slot()].Load() }
+
+// keep sees to it that what is wanted is served, until the mailbox stops.
+func (m *Mailbox) keep() {
+	for m.ctx.Err() == nil {
+		changed := m.slots.watch()
+		acquire, leave, again := m.slots.plan(time.Now())
+		m.leave(leave)
+		for len(acquire) > 0 {
+			n := min(len(acquire), acquireAtOnce)
+			chunk := acquire[:n]
+			acquire = acquire[n:]
+			m.tasks.Go(func() { m.take(chunk) })
+		}
+		m.pause(changed, again)
+	}
+}
+
+// pause waits for a change, or a time unless that is zero.
+func (m *Mailbox) pause(changed <-chan struct{}, until time.Time) {
+	var due <-chan time.Time
+	if !until.IsZero() {
+		timer := time.NewTimer(time.Until(until))
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-m.ctx.Done():
+	case <-changed:
+	case <-due:
+	}
+}
+
+// take acquires slots, or gives them back to be tried again.
+func (m *Mailbox) take(list []im.Slot) {
+	err := m.acquire(m.ctx, list)
+	if err == nil {
+		m.cfg.Logger.Info("slots are served", "slots", len(list))
+		return
+	}
+	m.cause.Store(&err)
+	if m.ctx.Err() == nil {
+		m.cfg.Logger.Warn("slots cannot be acquired yet", "slots", len(list), "err", err)
+	}
+	m.slots.gone(list, time.Now().Add(acquireRetry), acquiring)
+}
+
+// acquireAll acquires slots, a part at a time.
+func (m *Mailbox) acquireAll(ctx context.Context, list []im.Slot) error {
+	var parts sync.WaitGroup
+	errs := make([]error, (len(list)+acquireAtOnce-1)/acquireAtOnce)
+	for i := range errs {
+		part := list[i*acquireAtOnce : min((i+1)*acquireAtOnce, len(list))]
+		parts.Go(func() { errs[i] = m.acquire(ctx, part) })
+	}
+	parts.Wait()
+	return errors.Join(errs...)
+}
+
+// acquire takes slots and hands them to their shards.
+func (m *Mailbox) acquire(ctx context.Context, list []im.Slot) error {
+	select {
+	case m.acquirers <- struct{}{}:
+		defer func() { <-m.acquirers }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	epochs, err := m.store.Acquire(ctx, m.cfg.Node, list)
+	if err != nil {
+		return im.Errorf(im.Unavailable, "cannot acquire slots: %w", err)
+	}
+	pending, err := m.pending(ctx, list)
+	if err != nil {
+		return im.Errorf(im.Unavailable, "cannot list undelivered messages: %w", err)
+	}
+	shares := make(map[*shard.Shard]*share)
+	for i, slot := range list {
+		s := m.shardOfSlot(slot)
+		if shares[s] == nil {
+			shares[s] = &share{}
+		}
+		sh := shares[s]
+		sh.slots, sh.epochs = append(sh.slots, slot), append(sh.epochs, epochs[i])
+		sh.pending = append(sh.pending, pending[i]...)
+	}
+	for s, sh := range shares {
+		s.Own(sh.slots, sh.epochs, sh.pending)
+	}
+	m.slots.acquired(list, epochs)
+	return nil
+}
+
+// share is what a shard gets of what was acquired.
+type share struct {
+	slots   []im.Slot
+	epochs  []im.Epoch
+	pending []im.Addr
+}
+
+// pending lists who owes messages in slots, a few slots at a time.
+func (m *Mailbox) pending(ctx context.Context, list []im.Slot) ([][]im.Addr, error) {
+	pending, errs := make([][]im.Addr, len(list)), make([]error, pendingReaders)
+	var readers sync.WaitGroup
+	for r := range errs {
+		readers.Go(func() {
+			for i := r; i < len(list) && errs[r] == nil; i += pendingReaders {
+				pending[i], errs[r] = m.store.Pending(ctx, list[i])
+			}
+		})
+	}
+	readers.Wait()
+	return pending, errors.Join(errs...)
+}
+
+// byShard deals slots out to their shards.
+func (m *Mailbox) byShard(list []im.Slot) map[*shard.Shard][]im.Slot {
+	shares := make(map[*shard.Shard][]im.Slot)
+	for _, slot := range list {
+		s := m.shardOfSlot(slot)
+		shares[s] = append(shares[s], slot)
+	}
+	return shares
+}
+
+// leave hands slots over to whoever acquires them.
+func (m *Mailbox) leave(list []im.Slot) {
+	for s, part := range m.byShard(list) {
+		s.Leave(part, func() {
+			m.slots.gone(part, time.Time{}, leaving)
+			m.cfg.Logger.Info("slots are handed over", "slots", len(part))
+		})
+	}
+}
+
+// onLost hears from a shard that slots are not served any more.
+func (m *Mailbox) onLost(list []im.Slot, err error) {
+	m.cause.Store(&err)
+	var fenced *store.SlotError
+	rest := time.Time{}
+	if errors.As(err, &fenced) {
+		rest = time.Now().Add(fencedRest + rand.N(fencedRest))
+		if m.cfg.Fenced != nil {
+			m.cfg.Fenced()
+		}
+	}
+	if wanted := m.slots.gone(list, rest, served); wanted > 0 {
+		m.cfg.Logger.Error("slots are not served: the store refused a commit", "slots", wanted, "err", err)
+	}
+}

@@ -1,0 +1,160 @@
+package mailbox
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/skein-im/skein/internal/im"
+)
+
+// stage is how far a slot is from being served here.
+type stage uint8
+
+const (
+	// absent: it is not served.
+	absent stage = iota
+	// acquiring: it is being acquired.
+	acquiring
+	// served: its shard has it.
+	served
+	// leaving: its shard is handing it over.
+	leaving
+)
+
+// slots are what this node is to serve, and what it does.
+type slots struct {
+	mu    sync.Mutex
+	want  [im.Slots]bool
+	stage [im.Slots]stage
+	epoch [im.Slots]im.Epoch
+	// rest is until when a slot is not acquired again: another node has just
+	// acquired it, or the store could not be asked.
+	rest [im.Slots]time.Time
+	// missing counts those that are wanted and not served.
+	missing atomic.Int64
+	// here is the same as served, without the lock.
+	here [im.Slots]atomic.Bool
+	// changed is closed when something has.
+	changed chan struct{}
+}
+
+func newSlots() *slots { return &slots{changed: make(chan struct{})} }
+
+// set moves a slot on. The caller has the mutex.
+func (s *slots) set(slot im.Slot, to stage) {
+	s.stage[slot] = to
+	s.here[slot].Store(to == served)
+}
+
+// announce wakes those who wait for a change. The caller has the mutex.
+func (s *slots) announce() {
+	n := int64(0)
+	for i, st := range s.stage {
+		if s.want[i] && st != served {
+			n++
+		}
+	}
+	s.missing.Store(n)
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// assign says which slots are to be served.
+func (s *slots) assign(list []im.Slot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.want = [im.Slots]bool{}
+	for _, slot := range list {
+		s.want[slot] = true
+	}
+	s.announce()
+}
+
+// plan takes what is to be acquired and what is to be handed over now, and
+// returns when to look again without being asked; zero: never.
+func (s *slots) plan(now time.Time) (acquire, leave []im.Slot, again time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.stage {
+		slot := im.Slot(i)
+		switch {
+		case s.want[i] && s.stage[i] == absent:
+			if rest := s.rest[i]; now.Before(rest) {
+				if again.IsZero() || rest.Before(again) {
+					again = rest
+				}
+				continue
+			}
+			s.set(slot, acquiring)
+			acquire = append(acquire, slot)
+		case !s.want[i] && s.stage[i] == served:
+			s.set(slot, leaving)
+			leave = append(leave, slot)
+		}
+	}
+	return acquire, leave, again
+}
+
+// acquired notes that slots are served from now on.
+func (s *slots) acquired(list []im.Slot, epochs []im.Epoch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, slot := range list {
+		s.epoch[slot] = epochs[i]
+		s.set(slot, served)
+	}
+	s.announce()
+}
+
+// gone notes that slots in one of some stages are not served any more, and not
+// to be acquired before a time. It returns how many of them are wanted.
+func (s *slots) gone(list []im.Slot, rest time.Time, from ...stage) (wanted int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, slot := range list {
+		for _, st := range from {
+			if s.stage[slot] == st {
+				s.set(slot, absent)
+				s.rest[slot] = rest
+				break
+			}
+		}
+		if s.want[slot] {
+			wanted++
+		}
+	}
+	s.announce()
+	return wanted
+}
+
+// held are the slots that are served, and their epochs.
+func (s *slots) held() (list []im.Slot, epochs []im.Epoch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, st := range s.stage {
+		if st == served {
+			list, epochs = append(list, im.Slot(i)), append(epochs, s.epoch[i])
+		}
+	}
+	return list, epochs
+}
+
+// settled reports whether nothing is to be done, and what to wait for if not.
+func (s *slots) settled() (bool, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, st := range s.stage {
+		if s.want[i] != (st == served) || st == leaving {
+			return false, s.changed
+		}
+	}
+	return true, nil
+}
+
+// watch is closed at the next change.
+func (s *slots) watch() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changed
+}

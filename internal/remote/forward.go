@@ -1,0 +1,140 @@
+package remote
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/skein-im/skein/internal/entity"
+	"github.com/skein-im/skein/internal/im"
+)
+
+// Link messages travel one way and unanswered: whoever sends one sends it again
+// until the receiving entity has acknowledged it. So what finds no link, or no
+// room, is dropped and counted.
+
+// AppendMessage appends the fields of a link message.
+func AppendMessage(dst []byte, m *entity.Message) []byte {
+	dst = appendUint(dst, 1, m.From.Kind)
+	dst = appendUint(dst, 2, m.From.ID)
+	dst = appendUint(dst, 3, m.To.Kind)
+	dst = appendUint(dst, 4, m.To.ID)
+	dst = appendUint(dst, 5, m.Seq)
+	dst = appendUint(dst, 6, m.Ack)
+	dst = appendUint(dst, 7, m.Body.Kind)
+	dst = appendUint(dst, 8, m.Body.Time)
+	dst = appendUint(dst, 9, m.Body.PairID)
+	dst = appendContent(dst, 10, &m.Body.Content)
+	return appendUint(dst, 12, m.Body.Error)
+}
+
+// ReadMessage reads a link message, which does not alias b.
+func ReadMessage(b []byte) (*entity.Message, error) {
+	m := new(entity.Message)
+	f := fields{rest: b}
+	for f.next() {
+		setMessage(m, &f)
+	}
+	return m, f.err("link message")
+}
+
+func setMessage(m *entity.Message, f *fields) {
+	switch f.num {
+	case 1:
+		m.From.Kind = number[im.Kind](f)
+	case 2:
+		m.From.ID = f.uint()
+	case 3:
+		m.To.Kind = number[im.Kind](f)
+	case 4:
+		m.To.ID = f.uint()
+	case 5:
+		m.Seq = number[im.LinkSeq](f)
+	case 6:
+		m.Ack = number[im.LinkSeq](f)
+	case 7:
+		m.Body.Kind = number[entity.BodyKind](f)
+	case 8:
+		m.Body.Time = f.millis()
+	case 9:
+		m.Body.PairID = f.uint()
+	case 10, 11:
+		setContent(&m.Body.Content, 10, f)
+	case 12:
+		m.Body.Error = number[im.ErrorKind](f)
+	}
+}
+
+// outbound are the link messages that wait to be written, encoded.
+type outbound struct {
+	mu sync.Mutex
+	// open: there is a link that will take them.
+	open bool
+	buf  []byte
+
+	forwarded, dropped atomic.Uint64
+}
+
+// put encodes a link message, if there is a link and room.
+func (o *outbound) put(m *entity.Message, most int) (first, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	before := len(o.buf)
+	if !o.open || before >= most {
+		o.dropped.Add(1)
+		return false, false
+	}
+	var at int
+	o.buf, at = openFrame(o.buf, typeForward)
+	o.buf = closeFrame(AppendMessage(o.buf, m), at)
+	o.forwarded.Add(1)
+	return before == 0, true
+}
+
+// set opens or closes it; what waits when it closes is lost.
+func (o *outbound) set(open bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.open, o.buf = open, nil
+}
+
+// take appends what waits.
+func (o *outbound) take(dst []byte) []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	dst = append(dst, o.buf...)
+	if cap(o.buf) > keepBuffer {
+		o.buf = nil
+	}
+	o.buf = o.buf[:0]
+	return dst
+}
+
+// Forward carries a link message towards the mailbox node, or drops and counts
+// it: its sender sends it again.
+func (c *Client) Forward(m *entity.Message) {
+	first, ok := c.outbound.put(m, c.cfg.MaxForwardBytes)
+	if !ok || !first {
+		return
+	}
+	c.mu.Lock()
+	l := c.link
+	c.mu.Unlock()
+	if l != nil {
+		l.nudge()
+	}
+}
+
+// forwarded takes a link message from another node.
+func (l *serverLink) forwarded(payload []byte) error {
+	l.srv.stats.forwarded.Add(1)
+	if l.srv.cfg.Receive == nil {
+		l.traffic.skipped.Add(1)
+		return nil
+	}
+	m, err := ReadMessage(payload)
+	if err != nil {
+		return err
+	}
+	l.srv.cfg.Receive(m)
+	return nil
+}

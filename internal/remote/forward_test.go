@@ -1,0 +1,108 @@
+package remote
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/skein-im/skein/internal/entity"
+	"github.com/skein-im/skein/internal/im"
+)
+
+func TestMessagesSurvive(t *testing.T) {
+	for _, m := range []*entity.Message{full[any](&entity.Message{}).(*entity.Message), {}} {
+		b := AppendMessage(nil, m)
+		for _, in := range [][]byte{b, withUnknown(b)} {
+			got, err := ReadMessage(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(m, got); d != "" {
+				t.Errorf("(-sent +read):\n%s", d)
+			}
+		}
+	}
+}
+
+// FuzzMessage: whatever is read is carried on unchanged, and what is wrong is
+// Invalid.
+func FuzzMessage(f *testing.F) {
+	f.Add(AppendMessage(nil, full[any](&entity.Message{}).(*entity.Message)))
+	f.Add(AppendMessage(nil, &entity.Message{From: im.User(1), To: im.User(2), Ack: 7}))
+	f.Add([]byte{0x08, 0xff, 0xff, 0x01})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := ReadMessage(b)
+		if err != nil {
+			mustBeInvalid(t, err)
+			return
+		}
+		again, err := ReadMessage(AppendMessage(nil, m))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Body.Content.Body = append([]byte(nil), m.Body.Content.Body...)
+		if d := cmp.Diff(m, again); d != "" {
+			t.Fatal(d)
+		}
+	})
+}
+
+// Link messages arrive in order while there is a link; before and after they
+// are dropped and counted.
+func TestForward(t *testing.T) {
+	got := make(chan *entity.Message, 100)
+	ln, addr := listen(t, "tcp")
+	c := connect(t, ClientConfig{Addr: addr})
+	c.Forward(&entity.Message{From: im.User(1), To: im.User(2), Seq: 1})
+	if st := c.Stats(); st.Dropped != 1 || st.Forwarded != 0 {
+		t.Fatalf("without a link: %+v", st)
+	}
+	s := serve(t, ln, ServerConfig{Mailbox: newFakeMailbox(), Receive: func(m *entity.Message) { got <- m }})
+	eventually(t, func() bool { return c.Health() == nil })
+	for seq := range im.LinkSeq(50) {
+		c.Forward(&entity.Message{From: im.User(1), To: im.User(2), Seq: seq + 1})
+	}
+	for seq := range im.LinkSeq(50) {
+		if m := <-got; m.Seq != seq+1 || m.To != im.User(2) {
+			t.Fatalf("message %d is %+v", seq+1, m)
+		}
+	}
+	if st := c.Stats(); st.Forwarded != 50 || s.Stats().Forwarded != 50 {
+		t.Errorf("client %+v, server %+v", st, s.Stats())
+	}
+}
+
+// What waits to be written is bounded.
+func TestForwardIsBounded(t *testing.T) {
+	var o outbound
+	o.set(true)
+	m := &entity.Message{Body: entity.Body{Content: im.Content{Body: make([]byte, 1000)}}}
+	for range 100 {
+		o.put(m, 10_000)
+	}
+	if n := len(o.take(nil)); n < 10_000 || n > 12_000 {
+		t.Errorf("%d bytes wait", n)
+	}
+	if o.forwarded.Load()+o.dropped.Load() != 100 || o.dropped.Load() < 85 {
+		t.Errorf("%d forwarded, %d dropped", o.forwarded.Load(), o.dropped.Load())
+	}
+}
+
+// A command about a session is taken only where the session was attached.
+func TestOffer(t *testing.T) {
+	_, _, c := pair(t, "tcp", ServerConfig{}, ClientConfig{})
+	j := newJournal()
+	if c.Offer(im.User(1), &im.Send{Session: 5, ClientSeq: 1}, j) || c.Offer(im.User(1), &im.Detach{Session: 5}, j) {
+		t.Fatal("a session that is not known was taken")
+	}
+	do(t, c, im.User(1), &im.Attach{Session: 5, Sink: named{j, "five"}})
+	if !c.Offer(im.User(1), &im.Send{Session: 5, ClientSeq: 1}, j) || !c.Offer(im.User(1), &im.Detach{Session: 5}, j) {
+		t.Fatal("a session that is known was not taken")
+	}
+	if c.Offer(im.User(1), &im.AckDelivered{Session: 5}, j) {
+		t.Fatal("a session that has ended was taken")
+	}
+	if st := c.Stats(); st.Submitted != 3 {
+		t.Errorf("%+v", st)
+	}
+}
