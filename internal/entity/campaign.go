@@ -84,7 +84,7 @@ func (c *campaign) claim(tx *Tx, cmd *im.Claim) (im.Result, error) {
 	}
 	one := c.peers[im.User(cmd.User)]
 	if c.holders[cmd.Lease] == cmd.User {
-		return one.claimed(cmd.Lease), nil
+		return c.claimed(one, cmd.Lease), nil
 	}
 	deal := c.leases[cmd.Lease]
 	switch {
@@ -92,7 +92,7 @@ func (c *campaign) claim(tx *Tx, cmd *im.Claim) (im.Result, error) {
 		return &im.Claimed{Outcome: im.ClaimOver, Time: tx.Now}, nil
 	case deal == nil || deal.Set != uint64(cmd.Set) || deal.ExpiresMs <= int64(tx.Now):
 		return &im.Claimed{Outcome: im.ClaimLate, Time: tx.Now}, nil
-	case one != nil && len(one.wins) >= int(c.terms.Limit):
+	case one != nil && c.atLimit(one):
 		return &im.Claimed{Outcome: im.ClaimLimit, Time: tx.Now}, nil
 	}
 	win := &storev1.CampaignWin{Lease: deal.Lease, User: uint64(cmd.User), Cents: deal.Cents, TimeMs: int64(tx.Now)}
@@ -102,18 +102,21 @@ func (c *campaign) claim(tx *Tx, cmd *im.Claim) (im.Result, error) {
 		c.finish(ev, 0)
 	}
 	c.record(tx, ev)
-	return c.peers[im.User(cmd.User)].claimed(cmd.Lease), nil
+	return c.claimed(c.peers[im.User(cmd.User)], cmd.Lease), nil
 }
 
 // claimed is the answer to a claim that won.
-func (p *patron) claimed(lease im.LeaseID) *im.Claimed {
-	for _, w := range p.wins {
+func (c *campaign) claimed(by *patron, lease im.LeaseID) *im.Claimed {
+	for _, w := range by.wins {
 		if w.Lease == uint64(lease) {
-			return &im.Claimed{Outcome: im.ClaimWon, Cents: im.Cents(w.Cents), Time: im.Millis(w.TimeMs)}
+			return &im.Claimed{Outcome: im.ClaimWon, Cents: im.Cents(w.Cents), Time: im.Millis(w.TimeMs), Last: c.atLimit(by)}
 		}
 	}
 	return &im.Claimed{Outcome: im.ClaimLate}
 }
+
+// atLimit reports whether a user may not win any more.
+func (c *campaign) atLimit(one *patron) bool { return len(one.wins) >= int(c.terms.Limit) }
 
 func (c *campaign) info(tx *Tx) *im.CampaignInfo {
 	t := c.terms

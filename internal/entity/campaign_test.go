@@ -53,6 +53,15 @@ func (s *show) wantClaim(l im.Lease, user im.UserID, want im.ClaimOutcome) {
 	}
 }
 
+// wantLast is a win, and whether it is the user's last one.
+func (s *show) wantLast(l im.Lease, user im.UserID, last bool) {
+	s.t.Helper()
+	got := s.c.must(&im.Claim{Lease: l.ID, Set: l.Set, User: user}).(*im.Claimed)
+	if got.Outcome != im.ClaimWon || got.Last != last {
+		s.t.Fatalf("lease %d for user %d: %+v, want a win with last %v", l.ID, user, got, last)
+	}
+}
+
 func (s *show) info() *im.CampaignInfo {
 	s.t.Helper()
 	return s.c.must(&im.GetCampaign{}).(*im.CampaignInfo)
@@ -128,13 +137,14 @@ func TestClaims(t *testing.T) {
 	}
 	s.wantClaim(l[0], 2, im.ClaimWon)
 	s.c.restart()
-	s.wantClaim(l[0], 2, im.ClaimWon)
+	s.wantLast(l[0], 2, false)
 	s.wantClaim(l[0], 3, im.ClaimLate)
 	other := l[1]
 	other.Set = 7
 	s.wantClaim(other, 2, im.ClaimLate)
 	s.wantClaim(im.Lease{ID: 99, Set: 1}, 2, im.ClaimLate)
-	s.wantClaim(l[1], 2, im.ClaimWon)
+	s.wantLast(l[1], 2, true)
+	s.wantLast(l[0], 2, true)
 	s.wantClaim(l[2], 2, im.ClaimLimit)
 	s.wantClaim(l[2], 3, im.ClaimWon)
 	s.c.refuses(&im.Claim{Lease: l[3].ID, Set: 1}, im.Invalid)

@@ -118,6 +118,8 @@ type Claimed struct {
 	Outcome ClaimOutcome
 	Cents   Cents
 	Time    Millis
+	// Last: with this win the user has won as often as allowed.
+	Last bool
 }
 
 // GetCampaign asks a campaign how it stands. Result: *CampaignInfo.

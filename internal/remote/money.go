@@ -164,7 +164,8 @@ var moneyResults = []resultCodec{
 	resultOf(12, "Claimed",
 		num(func(r *im.Claimed) *im.ClaimOutcome { return &r.Outcome }),
 		num(func(r *im.Claimed) *im.Cents { return &r.Cents }),
-		num(func(r *im.Claimed) *im.Millis { return &r.Time })),
+		num(func(r *im.Claimed) *im.Millis { return &r.Time }),
+		flag(func(r *im.Claimed) *bool { return &r.Last })),
 	resultOf(13, "Leases",
 		parts(func(r *im.Leases) *[]im.Lease { return &r.Leases }, []slot[im.Lease]{
 			num(func(r *im.Lease) *im.LeaseID { return &r.ID }),

@@ -24,7 +24,6 @@ type campaign struct {
 	// shakenAt is when a shake was seen last, sentAt when leases were asked
 	// for, pace the time to the next renewal.
 	shakenAt, sentAt, pace time.Duration
-	forgetLimitedAt        time.Duration
 	// stop takes the next renewal, or the end of the memory, back.
 	stop func() bool
 }
@@ -44,9 +43,6 @@ const (
 	// does not exist, and that it is over.
 	unknownFor = 5 * time.Second
 	overFor    = 60 * time.Second
-	// limitFor is how long at least a user's limit is remembered, if there
-	// is room.
-	limitFor = 10 * time.Second
 	// maxMargin is how long before a lease expires no claim begins any more,
 	// unless the lease is short.
 	maxMargin = 200 * time.Millisecond
@@ -146,10 +142,6 @@ func (c *campaign) renew() {
 // lock.
 func (c *campaign) take(now time.Duration) *im.RenewSets {
 	d := c.desk
-	forgetLimited := now >= c.forgetLimitedAt
-	if forgetLimited {
-		c.forgetLimitedAt = now + limitFor
-	}
 	cmd := &im.RenewSets{Sets: make([]im.SetWant, len(d.sets))}
 	for i := range d.sets {
 		s, q := &d.sets[i], &c.queues[i]
@@ -157,9 +149,6 @@ func (c *campaign) take(now time.Duration) *im.RenewSets {
 		s.stats.Expired += q.expire(now)
 		shakes, has := q.shakes, q.len()
 		q.shakes = 0
-		if forgetLimited {
-			q.forgetLimited()
-		}
 		s.mu.Unlock()
 		if !c.known {
 			// Those who wait are the first.

@@ -51,6 +51,9 @@ func (c *claim) decided(claimed *im.Claimed) {
 	s := c.set
 	switch claimed.Outcome {
 	case im.ClaimWon:
+		if claimed.Last {
+			c.remember()
+		}
 		c.finish(im.Shaken{Outcome: im.ShakeWon, Cents: claimed.Cents}, &s.stats.Claimed)
 	case im.ClaimLimit:
 		c.limited()
@@ -59,6 +62,15 @@ func (c *claim) decided(claimed *im.Claimed) {
 		c.finish(im.Shaken{Outcome: im.ShakeClosed}, &s.stats.Late)
 	default:
 		c.tooLate()
+	}
+}
+
+// remember makes the SET know that the user may not win any more.
+func (c *claim) remember() {
+	c.set.mu.Lock()
+	defer c.set.mu.Unlock()
+	if q := c.set.queues[c.campaign]; q != nil {
+		q.limit(c.cmd.User)
 	}
 }
 

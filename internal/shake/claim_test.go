@@ -62,6 +62,38 @@ func TestLimit(t *testing.T) {
 	r.balanced()
 }
 
+// Who is known to be at the limit hears so whether there are leases or not.
+func TestLimitWithoutLeases(t *testing.T) {
+	r := opened(t, 1, func(c *Config) { c.IdleFor = time.Minute })
+	a := r.shake(7)
+	c, _ := take[*im.Claim](r)
+	c.done.Complete(c.cmd, &im.Claimed{Outcome: im.ClaimWon, Cents: 10, Last: true}, nil)
+	r.want(a, im.ShakeWon)
+	r.want(r.shake(7), im.ShakeLimit)
+	r.want(r.shake(8), im.ShakeNothing)
+	for range 60 {
+		r.advance(second)
+		for _, one := range r.asked {
+			one.done.Complete(one.cmd, &im.Leases{Now: 5000, Start: 4000, End: 600_000}, nil)
+		}
+		r.asked = nil
+		r.want(r.shake(7), im.ShakeLimit)
+	}
+	r.balanced()
+}
+
+// The users who are remembered are a bounded number of the last ones.
+func TestLimitsAreForgotten(t *testing.T) {
+	var q queue
+	for user := im.UserID(1); user <= 3*maxLimited; user++ {
+		q.limit(user)
+		q.limit(user)
+		if n := len(q.limited) + len(q.before); n > 2*maxLimited || !q.isLimited(user) || user > maxLimited && !q.isLimited(user-maxLimited+1) {
+			t.Fatalf("%d are remembered after %d", n, user)
+		}
+	}
+}
+
 func TestLateLeasesAreReplaced(t *testing.T) {
 	r := opened(t, 2, nil)
 	a := r.shake(7)

@@ -141,7 +141,7 @@ func (d *Desk) Shake(user im.UserID, id im.CampaignID, done func(im.Shaken)) {
 	}
 	q.shakes++
 	if q.len() == 0 {
-		out := q.without
+		out := q.empty(user)
 		s.stats.Outcomes[out]++
 		s.mu.Unlock()
 		done(im.Shaken{Outcome: out})

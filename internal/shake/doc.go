@@ -34,9 +34,11 @@
 // Config bounds leases of a queue, claims of a SET, campaigns, and shakes that
 // wait for the first word of a campaign; beyond each a shake is answered Busy.
 // What is known of campaigns that do not exist or are over is among what is
-// bounded, and makes room first. Users who have reached their limit are
-// remembered for some seconds, a bounded number of them; the campaign knows the
-// others.
+// bounded, and makes room first. A SET remembers the last 1,024 to 2,048 users whom
+// a campaign has said to be at their limit, and answers those so at once. The
+// campaign knows the others, but is not asked for a shake that finds nothing: such
+// a user, or one who has won at another gateway, hears "nothing" until there is
+// an envelope to try.
 //
 // # When it dies
 //

@@ -76,22 +76,31 @@ func (q *queue) drain() []im.LeaseID {
 	return ids
 }
 
+// empty is the answer to a user when there are no leases.
+func (q *queue) empty(user im.UserID) im.ShakeOutcome {
+	if q.without == im.ShakeNothing && q.isLimited(user) {
+		return im.ShakeLimit
+	}
+	return q.without
+}
+
 func (q *queue) isLimited(user im.UserID) bool {
 	_, now := q.limited[user]
 	_, before := q.before[user]
 	return now || before
 }
 
-// limit remembers a user who may not win any more.
+// limit remembers a user who may not win any more. When there are too many, it
+// forgets those who came first.
 func (q *queue) limit(user im.UserID) {
+	if q.isLimited(user) {
+		return
+	}
 	if q.limited == nil {
 		q.limited = map[im.UserID]struct{}{}
 	}
 	q.limited[user] = struct{}{}
 	if len(q.limited) >= maxLimited {
-		q.forgetLimited()
+		q.before, q.limited = q.limited, nil
 	}
 }
-
-// forgetLimited forgets those who were remembered before the last time.
-func (q *queue) forgetLimited() { q.before, q.limited = q.limited, nil }

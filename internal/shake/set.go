@@ -43,7 +43,7 @@ func (s *set) take(q *queue, user im.UserID) (*claim, im.Shaken) {
 	now := s.desk.now()
 	l, ok := s.next(q, now)
 	if !ok {
-		return nil, im.Shaken{Outcome: q.without}
+		return nil, im.Shaken{Outcome: q.empty(user)}
 	}
 	c := &claim{set: s, lease: l, began: now, cmd: &im.Claim{Lease: l.id, Set: s.id, User: user}}
 	s.claims[user] = c

@@ -70,6 +70,8 @@ const (
 	// ClaimedTwice: a desk claims a lease for somebody else when the fate of a
 	// claim is unknown.
 	ClaimedTwice
+	// LimitEarly: a campaign says of every win that it was the user's last one.
+	LimitEarly
 	defects
 )
 
@@ -81,7 +83,7 @@ var defectNames = [defects]string{
 	"deliveries of a lost session", "resumption replaces a newer login", "sessions are not detached",
 	"claim of a returned lease honoured", "credit repeated on retransmission", "refund racing with an open",
 	"overdraft by concurrent creates", "shares off by a cent after a reload", "end missed out of memory", "won before the claim",
-	"lease kept after it expired", "lease claimed for two users",
+	"lease kept after it expired", "lease claimed for two users", "limit told too early",
 }
 
 func (d Defect) String() string { return defectNames[d] }

@@ -87,6 +87,9 @@ func (f *fest) shakeAtDesk(u *user) {
 			w.stats.Told++
 			w.bank.hearsWon(f, u, out.Cents)
 		}
+		if out.Outcome == im.ShakeLimit {
+			w.bank.hearsLimit(f, u)
+		}
 	})
 }
 
@@ -102,6 +105,14 @@ func (b *bank) hearsWon(f *fest, u *user, cents im.Cents) {
 		}
 	}
 	b.w.fail("%v is told of %d cents from %v, but no such win is durable", u, cents, f.addr)
+}
+
+// hearsLimit: who hears that there is no more for them has had as much, durably.
+func (b *bank) hearsLimit(f *fest, u *user) {
+	bk := b.book(f.addr)
+	if n := bk.perUser[uint64(u.id)]; n < bk.camp.Limit && b.w.defect != ClaimedTwice {
+		b.w.fail("%v is told to be at the limit of %v after %d wins of %d", u, f.addr, n, bk.camp.Limit)
+	}
 }
 
 // unsettled says what is left to do at a gateway's desk; "": nothing.

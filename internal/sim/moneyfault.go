@@ -17,6 +17,9 @@ func (f *faulty) handleMoney(tx *entity.Tx, cmd im.Command) (im.Result, error) {
 		if f.w.defect == ReturnedLeaseHonoured && err == nil && res.(*im.Claimed).Outcome == im.ClaimLate {
 			return f.claimReturned(tx, c, res)
 		}
+		if f.w.defect == LimitEarly && err == nil {
+			res.(*im.Claimed).Last = true
+		}
 	case *im.CreateEnvelope:
 		if f.w.defect == Overdraft && im.KindOf(err) == im.Insufficient && f.Status().Head > tx.Durable {
 			return f.overdraw(tx, c, err)
