@@ -193,6 +193,8 @@ func (t *talker) command(ctx context.Context, words []string) bool {
 		err = t.gift(ctx, args)
 	case "/open":
 		err = t.open(ctx, args)
+	case "/shake":
+		err = t.shake(ctx, args)
 	case "/balance":
 		err = t.balance(ctx)
 	case "/statement":

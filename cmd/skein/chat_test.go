@@ -83,17 +83,23 @@ func (p *person) types(line string) {
 // sees waits for words to be printed, and takes everything up to them away.
 func (p *person) sees(words string) {
 	p.t.Helper()
+	p.seesOne(regexp.MustCompile(regexp.QuoteMeta(words)))
+}
+
+// seesOne is sees for words of a kind; it returns which.
+func (p *person) seesOne(words *regexp.Regexp) string {
+	p.t.Helper()
 	timeout := time.After(20 * time.Second)
 	for {
 		p.mu.Lock()
-		_, rest, ok := strings.Cut(p.said, words)
-		if ok {
-			p.said = rest
+		said, at := p.said, words.FindStringIndex(p.said)
+		if at != nil {
+			p.said = said[at[1]:]
 		}
 		changed := p.changed
 		p.mu.Unlock()
-		if ok {
-			return
+		if at != nil {
+			return said[at[0]:at[1]]
 		}
 		select {
 		case <-changed:

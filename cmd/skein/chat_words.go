@@ -14,8 +14,9 @@ type words struct {
 	late, notYet                                                      string
 	notice                                                            string
 	balance, moneyLine, sentEnvelope, openedShare, nothingToOpen      string
-	badAmount                                                         string
-	money                                                             map[client.MoneyEvent]string
+	badAmount, noSuchEnvelope, whichCampaign, won                     string
+	notWon                                                            map[client.ShakeOutcome]string
+	money, spent                                                      map[client.MoneyEvent]string
 	sent, refused                                                     string
 	noContacts, noHistory, device, thisDevice, online, blocked        string
 	states                                                            map[int32]string
@@ -52,9 +53,10 @@ var english = words{
 /contacts        list your contacts
 /history [N]     show the last N messages with whom you write to
 /devices         list your devices
-/gift CENTS [SHARES] [TEXT]
-                 send an envelope to the one you write to
+/gift CENTS [SHARES] [@NAME...] [TEXT]
+                 send an envelope to those named, or to the one you write to
 /open [NUMBER]   open the last envelope that came, or the one with this number
+/shake NUMBER    try to win an envelope of a campaign
 /balance         show what is in your wallet; /statement lists what changed it
 /wait N [SECS]   wait until N entries have come since the last time
 /quit            leave
@@ -66,7 +68,16 @@ A name can also be a user's number, like #4294967296.`,
 	sentEnvelope:  "Envelope %d is on its way.",
 	openedShare:   "It has %s for you.",
 	nothingToOpen: "No envelope has come yet.",
-	badAmount:     "How much? /gift CENTS [SHARES] [TEXT]",
+	badAmount:     "How much? /gift CENTS [SHARES] [@NAME...] [TEXT]",
+
+	noSuchEnvelope: "There is no such envelope. /open NUMBER, or /open for the last one.",
+	whichCampaign:  "Which campaign? /shake NUMBER",
+	won:            "You won %s.",
+	notWon: map[client.ShakeOutcome]string{
+		client.ShakeNothing: "Nothing this time.",
+		client.ShakeLimit:   "You have won as often as you may.",
+		client.ShakeClosed:  "This campaign has not begun, is over, or does not exist.",
+	},
 	money: map[client.MoneyEvent]string{
 		client.EnvelopeSent:     "you sent an envelope of %s, number %d",
 		client.EnvelopeReceived: "an envelope from %s, number %d (/open)",
@@ -79,6 +90,10 @@ A name can also be a user's number, like #4294967296.`,
 		client.Withdrawn:        "%s withdrawn, payment %d",
 		client.MoneyReturned:    "%s came back, number %d",
 		client.PaidOut:          "%s paid out, payment %d",
+	},
+	spent: map[client.MoneyEvent]string{
+		client.EnvelopeFinished: "all of your envelope %d has been opened",
+		client.CampaignFinished: "all of campaign %d has been won",
 	},
 	unknown:    "There is no command %s; /help lists them.",
 	usage:      "Who? %s NAME",
@@ -140,9 +155,10 @@ var chinese = words{
 /contacts         列出联系人
 /history [N]      显示与当前联系人的最近 N 条消息
 /devices          列出你的设备
-/gift 分 [份数] [祝福]
-                  给当前联系人发一个红包
+/gift 分 [份数] [@名字...] [祝福]
+                  给写明的人，或当前联系人，发一个红包
 /open [编号]      打开最近收到的红包，或指定编号的红包
+/shake 编号       摇一摇，从活动里抢红包
 /balance          显示钱包余额；/statement 列出明细
 /wait N [秒]      等到自上次以来又来了 N 条
 /quit             退出
@@ -154,7 +170,16 @@ var chinese = words{
 	sentEnvelope:  "红包 %d 已发出。",
 	openedShare:   "里面有你的 %s。",
 	nothingToOpen: "还没有收到红包。",
-	badAmount:     "多少？/gift 分 [份数] [祝福]",
+	badAmount:     "多少？/gift 分 [份数] [@名字...] [祝福]",
+
+	noSuchEnvelope: "没有这个红包。/open 编号，或 /open 打开最近的红包。",
+	whichCampaign:  "哪个活动？/shake 编号",
+	won:            "你摇到 %s。",
+	notWon: map[client.ShakeOutcome]string{
+		client.ShakeNothing: "这次没有。",
+		client.ShakeLimit:   "你中奖的次数已满。",
+		client.ShakeClosed:  "活动还没有开始、已经结束或不存在。",
+	},
 	money: map[client.MoneyEvent]string{
 		client.EnvelopeSent:     "你发出一个 %s 的红包，编号 %d",
 		client.EnvelopeReceived: "%s 发来的红包，编号 %d（/open）",
@@ -167,6 +192,10 @@ var chinese = words{
 		client.Withdrawn:        "提现 %s，支付 %d",
 		client.MoneyReturned:    "退回 %s，编号 %d",
 		client.PaidOut:          "%s 已付出，支付 %d",
+	},
+	spent: map[client.MoneyEvent]string{
+		client.EnvelopeFinished: "你的红包已全部打开，编号 %d",
+		client.CampaignFinished: "活动的钱已全部摇走，编号 %d",
 	},
 	unknown:    "没有命令 %s，输入 /help 查看命令。",
 	usage:      "谁？%s 名字",

@@ -67,11 +67,23 @@ func TestEnvelopeBetweenTwoPeople(t *testing.T) {
 	ann.sees("not enough money")
 
 	token := []string{"--token-file", filepath.Join(addrs.Data, "operator.token")}
-	out, err := runCommand(t, append([]string{"wallet", "top-up", addrs.HTTP, "4294967296", "12345", "--reference", "r1"}, token...)...)
+	out, err := runCommand(t, append([]string{"wallet", "top-up", addrs.HTTP, "ann", "12345", "--reference", "r1"}, token...)...)
 	if err != nil || !strings.Contains(out, "12345 cents for user 4294967296") {
 		t.Fatalf("top-up: %s %v", out, err)
 	}
+	for who, want := range map[string]string{"nobody": `cannot find user "nobody"`, "99": "there is no user 99"} {
+		if _, err := runCommand(t, append([]string{"wallet", "top-up", addrs.HTTP, who, "1", "--reference", "r2"}, token...)...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("a top-up of %s: %v", who, err)
+		}
+	}
 	ann.sees("123.45 came into your wallet")
+	for line, want := range map[string]string{
+		"/gift": "How much?", "/gift 5 @nobody": "There is no user nobody.", "/open": "No envelope has come yet.", "/open x": "There is no such envelope.",
+		"/open 7": "There is no such envelope.", "/shake": "Which campaign?", "/shake x": "Which campaign?", "/shake 7": "This campaign has not begun",
+	} {
+		ann.types(line)
+		ann.sees(want)
+	}
 	ann.types("/gift 500 1 good luck")
 	bob.sees("an envelope from ann, number ")
 	bob.sees(": good luck")
@@ -82,11 +94,14 @@ func TestEnvelopeBetweenTwoPeople(t *testing.T) {
 	bob.sees("It has 5.00 for you.")
 	bob.types("/balance")
 	bob.sees("You have 5.00.")
+	ann.sees("all of your envelope ")
 	ann.types("/statement")
-	ann.sees("-5.00      118.45")
+	ann.sees("-5.00      118.45  you sent an envelope of 5.00, number ")
+	bob.types("/gift 2 @ann")
+	ann.sees("an envelope from bob, number ")
 
-	args := append([]string{"campaign", "create", addrs.HTTP, "--sponsor", "4294967296", "--total", "1000", "--count", "10",
-		"--rate", "5", "--title", "New Year", "--name", "c1", "--asked", "0"}, token...)
+	args := append([]string{"campaign", "create", addrs.HTTP, "--sponsor", "ann", "--total", "1000", "--count", "10",
+		"--rate", "500", "--title", "New Year", "--name", "c1", "--asked", "0"}, token...)
 	out, err = runCommand(t, args...)
 	id := regexp.MustCompile(`Campaign (\d+) begins`).FindStringSubmatch(out)
 	if err != nil || id == nil {
@@ -97,6 +112,15 @@ func TestEnvelopeBetweenTwoPeople(t *testing.T) {
 	if err != nil || !strings.Contains(out, "New Year: 1000 cents in 10 envelopes") {
 		t.Fatalf("campaign show: %s %v", out, err)
 	}
+	for won := regexp.MustCompile(`You won|Nothing|busy`); ; {
+		bob.types("/shake " + id[1])
+		if bob.seesOne(won) == "You won" {
+			break
+		}
+	}
+	bob.sees("you won 1.00 in campaign")
+	bob.types("/shake " + id[1])
+	bob.sees("You have won as often as you may.")
 	ann.leaves()
 	bob.leaves()
 	stop()

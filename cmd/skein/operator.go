@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -40,6 +41,23 @@ func (f *operatorFlags) token() (string, error) {
 		return "", fmt.Errorf("cannot read the operator's token, which is in the server's data directory (--token-file): %w", err)
 	}
 	return strings.TrimSpace(string(text)), nil
+}
+
+// user is the number of a user whom a person names or numbers.
+func (f *operatorFlags) user(ctx context.Context, node, who string) (uint64, error) {
+	if n, err := strconv.ParseUint(strings.TrimPrefix(who, "#"), 10, 64); err == nil {
+		return n, nil
+	}
+	bearer, err := f.bearer()
+	if err != nil {
+		return 0, err
+	}
+	res, err := skeinv1connect.NewAdminServiceClient(http.DefaultClient, base(node), bearer).
+		FindUser(ctx, connect.NewRequest(&skeinv1.FindUserRequest{Name: who}))
+	if err != nil {
+		return 0, fmt.Errorf("cannot find user %q: %w", who, err)
+	}
+	return res.Msg.User, nil
 }
 
 // bearer makes a client of a node's services send the token.

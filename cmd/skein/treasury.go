@@ -52,13 +52,14 @@ func newTopUpCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "top-up NODE USER CENTS",
 		Short: "Bring money from outside into a user's wallet",
-		Long: `Brings money into the wallet of the user with the number USER, through the node
-whose HTTP address is NODE. The reference names the payment for ever: the same
-top-up again changes nothing and gets the first answer.`,
-		Example: `  skein wallet top-up 127.0.0.1:7080 4294967296 5000 --reference invoice-17`,
-		Args:    cobra.ExactArgs(3),
+		Long: `Brings money into the wallet of USER, a name or a number, through the node whose
+HTTP address is NODE. The reference names the payment for ever: the same top-up
+again changes nothing and gets the first answer.`,
+		Example: `  skein wallet top-up 127.0.0.1:7080 alice 5000 --reference invoice-17
+  skein wallet top-up 127.0.0.1:7080 4294967296 5000 --reference invoice-17`,
+		Args: cobra.ExactArgs(3),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			user, err := number(args[1], "a user's number")
+			user, err := f.user(cmd.Context(), args[0], args[1])
 			if err != nil {
 				return err
 			}
@@ -135,7 +136,7 @@ func newCampaignCommand() *cobra.Command {
 
 func newCampaignCreateCommand() *cobra.Command {
 	var f operatorFlags
-	var name string
+	var name, sponsor string
 	var startIn, lasts, lease time.Duration
 	var random bool
 	req := &skeinv1.CreateCampaignRequest{}
@@ -146,11 +147,14 @@ func newCampaignCreateCommand() *cobra.Command {
 available at a steady rate. What nobody has won at the end returns to the
 sponsor. Under the same --name and --asked it is created once, however often
 the command is repeated.`,
-		Example: `  skein campaign create 127.0.0.1:7080 --sponsor 4294967296 --total 1000000 --count 40000 --rate 200 --lasts 5m --title "Happy New Year"`,
+		Example: `  skein campaign create 127.0.0.1:7080 --sponsor alice --total 1000000 --count 40000 --rate 200 --lasts 5m --title "Happy New Year"`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := f.treasury(args[0])
 			if err != nil {
+				return err
+			}
+			if req.Sponsor, err = f.user(cmd.Context(), args[0], sponsor); err != nil {
 				return err
 			}
 			if req.Key.AskedMs == 0 {
@@ -177,7 +181,7 @@ the command is repeated.`,
 	req.Key = &skeinv1.Key{}
 	f.add(cmd)
 	flags := cmd.Flags()
-	flags.Uint64Var(&req.Sponsor, "sponsor", 0, "number of the user whose wallet pays")
+	flags.StringVar(&sponsor, "sponsor", "", "name or number of the user whose wallet pays")
 	flags.Int64Var(&req.Total, "total", 0, "cents to give away")
 	flags.Uint32Var(&req.Count, "count", 0, "how many envelopes that makes")
 	flags.Uint32Var(&req.Rate, "rate", 0, "how many become available per second")

@@ -64,3 +64,9 @@ func (a *API) lookupUser(ctx context.Context, _ *caller, req *skeinv1.LookupUser
 	user, name, err := a.cfg.Accounts.LookupUser(ctx, req.Name)
 	return &skeinv1.LookupUserResponse{User: uint64(user), Name: name}, err
 }
+
+// findUser is lookupUser for the operator, who is no user.
+func (a *API) findUser(ctx context.Context, _ *caller, req *skeinv1.FindUserRequest) (*skeinv1.FindUserResponse, error) {
+	user, name, err := a.cfg.Accounts.LookupUser(ctx, req.Name)
+	return &skeinv1.FindUserResponse{User: uint64(user), Name: name}, err
+}

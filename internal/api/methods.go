@@ -44,5 +44,6 @@ func methods() []*method {
 
 		unary(rpc.AdminServiceProvisionProcedure, operator, maxProvision, (*API).provision),
 		unary(rpc.AdminServiceNotifyProcedure, operator, maxBody, (*API).notify),
+		unary(rpc.AdminServiceFindUserProcedure, operator, maxBody, (*API).findUser),
 	}
 }

@@ -208,7 +208,7 @@ func TestMoneyIsChecked(t *testing.T) {
 		"overdraft":      {func(r *skeinv1.SendEnvelopeRequest) { r.Total = 101 }, connect.CodeFailedPrecondition, im.Insufficient},
 		"zero":           {func(r *skeinv1.SendEnvelopeRequest) { r.Total = 0 }, connect.CodeInvalidArgument, im.Invalid},
 		"negative":       {func(r *skeinv1.SendEnvelopeRequest) { r.Total = -5 }, connect.CodeInvalidArgument, im.Invalid},
-		"overflow":       {func(r *skeinv1.SendEnvelopeRequest) { r.Total = 1<<63 - 1 }, connect.CodeResourceExhausted, im.TooLarge},
+		"overflow":       {func(r *skeinv1.SendEnvelopeRequest) { r.Total = 1<<63 - 1 }, connect.CodeInvalidArgument, im.Invalid},
 		"no shares":      {func(r *skeinv1.SendEnvelopeRequest) { r.Shares = 0 }, connect.CodeInvalidArgument, im.Invalid},
 		"less than 1":    {func(r *skeinv1.SendEnvelopeRequest) { r.Shares = 101 }, connect.CodeInvalidArgument, im.Invalid},
 		"too many":       {func(r *skeinv1.SendEnvelopeRequest) { r.Shares = 1 << 20 }, connect.CodeInvalidArgument, im.Invalid},

@@ -156,7 +156,7 @@ func TestTopUpOnce(t *testing.T) {
 	for _, c := range []im.Cents{0, -1} {
 		f.at(im.Payment(im.TopUpOf("x"))).refuses(&im.TopUp{Reference: "x", User: 1, Cents: c}, im.Invalid)
 	}
-	f.at(im.Payment(im.TopUpOf("x"))).refuses(&im.TopUp{Reference: "x", User: 1, Cents: im.MaxMoney + 1}, im.TooLarge)
+	f.at(im.Payment(im.TopUpOf("x"))).refuses(&im.TopUp{Reference: "x", User: 1, Cents: im.MaxMoney + 1}, im.Invalid)
 	f.at(im.Payment(im.TopUpOf("x"))).refuses(&im.GetPayment{}, im.NotFound)
 	e := f.user(1).lastEntry()
 	if m := e.Money; e.Kind != wire.EntryMoney || m.Event != im.ToppedUp || m.Cents != 50 || m.Balance != 1050 || m.Prev != 1 ||
@@ -220,7 +220,7 @@ func TestCreateEnvelopeRefusals(t *testing.T) {
 	}{
 		"nothing":       {func(c *im.CreateEnvelope) { c.Total = 0 }, im.Invalid},
 		"negative":      {func(c *im.CreateEnvelope) { c.Total = -5 }, im.Invalid},
-		"overflow":      {func(c *im.CreateEnvelope) { c.Total = 1 << 62 }, im.TooLarge},
+		"overflow":      {func(c *im.CreateEnvelope) { c.Total = 1 << 62 }, im.Invalid},
 		"overdraft":     {func(c *im.CreateEnvelope) { c.Total = 1001 }, im.Insufficient},
 		"less than one": {func(c *im.CreateEnvelope) { c.Total, c.Shares = 2, 3 }, im.Invalid},
 		"no shares":     {func(c *im.CreateEnvelope) { c.Shares = 0 }, im.Invalid},

@@ -21,7 +21,7 @@ func CheckMoney(c Cents) error {
 		return Errorf(Invalid, "an amount has at least 1 cent")
 	}
 	if c > MaxMoney {
-		return Errorf(TooLarge, "an amount has at most %d cents", MaxMoney)
+		return Errorf(Invalid, "an amount has at most %d cents", MaxMoney)
 	}
 	return nil
 }

@@ -1670,6 +1670,103 @@ func (x *NotifyRequest) GetContent() *Content {
 	return nil
 }
 
+type FindUserRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindUserRequest) Reset() {
+	*x = FindUserRequest{}
+	mi := &file_skein_v1_api_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindUserRequest) ProtoMessage() {}
+
+func (x *FindUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_skein_v1_api_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindUserRequest.ProtoReflect.Descriptor instead.
+func (*FindUserRequest) Descriptor() ([]byte, []int) {
+	return file_skein_v1_api_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *FindUserRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type FindUserResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	User  uint64                 `protobuf:"varint,1,opt,name=user,proto3" json:"user,omitempty"`
+	// As it was registered.
+	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindUserResponse) Reset() {
+	*x = FindUserResponse{}
+	mi := &file_skein_v1_api_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindUserResponse) ProtoMessage() {}
+
+func (x *FindUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_skein_v1_api_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindUserResponse.ProtoReflect.Descriptor instead.
+func (*FindUserResponse) Descriptor() ([]byte, []int) {
+	return file_skein_v1_api_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *FindUserResponse) GetUser() uint64 {
+	if x != nil {
+		return x.User
+	}
+	return 0
+}
+
+func (x *FindUserResponse) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 type NotifyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The notice's id, as clients see it.
@@ -1682,7 +1779,7 @@ type NotifyResponse struct {
 
 func (x *NotifyResponse) Reset() {
 	*x = NotifyResponse{}
-	mi := &file_skein_v1_api_proto_msgTypes[30]
+	mi := &file_skein_v1_api_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1694,7 +1791,7 @@ func (x *NotifyResponse) String() string {
 func (*NotifyResponse) ProtoMessage() {}
 
 func (x *NotifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_v1_api_proto_msgTypes[30]
+	mi := &file_skein_v1_api_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1707,7 +1804,7 @@ func (x *NotifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyResponse.ProtoReflect.Descriptor instead.
 func (*NotifyResponse) Descriptor() ([]byte, []int) {
-	return file_skein_v1_api_proto_rawDescGZIP(), []int{30}
+	return file_skein_v1_api_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *NotifyResponse) GetId() uint64 {
@@ -1825,7 +1922,12 @@ const file_skein_v1_api_proto_rawDesc = "" +
 	"\ftoken_hashes\x18\x03 \x03(\fR\vtokenHashes\"\x13\n" +
 	"\x11ProvisionResponse\"<\n" +
 	"\rNotifyRequest\x12+\n" +
-	"\acontent\x18\x01 \x01(\v2\x11.skein.v1.ContentR\acontent\":\n" +
+	"\acontent\x18\x01 \x01(\v2\x11.skein.v1.ContentR\acontent\"%\n" +
+	"\x0fFindUserRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\":\n" +
+	"\x10FindUserResponse\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\x04R\x04user\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\":\n" +
 	"\x0eNotifyResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x18\n" +
 	"\areached\x18\x02 \x01(\x04R\areached*\x81\x01\n" +
@@ -1854,10 +1956,11 @@ const file_skein_v1_api_proto_rawDesc = "" +
 	"\x04Send\x12\x15.skein.v1.SendRequest\x1a\x16.skein.v1.SendResponse\x125\n" +
 	"\x04Sync\x12\x15.skein.v1.SyncRequest\x1a\x16.skein.v1.SyncResponse\x12>\n" +
 	"\aHistory\x12\x18.skein.v1.HistoryRequest\x1a\x19.skein.v1.HistoryResponse\x12A\n" +
-	"\bCounters\x12\x19.skein.v1.CountersRequest\x1a\x1a.skein.v1.CountersResponse2\x91\x01\n" +
+	"\bCounters\x12\x19.skein.v1.CountersRequest\x1a\x1a.skein.v1.CountersResponse2\xd4\x01\n" +
 	"\fAdminService\x12D\n" +
 	"\tProvision\x12\x1a.skein.v1.ProvisionRequest\x1a\x1b.skein.v1.ProvisionResponse\x12;\n" +
-	"\x06Notify\x12\x17.skein.v1.NotifyRequest\x1a\x18.skein.v1.NotifyResponseB0Z.github.com/skein-im/skein/gen/skein/v1;skeinv1b\x06proto3"
+	"\x06Notify\x12\x17.skein.v1.NotifyRequest\x1a\x18.skein.v1.NotifyResponse\x12A\n" +
+	"\bFindUser\x12\x19.skein.v1.FindUserRequest\x1a\x1a.skein.v1.FindUserResponseB0Z.github.com/skein-im/skein/gen/skein/v1;skeinv1b\x06proto3"
 
 var (
 	file_skein_v1_api_proto_rawDescOnce sync.Once
@@ -1872,7 +1975,7 @@ func file_skein_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_skein_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_skein_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_skein_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_skein_v1_api_proto_goTypes = []any{
 	(ContactState)(0),            // 0: skein.v1.ContactState
 	(*RegisterRequest)(nil),      // 1: skein.v1.RegisterRequest
@@ -1905,20 +2008,22 @@ var file_skein_v1_api_proto_goTypes = []any{
 	(*ProvisionUser)(nil),        // 28: skein.v1.ProvisionUser
 	(*ProvisionResponse)(nil),    // 29: skein.v1.ProvisionResponse
 	(*NotifyRequest)(nil),        // 30: skein.v1.NotifyRequest
-	(*NotifyResponse)(nil),       // 31: skein.v1.NotifyResponse
-	(*Content)(nil),              // 32: skein.v1.Content
-	(*Entry)(nil),                // 33: skein.v1.Entry
+	(*FindUserRequest)(nil),      // 31: skein.v1.FindUserRequest
+	(*FindUserResponse)(nil),     // 32: skein.v1.FindUserResponse
+	(*NotifyResponse)(nil),       // 33: skein.v1.NotifyResponse
+	(*Content)(nil),              // 34: skein.v1.Content
+	(*Entry)(nil),                // 35: skein.v1.Entry
 }
 var file_skein_v1_api_proto_depIdxs = []int32{
 	9,  // 0: skein.v1.ListDevicesResponse.devices:type_name -> skein.v1.Device
 	18, // 1: skein.v1.ContactResponse.contact:type_name -> skein.v1.Contact
 	18, // 2: skein.v1.ListContactsResponse.contacts:type_name -> skein.v1.Contact
 	0,  // 3: skein.v1.Contact.state:type_name -> skein.v1.ContactState
-	32, // 4: skein.v1.SendRequest.content:type_name -> skein.v1.Content
-	33, // 5: skein.v1.SyncResponse.entries:type_name -> skein.v1.Entry
-	33, // 6: skein.v1.HistoryResponse.entries:type_name -> skein.v1.Entry
+	34, // 4: skein.v1.SendRequest.content:type_name -> skein.v1.Content
+	35, // 5: skein.v1.SyncResponse.entries:type_name -> skein.v1.Entry
+	35, // 6: skein.v1.HistoryResponse.entries:type_name -> skein.v1.Entry
 	28, // 7: skein.v1.ProvisionRequest.users:type_name -> skein.v1.ProvisionUser
-	32, // 8: skein.v1.NotifyRequest.content:type_name -> skein.v1.Content
+	34, // 8: skein.v1.NotifyRequest.content:type_name -> skein.v1.Content
 	1,  // 9: skein.v1.AccountService.Register:input_type -> skein.v1.RegisterRequest
 	3,  // 10: skein.v1.AccountService.Login:input_type -> skein.v1.LoginRequest
 	5,  // 11: skein.v1.AccountService.Logout:input_type -> skein.v1.LogoutRequest
@@ -1938,27 +2043,29 @@ var file_skein_v1_api_proto_depIdxs = []int32{
 	25, // 25: skein.v1.MessageService.Counters:input_type -> skein.v1.CountersRequest
 	27, // 26: skein.v1.AdminService.Provision:input_type -> skein.v1.ProvisionRequest
 	30, // 27: skein.v1.AdminService.Notify:input_type -> skein.v1.NotifyRequest
-	2,  // 28: skein.v1.AccountService.Register:output_type -> skein.v1.RegisterResponse
-	4,  // 29: skein.v1.AccountService.Login:output_type -> skein.v1.LoginResponse
-	6,  // 30: skein.v1.AccountService.Logout:output_type -> skein.v1.LogoutResponse
-	8,  // 31: skein.v1.AccountService.ListDevices:output_type -> skein.v1.ListDevicesResponse
-	11, // 32: skein.v1.AccountService.RevokeDevice:output_type -> skein.v1.RevokeDeviceResponse
-	13, // 33: skein.v1.AccountService.LookupUser:output_type -> skein.v1.LookupUserResponse
-	17, // 34: skein.v1.ContactService.List:output_type -> skein.v1.ListContactsResponse
-	15, // 35: skein.v1.ContactService.Request:output_type -> skein.v1.ContactResponse
-	15, // 36: skein.v1.ContactService.Accept:output_type -> skein.v1.ContactResponse
-	15, // 37: skein.v1.ContactService.Refuse:output_type -> skein.v1.ContactResponse
-	15, // 38: skein.v1.ContactService.Remove:output_type -> skein.v1.ContactResponse
-	15, // 39: skein.v1.ContactService.Block:output_type -> skein.v1.ContactResponse
-	15, // 40: skein.v1.ContactService.Unblock:output_type -> skein.v1.ContactResponse
-	20, // 41: skein.v1.MessageService.Send:output_type -> skein.v1.SendResponse
-	22, // 42: skein.v1.MessageService.Sync:output_type -> skein.v1.SyncResponse
-	24, // 43: skein.v1.MessageService.History:output_type -> skein.v1.HistoryResponse
-	26, // 44: skein.v1.MessageService.Counters:output_type -> skein.v1.CountersResponse
-	29, // 45: skein.v1.AdminService.Provision:output_type -> skein.v1.ProvisionResponse
-	31, // 46: skein.v1.AdminService.Notify:output_type -> skein.v1.NotifyResponse
-	28, // [28:47] is the sub-list for method output_type
-	9,  // [9:28] is the sub-list for method input_type
+	31, // 28: skein.v1.AdminService.FindUser:input_type -> skein.v1.FindUserRequest
+	2,  // 29: skein.v1.AccountService.Register:output_type -> skein.v1.RegisterResponse
+	4,  // 30: skein.v1.AccountService.Login:output_type -> skein.v1.LoginResponse
+	6,  // 31: skein.v1.AccountService.Logout:output_type -> skein.v1.LogoutResponse
+	8,  // 32: skein.v1.AccountService.ListDevices:output_type -> skein.v1.ListDevicesResponse
+	11, // 33: skein.v1.AccountService.RevokeDevice:output_type -> skein.v1.RevokeDeviceResponse
+	13, // 34: skein.v1.AccountService.LookupUser:output_type -> skein.v1.LookupUserResponse
+	17, // 35: skein.v1.ContactService.List:output_type -> skein.v1.ListContactsResponse
+	15, // 36: skein.v1.ContactService.Request:output_type -> skein.v1.ContactResponse
+	15, // 37: skein.v1.ContactService.Accept:output_type -> skein.v1.ContactResponse
+	15, // 38: skein.v1.ContactService.Refuse:output_type -> skein.v1.ContactResponse
+	15, // 39: skein.v1.ContactService.Remove:output_type -> skein.v1.ContactResponse
+	15, // 40: skein.v1.ContactService.Block:output_type -> skein.v1.ContactResponse
+	15, // 41: skein.v1.ContactService.Unblock:output_type -> skein.v1.ContactResponse
+	20, // 42: skein.v1.MessageService.Send:output_type -> skein.v1.SendResponse
+	22, // 43: skein.v1.MessageService.Sync:output_type -> skein.v1.SyncResponse
+	24, // 44: skein.v1.MessageService.History:output_type -> skein.v1.HistoryResponse
+	26, // 45: skein.v1.MessageService.Counters:output_type -> skein.v1.CountersResponse
+	29, // 46: skein.v1.AdminService.Provision:output_type -> skein.v1.ProvisionResponse
+	33, // 47: skein.v1.AdminService.Notify:output_type -> skein.v1.NotifyResponse
+	32, // 48: skein.v1.AdminService.FindUser:output_type -> skein.v1.FindUserResponse
+	29, // [29:49] is the sub-list for method output_type
+	9,  // [9:29] is the sub-list for method input_type
 	9,  // [9:9] is the sub-list for extension type_name
 	9,  // [9:9] is the sub-list for extension extendee
 	0,  // [0:9] is the sub-list for field type_name
@@ -1977,7 +2084,7 @@ func file_skein_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skein_v1_api_proto_rawDesc), len(file_skein_v1_api_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   31,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   4,
 		},

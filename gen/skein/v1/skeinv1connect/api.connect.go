@@ -83,6 +83,8 @@ const (
 	AdminServiceProvisionProcedure = "/skein.v1.AdminService/Provision"
 	// AdminServiceNotifyProcedure is the fully-qualified name of the AdminService's Notify RPC.
 	AdminServiceNotifyProcedure = "/skein.v1.AdminService/Notify"
+	// AdminServiceFindUserProcedure is the fully-qualified name of the AdminService's FindUser RPC.
+	AdminServiceFindUserProcedure = "/skein.v1.AdminService/FindUser"
 )
 
 // AccountServiceClient is a client for the skein.v1.AccountService service.
@@ -709,6 +711,8 @@ type AdminServiceClient interface {
 	// Notify shows a notice to everyone whose link is with this node or its
 	// workers. It is not kept, and not repeated to those who come later.
 	Notify(context.Context, *connect.Request[v1.NotifyRequest]) (*connect.Response[v1.NotifyResponse], error)
+	// FindUser tells the number of a user by name.
+	FindUser(context.Context, *connect.Request[v1.FindUserRequest]) (*connect.Response[v1.FindUserResponse], error)
 }
 
 // NewAdminServiceClient constructs a client for the skein.v1.AdminService service. By default, it
@@ -734,6 +738,12 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(adminServiceMethods.ByName("Notify")),
 			connect.WithClientOptions(opts...),
 		),
+		findUser: connect.NewClient[v1.FindUserRequest, v1.FindUserResponse](
+			httpClient,
+			baseURL+AdminServiceFindUserProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("FindUser")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -741,6 +751,7 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 type adminServiceClient struct {
 	provision *connect.Client[v1.ProvisionRequest, v1.ProvisionResponse]
 	notify    *connect.Client[v1.NotifyRequest, v1.NotifyResponse]
+	findUser  *connect.Client[v1.FindUserRequest, v1.FindUserResponse]
 }
 
 // Provision calls skein.v1.AdminService.Provision.
@@ -753,6 +764,11 @@ func (c *adminServiceClient) Notify(ctx context.Context, req *connect.Request[v1
 	return c.notify.CallUnary(ctx, req)
 }
 
+// FindUser calls skein.v1.AdminService.FindUser.
+func (c *adminServiceClient) FindUser(ctx context.Context, req *connect.Request[v1.FindUserRequest]) (*connect.Response[v1.FindUserResponse], error) {
+	return c.findUser.CallUnary(ctx, req)
+}
+
 // AdminServiceHandler is an implementation of the skein.v1.AdminService service.
 type AdminServiceHandler interface {
 	// Provision creates users with device tokens and friendships at once.
@@ -761,6 +777,8 @@ type AdminServiceHandler interface {
 	// Notify shows a notice to everyone whose link is with this node or its
 	// workers. It is not kept, and not repeated to those who come later.
 	Notify(context.Context, *connect.Request[v1.NotifyRequest]) (*connect.Response[v1.NotifyResponse], error)
+	// FindUser tells the number of a user by name.
+	FindUser(context.Context, *connect.Request[v1.FindUserRequest]) (*connect.Response[v1.FindUserResponse], error)
 }
 
 // NewAdminServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -782,12 +800,20 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(adminServiceMethods.ByName("Notify")),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceFindUserHandler := connect.NewUnaryHandler(
+		AdminServiceFindUserProcedure,
+		svc.FindUser,
+		connect.WithSchema(adminServiceMethods.ByName("FindUser")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/skein.v1.AdminService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AdminServiceProvisionProcedure:
 			adminServiceProvisionHandler.ServeHTTP(w, r)
 		case AdminServiceNotifyProcedure:
 			adminServiceNotifyHandler.ServeHTTP(w, r)
+		case AdminServiceFindUserProcedure:
+			adminServiceFindUserHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -803,4 +829,8 @@ func (UnimplementedAdminServiceHandler) Provision(context.Context, *connect.Requ
 
 func (UnimplementedAdminServiceHandler) Notify(context.Context, *connect.Request[v1.NotifyRequest]) (*connect.Response[v1.NotifyResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("skein.v1.AdminService.Notify is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) FindUser(context.Context, *connect.Request[v1.FindUserRequest]) (*connect.Response[v1.FindUserResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("skein.v1.AdminService.FindUser is not implemented"))
 }
