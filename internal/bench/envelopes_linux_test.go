@@ -313,8 +313,9 @@ func TestWindowsOfWins(t *testing.T) {
 	for i := range list {
 		list[i].Won = []uint32{200, 189, 211, 205}[min(i/10, 3)]
 	}
+	// Of the windows that cross from one value to the next, one has 210.4.
 	w := newWindows(list, 40, 200)
-	if w == nil || w.Count != 4 || fmt.Sprintf("%.3f %.3f", w.Min, w.Max) != "189.000 211.000" || w.Within != 0.5 {
+	if w == nil || w.Count != 31 || fmt.Sprintf("%.3f %.3f", w.Min, w.Max) != "189.000 211.000" || w.Within != 28.0/31 {
 		t.Errorf("%+v", w)
 	}
 	if w := newWindows(list, 9, 200); w != nil {

@@ -144,7 +144,8 @@ type Shakes struct {
 	finished    bool
 }
 
-// Windows are spans of ten seconds in which a campaign issued envelopes.
+// Windows are all spans of ten seconds in which a campaign issued envelopes, one
+// beginning with each second.
 type Windows struct {
 	Seconds int `json:"seconds"`
 	Count   int `json:"count"`
@@ -175,17 +176,19 @@ const (
 // newWindows looks at the wins of the seconds in which envelopes were issued.
 func newWindows(list []PerSecond, issuing int, rate float64) *Windows {
 	w := &Windows{Seconds: windowSeconds, Min: math.Inf(1)}
-	within := 0
-	for from := 0; from+windowSeconds <= min(issuing, len(list)); from += windowSeconds {
-		sum := 0.0
-		for _, s := range list[from : from+windowSeconds] {
-			sum += float64(s.Won) / windowSeconds
+	within, won := 0, 0
+	for i, s := range list[:min(max(issuing, 0), len(list))] {
+		won += int(s.Won)
+		if i < windowSeconds-1 {
+			continue
 		}
+		perSecond := float64(won) / windowSeconds
 		w.Count++
-		w.Min, w.Max = min(w.Min, sum), max(w.Max, sum)
-		if math.Abs(sum-rate) <= windowError*rate {
+		w.Min, w.Max = min(w.Min, perSecond), max(w.Max, perSecond)
+		if math.Abs(perSecond-rate) <= windowError*rate {
 			within++
 		}
+		won -= int(list[i-windowSeconds+1].Won)
 	}
 	if w.Count == 0 {
 		return nil
