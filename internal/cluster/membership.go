@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,11 +12,16 @@ import (
 	"github.com/skein-im/skein/internal/store"
 )
 
-// Defaults of Config.
+// Defaults of Config: a node that dies is missed after two and a half to three
+// seconds, and the others know half a second later.
 const (
-	DefaultTTL   = 5 * time.Second
-	DefaultEvery = time.Second
+	DefaultTTL   = 3 * time.Second
+	DefaultEvery = 500 * time.Millisecond
 )
+
+// leastPause is the least time from one look to the next, however often somebody
+// asks for one.
+const leastPause = 50 * time.Millisecond
 
 // Records is the part of a store that a Membership needs.
 type Records interface {
@@ -37,9 +43,41 @@ type Config struct {
 	// Changed hears of every list of members that differs from the last in
 	// who is there, and how. It is called by one goroutine.
 	Changed func(members []Member, table *Table)
-	Logger  *slog.Logger
+	// Lapsed hears that the node's record may have expired meanwhile, so that
+	// others may have done what was the node's to do. It may be nil, and is
+	// called by the goroutine that calls Changed.
+	Lapsed func()
+	// Superseded hears that a later process has the node's name: this one is to
+	// end. It may be nil, and is called once.
+	Superseded func(err error)
+	Logger     *slog.Logger
 	// Tick makes the ticker; nil: time.NewTicker.
 	Tick func(time.Duration) (c <-chan time.Time, stop func())
+	// Now is a clock that does not go back; nil: time.Now.
+	Now func() time.Time
+}
+
+func (c Config) withDefaults() Config {
+	c.TTL, c.Every = cmp.Or(c.TTL, DefaultTTL), cmp.Or(c.Every, DefaultEvery)
+	if c.Tick == nil {
+		c.Tick = func(d time.Duration) (<-chan time.Time, func()) {
+			t := time.NewTicker(d)
+			return t.C, t.Stop
+		}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Changed == nil {
+		c.Changed = func([]Member, *Table) {}
+	}
+	if c.Lapsed == nil {
+		c.Lapsed = func() {}
+	}
+	if c.Superseded == nil {
+		c.Superseded = func(error) {}
+	}
+	return c
 }
 
 // Membership is a node's part in the cluster. Start starts it.
@@ -52,8 +90,20 @@ type Membership struct {
 	table   *Table
 	// failed is why the store could not be reached at last.
 	failed error
+	// superseded: another process has the name.
+	superseded bool
+	// waiting are told of the next look that begins.
+	waiting []chan<- error
 
-	// nudge makes it act at once.
+	// written is when the record was last written, known when the others' were
+	// last read, looked when the last look ended. They and forgive belong to
+	// the goroutine that looks.
+	written, known, looked time.Time
+	// forgive is until when members that are missing count as there: the store
+	// was away, and they could not refresh their records either.
+	forgive time.Time
+
+	// nudge makes it look at once.
 	nudge      chan struct{}
 	stop, done chan struct{}
 	once       sync.Once
@@ -61,18 +111,8 @@ type Membership struct {
 
 // New makes a Membership.
 func New(cfg Config) *Membership {
-	cfg.TTL, cfg.Every = cmp.Or(cfg.TTL, DefaultTTL), cmp.Or(cfg.Every, DefaultEvery)
-	if cfg.Tick == nil {
-		cfg.Tick = func(d time.Duration) (<-chan time.Time, func()) {
-			t := time.NewTicker(d)
-			return t.C, t.Stop
-		}
-	}
-	if cfg.Changed == nil {
-		cfg.Changed = func([]Member, *Table) {}
-	}
 	return &Membership{
-		cfg: cfg, self: cfg.Self, table: NewTable(nil),
+		cfg: cfg.withDefaults(), self: cfg.Self, table: NewTable(nil),
 		nudge: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 }
@@ -80,7 +120,7 @@ func New(cfg Config) *Membership {
 // Start writes the node's record, reads the others', and goes on doing so.
 // Changed has been called once when it returns without error.
 func (m *Membership) Start(ctx context.Context) error {
-	if err := m.round(ctx); err != nil {
+	if err := m.look(ctx); err != nil {
 		close(m.done)
 		return err
 	}
@@ -98,11 +138,34 @@ func (m *Membership) run() {
 			return
 		case <-tick:
 		case <-m.nudge:
+			if !m.pause() {
+				continue
+			}
 		}
+		waiting := m.asked()
 		ctx, cancel := context.WithTimeout(context.Background(), m.cfg.TTL)
-		err := m.round(ctx)
+		err := m.look(ctx)
 		cancel()
 		m.report(err)
+		for _, w := range waiting {
+			w <- err
+		}
+	}
+}
+
+// pause keeps looks apart; it returns false when the node leaves.
+func (m *Membership) pause() bool {
+	wait := leastPause - m.cfg.Now().Sub(m.looked)
+	if wait <= 0 {
+		return true
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-m.stop:
+		return false
 	}
 }
 
@@ -120,31 +183,34 @@ func (m *Membership) report(err error) {
 	}
 }
 
-// round refreshes the node's record and reads all records.
-func (m *Membership) round(ctx context.Context) error {
-	m.mu.Lock()
-	self := m.self
-	m.mu.Unlock()
-	if self.Node != "" {
-		r, err := self.record()
-		if err != nil {
-			return err
-		}
-		if err := m.cfg.Records.PutMember(ctx, r, m.cfg.TTL); err != nil {
-			return im.Errorf(im.Unavailable, "the node's record cannot be written: %w", err)
-		}
-	}
+// look reads all records, and refreshes the node's own.
+func (m *Membership) look(ctx context.Context) error {
+	defer func() { m.looked = m.cfg.Now() }()
+	began := m.cfg.Now()
 	records, err := m.cfg.Records.Members(ctx)
 	if err != nil {
 		return im.Errorf(im.Unavailable, "the nodes' records cannot be read: %w", err)
 	}
-	m.take(records)
+	members := m.parse(records)
+	if m.yields(members) {
+		return nil
+	}
+	self, err := m.write(ctx)
+	if err != nil {
+		return err
+	}
+	if !m.known.IsZero() && began.Sub(m.known) > m.cfg.TTL/2 {
+		// Others may not have reached the store either.
+		m.forgive = began.Add(m.cfg.TTL)
+	}
+	m.known = m.cfg.Now()
+	m.take(with(members, self), began)
 	return nil
 }
 
-// take makes a table of records.
-func (m *Membership) take(records []store.Member) {
-	members := make([]Member, 0, len(records))
+// parse leaves out the records that are of no use.
+func (m *Membership) parse(records []store.Member) []Member {
+	members := make([]Member, 0, len(records)+1)
 	for _, r := range records {
 		member, err := parse(r)
 		if err != nil {
@@ -153,73 +219,53 @@ func (m *Membership) take(records []store.Member) {
 		}
 		members = append(members, member)
 	}
+	return members
+}
+
+// yields reports whether a later process has the node's name.
+func (m *Membership) yields(members []Member) bool {
 	m.mu.Lock()
-	same := sameNodes(m.members, members)
-	m.members = members
-	if !same {
-		m.table = NewTable(members)
+	self, already := m.self, m.superseded
+	for _, o := range members {
+		m.superseded = m.superseded || self.Node != "" && o.Node == self.Node && o.Started > self.Started
 	}
-	table := m.table
+	yields := m.superseded
 	m.mu.Unlock()
-	if !same {
-		m.cfg.Changed(members, table)
+	if yields && !already {
+		m.cfg.Superseded(im.Errorf(im.Conflict, "another process has joined as node %q since; give each its own --node", self.Node))
 	}
+	return yields
 }
 
-// sameNodes reports whether two lists place slots and name addresses alike;
-// how many links a node has does not matter.
-func sameNodes(a, b []Member) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	known := make(map[string]Member, len(a))
-	for _, m := range a {
-		m.Links = 0
-		known[m.Node] = m
-	}
-	for _, m := range b {
-		m.Links = 0
-		if known[m.Node] != m {
-			return false
-		}
-	}
-	return true
-}
-
-// Update changes what the node says of itself, at once.
-func (m *Membership) Update(change func(self *Member)) {
+// write refreshes the node's record, and returns what it says.
+func (m *Membership) write(ctx context.Context) (Member, error) {
 	m.mu.Lock()
-	before := m.self
-	change(&m.self)
-	changed := m.self != before
+	self := m.self
 	m.mu.Unlock()
-	if !changed {
-		return
+	if self.Node == "" {
+		return self, nil
 	}
-	select {
-	case m.nudge <- struct{}{}:
-	default:
+	r, err := self.record()
+	if err != nil {
+		return self, err
 	}
+	began := m.cfg.Now()
+	if err := m.cfg.Records.PutMember(ctx, r, m.cfg.TTL); err != nil {
+		return self, im.Errorf(im.Unavailable, "the node's record cannot be written: %w", err)
+	}
+	lapsed := !m.written.IsZero() && began.Sub(m.written) >= m.cfg.TTL
+	m.written = began
+	if lapsed {
+		m.cfg.Lapsed()
+	}
+	return self, nil
 }
 
-// Members are the nodes as they were last read, and Table the placement that
-// follows.
-func (m *Membership) Members() ([]Member, *Table) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.members, m.table
-}
-
-// Leave stops refreshing the record and removes it, so that nobody has to wait
-// until it expires.
-func (m *Membership) Leave(ctx context.Context) error {
-	m.once.Do(func() { close(m.stop) })
-	<-m.done
-	m.mu.Lock()
-	node := m.self.Node
-	m.mu.Unlock()
-	if node == "" {
-		return nil
+// with is a list that says of a node what that has just written.
+func with(members []Member, self Member) []Member {
+	if self.Node == "" {
+		return members
 	}
-	return m.cfg.Records.DeleteMember(ctx, node)
+	members = slices.DeleteFunc(members, func(m Member) bool { return m.Node == self.Node })
+	return append(members, self)
 }

@@ -61,13 +61,32 @@ type Config struct {
 	ReconnectTo string `toml:"reconnect_to" role:"gateway" help:"addresses, comma-separated, that clients are sent to when the node stops; empty: the same again"`
 	// RoleListen is where gateways of other processes reach the mailbox.
 	RoleListen string `toml:"role_listen" role:"mailbox" help:"address where gateways in other processes reach the mailbox: host:port or unix:/path; empty: none"`
-	// Mailbox is where a gateway process reaches its mailbox.
-	Mailbox string `toml:"mailbox" role:"gateway" help:"address of the mailbox, for 'skein gateway'"`
+	// Mailbox is where a gateway process reaches its mailbox, if there is one
+	// only; where the store is shared, its records say who is there.
+	Mailbox string `toml:"mailbox" role:"gateway" help:"address of the mailbox, for 'skein gateway' with --store pebble"`
 	// ClusterSecret is the file with the secret that roles share; empty:
 	// cluster.secret in Data, made when there is none.
 	ClusterSecret string `toml:"cluster_secret" help:"file with the secret that gateways and mailboxes share; empty: cluster.secret in the data directory"`
 	// LinkEngine is what runs the links: see link.Config.
 	LinkEngine string `toml:"link_engine" role:"gateway" help:"what runs the links: epoll, goroutine, or auto for epoll where the system has it"`
+	// Store is where the mailboxes are kept: embedded in the one mailbox
+	// process, or on servers that any number of them share.
+	Store string `toml:"store" help:"where mailboxes are kept: pebble, in the data directory of the one mailbox process, or redis, which several share"`
+	// Redis are addresses of a Redis or Valkey server, or of some of a cluster.
+	Redis             string `toml:"redis" help:"addresses, comma-separated: of the Redis or Valkey server, or of some servers of a cluster"`
+	RedisUser         string `toml:"redis_user" help:"user name for Redis; empty: the default user"`
+	RedisPasswordFile string `toml:"redis_password_file" help:"file with the password for Redis; empty: none"`
+	// RedisCA turns TLS on.
+	RedisCA string `toml:"redis_ca" help:"PEM file with the authorities that Redis servers are to be certified by, or 'system'; empty: no TLS"`
+	// RedisReplicas must have a write before it is acknowledged.
+	RedisReplicas int `toml:"redis_replicas" help:"replicas that must have a write before it is acknowledged; 1 with two replicas per primary survives the loss of any server"`
+	// Node names the node among those that share a store. It stays the same when
+	// the node is started again.
+	Node string `toml:"node" help:"name of the node among those that share a store; empty: made of role, host name and data directory"`
+	// Weight is the node's share of the mailboxes, compared with that of others.
+	Weight int `toml:"weight" role:"mailbox" help:"the node's share of the mailboxes, compared with the weights of the others"`
+	// Advertise is what others are told where a listener's address says none.
+	Advertise string `toml:"advertise" help:"host name or address under which others reach this node, where it listens on all addresses; empty: the host name"`
 	// Shards is how many goroutines share the mailboxes; 0: one per core.
 	Shards int `toml:"shards" role:"mailbox" help:"goroutines that share the mailboxes; 0: one per core"`
 	// CacheMB is the store's block cache.
@@ -96,10 +115,20 @@ func Default() Config {
 		DrainSeconds:    10,
 		Mailbox:         DefaultRoleListen,
 
+		Store:  StorePebble,
+		Redis:  "127.0.0.1:6379",
+		Weight: 100,
+
 		CacheMB:  64,
 		LogLevel: "info",
 	}
 }
+
+// The values of Config.Store.
+const (
+	StorePebble = "pebble"
+	StoreRedis  = "redis"
+)
 
 // DefaultRoleListen is where 'skein mailbox' listens for gateways unless it is
 // told otherwise.

@@ -53,6 +53,7 @@ func (c *Config) Validate() error {
 	if !slices.Contains([]string{"auto", "goroutine", "epoll"}, c.LinkEngine) {
 		p.add("link_engine: one of auto, goroutine, epoll")
 	}
+	c.checkStore(&p)
 	p.between("max_conns", c.MaxConns, 1, 1<<24)
 	p.between("conn_memory_mb", c.ConnMemoryMB, 16, 1<<20)
 	p.between("workers", c.Workers, 0, 1024)
@@ -73,6 +74,32 @@ func (c *Config) Validate() error {
 	}
 	return errors.Join(p...)
 }
+
+func (c *Config) checkStore(p *problems) {
+	switch c.Store {
+	case StorePebble:
+	case StoreRedis:
+		for _, a := range c.RedisAddresses() {
+			p.address("redis", a)
+		}
+		if len(c.RedisAddresses()) == 0 {
+			p.add("redis: the address of a server is needed")
+		}
+	default:
+		p.add("store: one of %s, %s", StorePebble, StoreRedis)
+	}
+	p.between("redis_replicas", c.RedisReplicas, 0, 16)
+	p.between("weight", c.Weight, 1, 1_000_000)
+	if len(c.Node) > MaxNode || strings.ContainsFunc(c.Node, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		p.add("node: at most %d visible characters of ASCII", MaxNode)
+	}
+}
+
+// MaxNode is the most bytes a node's name may have.
+const MaxNode = 64
+
+// RedisAddresses are those of Redis.
+func (c *Config) RedisAddresses() []string { return list(c.Redis) }
 
 func (c *Config) checkAddresses(p *problems) {
 	p.address("http", c.HTTP)

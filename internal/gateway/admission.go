@@ -17,7 +17,7 @@ const shedRetry = 250 * time.Millisecond
 // for too much, or the mailbox admits only what is more important.
 func (s *session) admit(b *admit.Buckets, class admit.Class) error {
 	g := s.g
-	if b == nil && g.leveler == nil {
+	if b == nil && g.level == nil {
 		return nil
 	}
 	now := g.cfg.Now()
@@ -36,7 +36,7 @@ func (s *session) admit(b *admit.Buckets, class admit.Class) error {
 
 // shed reports that the mailbox does not admit a user's request of a class now.
 func (g *Gateway) shed(class admit.Class, user im.UserID, now time.Time) error {
-	if g.leveler == nil || admit.LevelOf(class, user, admit.Hour(im.Millis(now.UnixMilli()))) <= g.leveler.Level() {
+	if g.level == nil || admit.LevelOf(class, user, admit.Hour(im.Millis(now.UnixMilli()))) <= g.level(im.User(user)) {
 		return nil
 	}
 	g.stats.shed.Add(1)

@@ -105,8 +105,8 @@ type Config struct {
 // Gateway implements link.Handler.
 type Gateway struct {
 	cfg Config
-	// leveler is the mailbox, if it says what it admits.
-	leveler im.Leveler
+	// level is what the mailbox admits, if it says so.
+	level func(im.Addr) im.Level
 	// began is when there was one.
 	began   time.Time
 	gate    gate
@@ -153,7 +153,12 @@ func New(cfg Config) (*Gateway, error) {
 		slots:   make(chan struct{}, cfg.MaxCalls),
 		pong:    wire.AppendPong(nil),
 	}
-	g.leveler, _ = cfg.Mailbox.(im.Leveler)
+	switch m := cfg.Mailbox.(type) {
+	case im.AddrLeveler:
+		g.level = m.LevelFor
+	case im.Leveler:
+		g.level = func(im.Addr) im.Level { return m.Level() }
+	}
 	return g, nil
 }
 

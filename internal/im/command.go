@@ -254,6 +254,23 @@ type Allocated struct {
 // AllocatorAddr is the entity that gives out user identifiers.
 var AllocatorAddr = Addr{Kind: KindAllocator, ID: 0}
 
+// SessionOf is the session that a command is about, or 0.
+func SessionOf(cmd Command) SessionID {
+	switch cmd := cmd.(type) {
+	case *Send:
+		return cmd.Session
+	case *AckDelivered:
+		return cmd.Session
+	case *Attach:
+		return cmd.Session
+	case *Detach:
+		return cmd.Session
+	case *Redeliver:
+		return cmd.Session
+	}
+	return 0
+}
+
 // Repeatable reports whether a command may be submitted again when its fate is
 // unknown. A Send is when it has a ClientSeq; those about a session are the
 // business of who owns the session.

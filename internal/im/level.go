@@ -12,3 +12,9 @@ const AnyLevel Level = 1<<32 - 1
 type Leveler interface {
 	Level() Level
 }
+
+// AddrLeveler is a Leveler of several nodes: what is admitted depends on which
+// of them has the entity.
+type AddrLeveler interface {
+	LevelFor(to Addr) Level
+}

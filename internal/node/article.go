@@ -26,7 +26,7 @@ func (n *Node) loadArticleData(ctx context.Context) error {
 		return fmt.Errorf("%s: %w", n.cfg.ArticleData, err)
 	}
 	begun, told := time.Now(), time.Now()
-	err = article.Load(ctx, n.back.mailbox, users, func(done, total int) {
+	err = article.Load(ctx, n.mailbox(), users, func(done, total int) {
 		if time.Since(told) > 2*time.Second {
 			told = time.Now()
 			n.log.Info("loading article data", "users", done, "of", total)
@@ -55,7 +55,7 @@ func (n *Node) serveArticle() (err error) {
 		// No credentials: without a word to the contrary, nobody else.
 		host = "127.0.0.1"
 	}
-	n.addrs.Article, err = n.serveHTTP(net.JoinHostPort(host, port), article.NewHandler(n.back.mailbox, n.log),
+	n.addrs.Article, err = n.serveHTTP(net.JoinHostPort(host, port), article.NewHandler(n.mailbox(), n.log),
 		func(s *http.Server) { s.MaxHeaderBytes = maxArticleURL })
 	return err
 }

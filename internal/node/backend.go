@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"path/filepath"
 
 	"github.com/skein-im/skein/internal/mailbox"
 	"github.com/skein-im/skein/internal/remote"
@@ -11,6 +10,7 @@ import (
 
 // backend is the store, and the mailbox on it.
 type backend struct {
+	// store is the node's own; nil: the one that it shares with others.
 	store   *pebble.Store
 	mailbox *mailbox.Mailbox
 	// roles lets gateways of other processes reach the mailbox.
@@ -18,27 +18,28 @@ type backend struct {
 }
 
 func (n *Node) startBackend(ctx context.Context) error {
-	dir, err := filepath.Abs(n.cfg.Data)
-	if err != nil {
-		return err
-	}
-	st, err := pebble.Open(dir, pebble.Options{Logger: n.log, CacheBytes: int64(n.cfg.CacheMB) << 20})
-	if err != nil {
-		return err
-	}
 	cfg := mailbox.DefaultConfig()
 	cfg.Shards, cfg.Logger = n.cfg.Shards, n.log
-	n.back = &backend{store: st, mailbox: mailbox.New(cfg, st)}
-	if err := n.back.mailbox.Start(ctx); err != nil {
+	if n.shared != nil {
+		cfg.Node, cfg.Shared = n.shared.name, true
+		cfg.Elsewhere, cfg.Fenced = n.elsewhere, n.stale
+		n.back = &backend{mailbox: mailbox.New(cfg, n.shared.store)}
+		return n.back.mailbox.Start(ctx)
+	}
+	st, err := pebble.Open(n.addrs.Data, pebble.Options{Logger: n.log, CacheBytes: int64(n.cfg.CacheMB) << 20})
+	if err != nil {
 		return err
 	}
-	return n.loadArticleData(ctx)
+	n.back = &backend{store: st, mailbox: mailbox.New(cfg, st)}
+	return n.back.mailbox.Start(ctx)
 }
 
 // health is nil while the store takes writes and every slot is served.
 func (b *backend) health() error {
-	if err := b.store.Err(); err != nil {
-		return err
+	if b.store != nil {
+		if err := b.store.Err(); err != nil {
+			return err
+		}
 	}
 	return b.mailbox.Health()
 }
@@ -46,5 +47,8 @@ func (b *backend) health() error {
 // stop finishes what the mailbox has taken.
 func (b *backend) stop() error {
 	b.mailbox.Stop()
+	if b.store == nil {
+		return nil
+	}
 	return b.store.Close()
 }

@@ -181,15 +181,15 @@ type frontSample struct {
 	Gateway gateway.Stats        `json:"gateway"`
 	Links   link.Stats           `json:"links"`
 	Limit   admit.ConnLimitStats `json:"limit"`
-	// Remote is of the link to the mailbox, if that is in another process.
+	// Remote is of the links to mailboxes in other processes.
 	Remote remote.ClientStats `json:"remote"`
 	Shakes shake.Stats        `json:"shakes"`
 }
 
 func (n *Node) frontSample() frontSample {
 	s := frontSample{Gateway: n.front.gateway.Stats(), Links: n.front.links.Stats(), Limit: n.front.limit.Stats(), Shakes: n.front.shakes.Stats()}
-	if n.remote != nil {
-		s.Remote = n.remote.Stats()
+	if n.route != nil {
+		s.Remote = n.linkStats()
 	}
 	return s
 }

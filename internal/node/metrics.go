@@ -53,6 +53,9 @@ func (n *Node) collectors() []prometheus.Collector {
 	if n.back != nil {
 		all = append(all, n.backCollector())
 	}
+	if n.shared != nil {
+		all = append(all, n.sharedCollector())
+	}
 	if n.front != nil {
 		all = append(all, n.frontCollector())
 	}

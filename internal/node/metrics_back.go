@@ -17,7 +17,7 @@ type backSample struct {
 
 func (n *Node) backCollector() prometheus.Collector {
 	c := &collector[backSample]{samples: func() []backSample {
-		return []backSample{{n.back.mailbox.Stats(), n.back.store.Metrics(), n.back.roles.Stats()}}
+		return []backSample{{n.back.mailbox.Stats(), n.storeMetrics(), n.back.roles.Stats()}}
 	}}
 	c.count("skein_mailbox_commands_total", "Commands applied.", func(s *backSample) float64 { return float64(s.mailbox.Commands) })
 	c.count("skein_mailbox_link_messages_total", "Link messages taken or recognized as repeated.", func(s *backSample) float64 { return float64(s.mailbox.Messages) })

@@ -17,7 +17,7 @@ import (
 	"github.com/skein-im/skein/internal/account"
 	"github.com/skein-im/skein/internal/api"
 	"github.com/skein-im/skein/internal/config"
-	"github.com/skein-im/skein/internal/remote"
+	"github.com/skein-im/skein/internal/route"
 )
 
 // Role says which roles a process has.
@@ -65,8 +65,11 @@ type Node struct {
 	front *front
 	// attaching is how many logins may be under way; 0: the usual number.
 	attaching int
-	// remote is the mailbox of a gateway; workers serve its links.
-	remote  *remote.Client
+	// route is the way to mailboxes in other processes, if there are any;
+	// shared is nil where the store is the node's own.
+	route  *route.Mailbox
+	shared *shared
+	// workers serve the links.
 	workers *workers
 	servers []*http.Server
 	addrs   Addresses
@@ -106,11 +109,15 @@ func Start(ctx context.Context, cfg config.Config, opts Options) (_ *Node, err e
 	if n.addrs.Ops, err = n.serveOps(); err != nil {
 		return nil, err
 	}
+	n.announce()
 	n.ready.Store(true)
 	return n, nil
 }
 
 func (n *Node) startRoles(ctx context.Context) error {
+	if err := n.openShared(ctx); err != nil {
+		return err
+	}
 	if n.opts.Role != Gateway {
 		if err := n.startBackend(ctx); err != nil {
 			return err
@@ -124,19 +131,36 @@ func (n *Node) startRoles(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := n.reachMailboxes(ctx); err != nil {
+		return err
+	}
+	if n.back != nil {
+		if err := n.loadArticleData(ctx); err != nil {
+			return err
+		}
+	}
 	if n.opts.Role == Mailbox {
 		return n.serveArticle()
 	}
-	if n.back == nil {
-		secret, err := n.clusterSecret()
-		if err != nil {
-			return err
-		}
-		if err := n.connectMailbox(n.cfg.Mailbox, secret); err != nil {
-			return err
-		}
-	}
 	return n.startFront(ctx)
+}
+
+// reachMailboxes makes the way to mailboxes in other processes, if there may be
+// any.
+func (n *Node) reachMailboxes(ctx context.Context) error {
+	if n.back != nil && n.shared == nil {
+		return nil
+	}
+	secret, err := n.clusterSecret()
+	if err != nil {
+		return err
+	}
+	if n.shared == nil {
+		n.connectMailbox(n.cfg.Mailbox, secret)
+		return nil
+	}
+	n.openRoute(secret)
+	return n.join(ctx)
 }
 
 // loadCredentials reads, or makes, what tells the operator from others.
@@ -176,21 +200,27 @@ func (n *Node) serveHTTP(addr string, h http.Handler, tweak ...func(*http.Server
 func (n *Node) run(what string, serve func() error) {
 	n.tasks.Go(func() {
 		if err := serve(); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
-			n.once.Do(func() {
-				n.err = fmt.Errorf("%s: %w", what, err)
-				close(n.failed)
-			})
+			n.fail(fmt.Errorf("%s: %w", what, err))
 		}
+	})
+}
+
+// fail tells whoever runs the node that it cannot go on. The first reason counts.
+func (n *Node) fail(err error) {
+	n.once.Do(func() {
+		n.err = err
+		close(n.failed)
 	})
 }
 
 // Addresses are where the node listens.
 func (n *Node) Addresses() Addresses { return n.addrs }
 
-// Failed is closed when a listener has failed; Err then says why.
+// Failed is closed when the node cannot go on: a listener has failed, or another
+// process has its name. Err then says why.
 func (n *Node) Failed() <-chan struct{} { return n.failed }
 
-// Err is why a listener failed, once Failed is closed.
+// Err is why the node cannot go on, once Failed is closed.
 func (n *Node) Err() error {
 	select {
 	case <-n.failed:
@@ -205,7 +235,7 @@ func (n *Node) Health() error {
 	if n.back != nil {
 		return n.back.health()
 	}
-	return n.remote.Health()
+	return n.route.Health()
 }
 
 // Drain asks for the node to be stopped: DrainAsked tells whoever runs it.
@@ -251,8 +281,9 @@ func (n *Node) stop(ctx context.Context, over time.Duration) error {
 	if n.workers != nil {
 		errs = append(errs, n.workers.stop(ctx))
 	}
-	if n.remote != nil {
-		n.remote.Close(ctx)
+	errs = append(errs, n.handOver(ctx), n.shared.part(ctx))
+	if n.route != nil {
+		n.route.Close(ctx)
 	}
 	if n.back != nil && n.back.roles != nil {
 		errs = append(errs, n.back.roles.Shutdown(ctx))
@@ -260,6 +291,9 @@ func (n *Node) stop(ctx context.Context, over time.Duration) error {
 	n.tasks.Wait()
 	if n.back != nil {
 		errs = append(errs, n.back.stop())
+	}
+	if n.shared != nil {
+		errs = append(errs, n.shared.store.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -28,13 +28,12 @@ func (n *Node) clusterSecret() (string, error) {
 	return account.LoadOrCreateSecret(path, "cl_")
 }
 
-// name tells this process from others in their logs.
-func name() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
+// processName tells this process from others in their logs.
+func (n *Node) processName() string {
+	if n.shared != nil {
+		return n.shared.name
 	}
-	return fmt.Sprintf("%s/%d", host, os.Getpid())
+	return fmt.Sprintf("%s/%d", hostname(), os.Getpid())
 }
 
 // serveRoles lets gateways of other processes reach the mailbox.
@@ -44,13 +43,13 @@ func (n *Node) serveRoles() error {
 		return err
 	}
 	n.back.roles, err = remote.NewServer(remote.ServerConfig{
-		Mailbox: n.back.mailbox, Secret: []byte(secret), Node: name(), Logger: n.log,
+		Mailbox: n.back.mailbox, Receive: n.back.mailbox.Receive, Secret: []byte(secret), Node: n.processName(), Logger: n.log,
 	})
 	if err != nil {
 		return err
 	}
 	addr := n.cfg.RoleListen
-	if addr == "" && n.opts.Role == Mailbox {
+	if addr == "" && (n.opts.Role == Mailbox || n.shared != nil) {
 		addr = config.DefaultRoleListen
 	}
 	if addr == "" {
@@ -109,19 +108,11 @@ func removeStale(path string) error {
 	return os.Remove(path)
 }
 
-// connectMailbox makes the mailbox of a gateway process.
-func (n *Node) connectMailbox(addr, secret string) error {
-	var err error
-	n.remote, err = remote.NewClient(remote.ClientConfig{
-		Addr: addr, Secret: []byte(secret), Node: name(), Logger: n.log,
-	})
-	return err
-}
-
-// mailbox is the node's own, or the one that it is connected to.
+// mailbox is what serves every entity: the node's own mailbox, or the way to
+// all of them.
 func (n *Node) mailbox() im.Mailbox {
-	if n.back != nil {
-		return n.back.mailbox
+	if n.route != nil {
+		return n.route
 	}
-	return n.remote
+	return n.back.mailbox
 }

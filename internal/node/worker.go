@@ -69,9 +69,7 @@ func startWorker(ctx context.Context, in supervise.Input, opts WorkerOptions) (_
 			_ = n.Stop()
 		}
 	}()
-	if err := n.connectMailbox(s.Mailbox, s.Secret); err != nil {
-		return nil, err
-	}
+	n.connectMailbox(s.Mailbox, s.Secret)
 	n.attaching = max(fewAttaching, gateway.DefaultMaxAttaching/in.Count)
 	if n.front, err = n.newFront(); err != nil {
 		return nil, err

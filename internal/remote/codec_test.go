@@ -132,8 +132,8 @@ func TestCommandsAboutSessions(t *testing.T) {
 		}
 		found++
 		field.SetUint(5)
-		if got := sessionOf(cmd); got != 5 {
-			t.Errorf("%T is about session %d: add it to sessionOf", cmd, got)
+		if got := im.SessionOf(cmd); got != 5 {
+			t.Errorf("%T is about session %d: add it to im.SessionOf", cmd, got)
 		}
 		l := &serverLink{srv: &Server{}, peer: hello{instance: 9}}
 		if _, err := l.translate(&call{}, im.User(1), cmd); err != nil || field.Uint() != uint64(l.foreign(5)) {

@@ -7,7 +7,7 @@ import (
 )
 
 // commands are the codecs of all commands, the most frequent first. One that is
-// about a session belongs into sessionOf and serverLink.translate too.
+// about a session belongs into im.SessionOf and serverLink.translate too.
 var commands = append([]commandCodec{
 	command(1, "Send", func(b []byte, m *im.Send) []byte {
 		b = appendUint(b, 1, m.To)

@@ -27,7 +27,7 @@ type pending struct {
 func newPending(to im.Addr, cmd im.Command, done im.Completion) pending {
 	return pending{
 		to: to, cmd: cmd, done: done,
-		codec: commandCodecOf(cmd), session: sessionOf(cmd), weight: weightOf(cmd),
+		codec: commandCodecOf(cmd), session: im.SessionOf(cmd), weight: weightOf(cmd),
 	}
 }
 
@@ -45,23 +45,6 @@ func (p *pending) complete(res im.Result, err error) {
 
 // repeatable: the command may be sent again over another link.
 func (p *pending) repeatable() bool { return p.session == 0 && im.Repeatable(p.cmd) }
-
-// sessionOf is the session that a command is about, or 0.
-func sessionOf(cmd im.Command) im.SessionID {
-	switch cmd := cmd.(type) {
-	case *im.Send:
-		return cmd.Session
-	case *im.AckDelivered:
-		return cmd.Session
-	case *im.Attach:
-		return cmd.Session
-	case *im.Detach:
-		return cmd.Session
-	case *im.Redeliver:
-		return cmd.Session
-	}
-	return 0
-}
 
 // weightOf is about how many bytes a command takes while it waits.
 func weightOf(cmd im.Command) int {

@@ -80,6 +80,28 @@ type ClientStats struct {
 	BytesIn, BytesOut uint64
 }
 
+// Add makes st the sum of several clients'. They are up if one is, and admit what
+// one does.
+func (st *ClientStats) Add(o ClientStats) {
+	st.Up = st.Up || o.Up
+	st.Level = max(st.Level, o.Level)
+	st.Queued, st.QueuedBytes = st.Queued+o.Queued, st.QueuedBytes+o.QueuedBytes
+	st.InFlight, st.Sessions = st.InFlight+o.InFlight, st.Sessions+o.Sessions
+	for _, n := range []struct {
+		to   *uint64
+		more uint64
+	}{
+		{&st.Connects, o.Connects}, {&st.Losses, o.Losses},
+		{&st.Submitted, o.Submitted}, {&st.Completed, o.Completed}, {&st.Repeated, o.Repeated},
+		{&st.Expired, o.Expired}, {&st.Busy, o.Busy},
+		{&st.Deliveries, o.Deliveries}, {&st.Entries, o.Entries}, {&st.Kicks, o.Kicks}, {&st.Unwanted, o.Unwanted},
+		{&st.Forwarded, o.Forwarded}, {&st.Dropped, o.Dropped}, {&st.Skipped, o.Skipped},
+		{&st.BytesIn, o.BytesIn}, {&st.BytesOut, o.BytesOut},
+	} {
+		*n.to += n.more
+	}
+}
+
 // Stats returns the counters.
 func (c *Client) Stats() ClientStats {
 	s := &c.stats

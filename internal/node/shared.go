@@ -1,0 +1,197 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"hash/fnv"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/skein-im/skein/internal/cluster"
+	"github.com/skein-im/skein/internal/config"
+	"github.com/skein-im/skein/internal/entity"
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/store/redis"
+)
+
+// shared is what a node has whose store others share.
+type shared struct {
+	store *redis.Store
+	// name is the node's in the cluster.
+	name       string
+	membership *cluster.Membership
+}
+
+// openShared connects to the store that nodes share, if there is one.
+func (n *Node) openShared(ctx context.Context) error {
+	if n.cfg.Store != config.StoreRedis {
+		return nil
+	}
+	opts, err := redisOptions(&n.cfg)
+	if err != nil {
+		return err
+	}
+	opts.Logger = n.log
+	st, err := redis.Open(ctx, opts)
+	if err != nil {
+		return err
+	}
+	n.shared = &shared{store: st, name: n.clusterName()}
+	return nil
+}
+
+// redisOptions are the settings of the engine.
+func redisOptions(cfg *config.Config) (redis.Options, error) {
+	opts := redis.Options{
+		Addresses: cfg.RedisAddresses(), Username: cfg.RedisUser, PasswordFile: cfg.RedisPasswordFile, Replicas: cfg.RedisReplicas,
+	}
+	switch cfg.RedisCA {
+	case "":
+	case "system":
+		opts.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	default:
+		pem, err := os.ReadFile(cfg.RedisCA)
+		if err != nil {
+			return opts, fmt.Errorf("cannot read the authorities for Redis: %w", err)
+		}
+		roots := x509.NewCertPool()
+		if !roots.AppendCertsFromPEM(pem) {
+			return opts, fmt.Errorf("%s: there is no certificate in it", cfg.RedisCA)
+		}
+		opts.TLS = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	}
+	return opts, nil
+}
+
+var roleNames = map[Role]string{Serve: "serve", Mailbox: "mailbox", Gateway: "gateway"}
+
+// clusterName is the node's name among those that share its store: the same
+// whenever it is started again on the same machine and directory.
+func (n *Node) clusterName() string {
+	if n.cfg.Node != "" {
+		return n.cfg.Node
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(n.addrs.Data))
+	name := fmt.Sprintf("%s-%s-%s", roleNames[n.opts.Role], hostname(), hex.EncodeToString(h.Sum(nil)))
+	return name[max(0, len(name)-config.MaxNode):]
+}
+
+func hostname() string {
+	host, err := os.Hostname()
+	if err != nil {
+		return "unknown"
+	}
+	return host
+}
+
+// advertised is how others reach a listener.
+func (n *Node) advertised(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case host != "" && (err != nil || !ip.IsUnspecified()):
+		return addr
+	case n.cfg.Advertise != "":
+		return net.JoinHostPort(n.cfg.Advertise, port)
+	}
+	return net.JoinHostPort(hostname(), port)
+}
+
+// join makes the node one of those that share the store. A mailbox begins to
+// acquire its share of the slots.
+func (n *Node) join(ctx context.Context) error {
+	if n.shared == nil {
+		return nil
+	}
+	self := cluster.Member{
+		Node: n.shared.name, Started: im.Millis(time.Now().UnixMilli()), State: cluster.Up, Version: n.opts.Version,
+	}
+	if n.back != nil {
+		self.Roles, self.Weight = n.advertised(n.addrs.Roles), float64(n.cfg.Weight)
+	}
+	n.shared.membership = cluster.New(cluster.Config{
+		Records: n.shared.store, Self: self, Changed: n.membersChanged, Superseded: n.fail, Logger: n.log,
+	})
+	if err := n.shared.membership.Start(ctx); err != nil {
+		return err
+	}
+	n.log.Info("joined the cluster", "node", self.Node)
+	if n.back == nil {
+		return nil
+	}
+	return n.back.mailbox.Settled(ctx)
+}
+
+// membersChanged hears who is there now.
+func (n *Node) membersChanged(members []cluster.Member, table *cluster.Table) {
+	mine := table.SlotsOf(n.shared.name)
+	n.log.Info("the cluster has changed", "members", len(members), "mailboxes", len(table.Nodes()), "slots_here", len(mine))
+	n.route.Update(members, table)
+	if n.back != nil {
+		n.back.mailbox.Assign(mine)
+	}
+}
+
+// announce tells the others where clients reach this node.
+func (n *Node) announce() {
+	if n.shared == nil {
+		return
+	}
+	n.shared.membership.Update(func(self *cluster.Member) {
+		self.Ops = n.advertised(n.addrs.Ops)
+		if n.front != nil {
+			self.Link, self.HTTP = n.advertised(n.addrs.Link), n.advertised(n.addrs.HTTP)
+			self.MaxLinks = int64(n.cfg.MaxConns)
+		}
+	})
+}
+
+// elsewhere carries link messages for entities that other nodes serve.
+func (n *Node) elsewhere(m *entity.Message) bool {
+	if n.back.mailbox.Serves(m.To) {
+		return false
+	}
+	n.route.Forward(m)
+	return true
+}
+
+// stale asks for the newest members.
+func (n *Node) stale() {
+	if n.shared != nil && n.shared.membership != nil {
+		n.shared.membership.Refresh()
+	}
+}
+
+// handOver gives the node's slots to the others, if there are any.
+func (n *Node) handOver(ctx context.Context) error {
+	if n.shared == nil || n.shared.membership == nil {
+		return nil
+	}
+	m := n.shared.membership
+	m.Update(func(self *cluster.Member) { self.State = cluster.Draining })
+	if err := m.Sync(ctx); err != nil || n.back == nil {
+		return err
+	}
+	if _, table := m.Members(); len(table.SlotsOf(n.shared.name)) > 0 {
+		// Nobody else is there.
+		return nil
+	}
+	return n.back.mailbox.Settled(ctx)
+}
+
+// part leaves the cluster.
+func (s *shared) part(ctx context.Context) error {
+	if s == nil || s.membership == nil {
+		return nil
+	}
+	return s.membership.Leave(ctx)
+}
