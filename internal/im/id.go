@@ -43,6 +43,9 @@ const (
 	// KindPayment is one payment from outside to a wallet, or from a wallet
 	// to outside.
 	KindPayment Kind = 6
+	// KindPosition is no entity of the mailbox: it counts the commits of a
+	// slot, for the region's standby.
+	KindPosition Kind = 15
 )
 
 func (k Kind) String() string {
@@ -59,6 +62,8 @@ func (k Kind) String() string {
 		return "campaign"
 	case KindPayment:
 		return "payment"
+	case KindPosition:
+		return "position"
 	}
 	return fmt.Sprintf("kind%d", uint8(k))
 }

@@ -1,0 +1,242 @@
+package standby
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	storev1 "github.com/skein-im/skein/gen/skein/store/v1"
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/store"
+	"github.com/skein-im/skein/internal/wire"
+)
+
+const (
+	// maxTurn is about how much is applied with one commit.
+	maxTurn = 4 << 20
+	// maxLogs bounds one question about logs.
+	maxLogs = 1024
+)
+
+// turn applies what has arrived over a connection: everything that has been
+// read already shares one commit.
+type turn struct {
+	f    *Follower
+	conn *conn
+
+	batch   store.Batch
+	bytes   int
+	touched map[im.Slot]struct{}
+}
+
+// run waits for a frame, takes those behind it, commits and says so.
+func (t *turn) run() error {
+	kind, m, err := t.conn.receive(maxFrame)
+	if err != nil {
+		return err
+	}
+	t.f.mu.Lock()
+	defer t.f.mu.Unlock()
+	for {
+		if err := t.take(kind, m); err != nil {
+			t.forget()
+			return err
+		}
+		if !t.conn.buffered() || t.bytes > maxTurn {
+			return t.commit()
+		}
+		if kind, m, err = t.conn.receive(maxFrame); err != nil {
+			t.forget()
+			return err
+		}
+	}
+}
+
+// take takes one frame.
+func (t *turn) take(kind wire.Type, m proto.Message) error {
+	switch m := m.(type) {
+	case *storev1.StandbyAsk:
+		return t.tell(m)
+	case *storev1.StandbyChanges:
+		return t.change(m)
+	case *storev1.StandbyCopy:
+		if kind == frameCopyBegin {
+			return t.begin(m)
+		}
+		return t.end(m)
+	case *storev1.StandbyLogs:
+		return t.logs(m)
+	case *storev1.StandbyEntity:
+		return t.entity(m)
+	}
+	return nil
+}
+
+// replica is the copy of a slot that a frame is about.
+func (t *turn) replica(slot uint32) (im.Slot, *replica, error) {
+	if slot >= im.Slots {
+		return 0, nil, errStrange(slot)
+	}
+	return im.Slot(slot), &t.f.copies[slot], nil
+}
+
+// touch: the slot's position is to be written, and told.
+func (t *turn) touch(slot im.Slot) { t.touched[slot] = struct{}{} }
+
+// commit makes durable what was taken, and tells how far the slots are.
+func (t *turn) commit() error {
+	for slot := range t.touched {
+		p := t.f.copies[slot].position
+		c := store.Change{Addr: positions()[slot], Epoch: t.f.epochs[slot], Put: p.records()}
+		if p.whole() {
+			c.Put, c.Delete = position{number: p.number}.records(), []string{keyUntil}
+		}
+		t.batch.Changes = append(t.batch.Changes, c)
+	}
+	if len(t.batch.Changes) > 0 {
+		if err := t.f.cfg.Engine.Commit(context.Background(), &t.batch); err != nil {
+			t.forget()
+			return im.Errorf(im.Unavailable, "the copy cannot be written: %w", err)
+		}
+		t.f.stats.Commits++
+	}
+	touched := slices.Collect(maps.Keys(t.touched))
+	t.clear()
+	if len(touched) == 0 {
+		return nil
+	}
+	return t.positions(touched)
+}
+
+func (t *turn) clear() {
+	t.batch.Changes, t.bytes = nil, 0
+	clear(t.touched)
+}
+
+// forget goes back to what the store says: what was taken is not in it.
+func (t *turn) forget() {
+	for slot := range t.touched {
+		p, err := readPosition(context.Background(), t.f.cfg.Engine, slot)
+		if err != nil {
+			// Nothing is known, so it is to be copied.
+			p = position{until: never}
+		}
+		t.f.copies[slot] = replica{position: p, epoch: t.f.copies[slot].epoch}
+	}
+	t.clear()
+}
+
+// tell answers how far slots are.
+func (t *turn) tell(m *storev1.StandbyAsk) error {
+	if err := t.commit(); err != nil {
+		return err
+	}
+	if len(m.GetEpochs()) != len(m.GetSlots()) {
+		return im.Errorf(im.Invalid, "%d slots are asked about under %d epochs", len(m.GetSlots()), len(m.GetEpochs()))
+	}
+	answer := &storev1.StandbyPositions{}
+	for i, n := range m.GetSlots() {
+		slot, r, err := t.replica(n)
+		if err != nil {
+			return err
+		}
+		p := t.f.position(slot)
+		p.Epoch, p.Stale = m.Epochs[i], m.Epochs[i] < r.epoch
+		r.epoch = max(r.epoch, m.Epochs[i])
+		answer.Slots = append(answer.Slots, p)
+	}
+	return t.conn.send(framePositions, answer)
+}
+
+// positions tells how far slots are.
+func (t *turn) positions(slots []im.Slot) error {
+	answer := &storev1.StandbyPositions{}
+	for _, slot := range slots {
+		answer.Slots = append(answer.Slots, t.f.position(slot))
+	}
+	return t.conn.send(framePositions, answer)
+}
+
+func (f *Follower) position(slot im.Slot) *storev1.StandbyPosition {
+	r := &f.copies[slot]
+	return &storev1.StandbyPosition{Slot: uint32(slot), Position: r.number, Broken: !r.whole()}
+}
+
+// change applies one commit's part for a slot.
+func (t *turn) change(m *storev1.StandbyChanges) error {
+	slot, r, err := t.replica(m.GetSlot())
+	if err != nil {
+		return err
+	}
+	switch {
+	case m.GetPosition() <= r.number:
+		// Another node was faster with it.
+		t.touch(slot)
+		return nil
+	case m.GetPosition() != r.number+1 || r.until == never:
+		return im.Errorf(im.Invalid, "commit %d of slot %d does not follow %d", m.GetPosition(), slot, r.number)
+	}
+	for _, c := range m.GetChanges() {
+		ch, err := t.changeOf(slot, c)
+		if err != nil {
+			return err
+		}
+		if !r.whole() {
+			if err := t.overlap(r, &ch); err != nil {
+				return err
+			}
+		}
+		t.add(ch)
+	}
+	r.number = m.GetPosition()
+	r.settle()
+	t.f.stats.Changes++
+	t.touch(slot)
+	return nil
+}
+
+func (t *turn) add(c store.Change) {
+	for i := range c.Append {
+		t.bytes += len(c.Append[i])
+	}
+	for i := range c.Put {
+		t.bytes += len(c.Put[i].Value)
+	}
+	t.batch.Changes = append(t.batch.Changes, c)
+}
+
+// changeOf checks a change; what it holds aliases the frame.
+func (t *turn) changeOf(slot im.Slot, c *storev1.StandbyChange) (store.Change, error) {
+	a, err := addrOf(slot, c.GetAddr())
+	if err != nil {
+		return store.Change{}, err
+	}
+	if c.GetPending() > uint32(store.Clear) {
+		return store.Change{}, im.Errorf(im.Invalid, "there is no pending mark %d", c.GetPending())
+	}
+	return store.Change{
+		Addr: a, Epoch: t.f.epochs[slot], First: im.Seq(c.GetFirst()), Append: c.GetAppend(), Trim: im.Seq(c.GetTrim()),
+		Put: recordsOf(c.GetPut()), Delete: c.GetDelete(), Pending: store.Mark(c.GetPending()),
+	}, nil
+}
+
+func addrOf(slot im.Slot, a *storev1.Addr) (im.Addr, error) {
+	if a.GetKind() == 0 || a.GetKind() > 255 {
+		return im.Addr{}, im.Errorf(im.Invalid, "there is no kind %d of entities", a.GetKind())
+	}
+	addr := im.Addr{Kind: im.Kind(a.GetKind()), ID: a.GetId()}
+	if addr.Slot() != slot || addr.Kind == im.KindPosition {
+		return addr, im.Errorf(im.Invalid, "%v is not in slot %d", addr, slot)
+	}
+	return addr, nil
+}
+
+func recordsOf(recs []*storev1.StandbyRecord) []store.Record {
+	list := make([]store.Record, len(recs))
+	for i, r := range recs {
+		list[i] = store.Record{Key: r.GetKey(), Value: r.GetValue()}
+	}
+	return list
+}

@@ -1,0 +1,239 @@
+package standby
+
+import (
+	"context"
+
+	storev1 "github.com/skein-im/skein/gen/skein/store/v1"
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/store"
+)
+
+// copyGroup is how many entities are asked about at a time.
+const copyGroup = 64
+
+// copyLoop copies slots, one after the other.
+func (l *sourceLink) copyLoop(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case slot := <-l.copies:
+			if err := l.copySlot(ctx, slot); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// copySlot makes the copy of a slot anew. Commits that come meanwhile stay
+// queued until it is done.
+func (l *sourceLink) copySlot(ctx context.Context, slot im.Slot) error {
+	wants := make(chan []im.Seq, 1)
+	epoch, after := l.src.beginCopy(slot, wants)
+	if err := l.send(frameCopyBegin, &storev1.StandbyCopy{Slot: uint32(slot), Epoch: uint64(epoch)}); err != nil {
+		return err
+	}
+	all, err := l.entities(ctx, slot)
+	if err != nil {
+		return err
+	}
+	pending, err := l.pending(ctx, slot)
+	if err != nil {
+		return err
+	}
+	for rest := all; len(rest) > 0; {
+		n := min(copyGroup, len(rest))
+		c := copier{l, slot, pending, wants}
+		if err := c.copy(ctx, rest[:n]); err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	end := &storev1.StandbyCopy{Slot: uint32(slot), Position: after}
+	for _, a := range all {
+		end.Entities = append(end.Entities, addrToProto(a))
+	}
+	// What was read may include commits of a newer owner.
+	now, err := readPosition(ctx, l.src.Engine, slot)
+	if err != nil {
+		return err
+	}
+	end.Until = max(now.number, after)
+	if err := l.send(frameCopyEnd, end); err != nil {
+		return err
+	}
+	l.src.endCopy(slot, after)
+	return nil
+}
+
+// beginCopy empties a slot's queue: what is in it, the copy will have.
+func (s *Source) beginCopy(at im.Slot, wants chan []im.Seq) (epoch im.Epoch, after uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sl := &s.slots[at]
+	s.dropLocked(sl)
+	s.stats.Copies++
+	sl.wants = wants
+	return sl.epoch, sl.position
+}
+
+// endCopy goes on after a copy. If what came meanwhile is not all in the queue,
+// it is made once more.
+func (s *Source) endCopy(at im.Slot, after uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sl := &s.slots[at]
+	sl.wants, sl.sent, sl.phase = nil, 0, behind
+	if sl.covered(after) {
+		sl.phase = following
+	}
+	s.readyLocked(at)
+	s.nudge()
+}
+
+// entities are those of a slot, without its position.
+func (l *sourceLink) entities(ctx context.Context, slot im.Slot) ([]im.Addr, error) {
+	all, err := l.src.Engine.List(ctx, slot)
+	if err != nil {
+		return nil, err
+	}
+	kept := all[:0]
+	for _, a := range all {
+		if a.Kind != im.KindPosition {
+			kept = append(kept, a)
+		}
+	}
+	return kept, nil
+}
+
+func (l *sourceLink) pending(ctx context.Context, slot im.Slot) (map[im.Addr]bool, error) {
+	marked, err := l.src.Engine.Pending(ctx, slot)
+	if err != nil {
+		return nil, err
+	}
+	set := make(map[im.Addr]bool, len(marked))
+	for _, a := range marked {
+		set[a] = true
+	}
+	return set, nil
+}
+
+// copier copies some entities of a slot.
+type copier struct {
+	link    *sourceLink
+	slot    im.Slot
+	pending map[im.Addr]bool
+	wants   chan []im.Seq
+}
+
+// original is an entity as it was at one moment.
+type original struct {
+	addr        im.Addr
+	records     []store.Record
+	first, last im.Seq
+}
+
+func (c *copier) copy(ctx context.Context, addrs []im.Addr) error {
+	originals := make([]original, len(addrs))
+	ask := &storev1.StandbyLogs{Slot: uint32(c.slot)}
+	for i, a := range addrs {
+		o, err := c.read(ctx, a)
+		if err != nil {
+			return err
+		}
+		originals[i] = o
+		ask.Logs = append(ask.Logs, &storev1.StandbyLog{Addr: addrToProto(a), First: uint64(o.first), Last: uint64(o.last)})
+	}
+	if err := c.link.send(frameLogs, ask); err != nil {
+		return err
+	}
+	var has []im.Seq
+	select {
+	case has = <-c.wants:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if len(has) != len(originals) {
+		return errNoAnswer
+	}
+	for i := range originals {
+		if err := c.send(ctx, &originals[i], has[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read finds out what an entity is now.
+func (c *copier) read(ctx context.Context, a im.Addr) (original, error) {
+	engine := c.link.src.Engine
+	o := original{addr: a}
+	var damaged error
+	e, err := engine.Load(ctx, a, func(recs []store.Record) im.Seq {
+		o.last, damaged = c.link.src.cfg.Snapshot(a, recs)
+		return o.last
+	})
+	if err == nil {
+		err = damaged
+	}
+	if err != nil {
+		return o, im.Errorf(im.Unavailable, "%v cannot be copied: %w", a, err)
+	}
+	o.records = e.Records
+	o.last += im.Seq(len(e.Tail))
+	head, err := engine.ReadLog(ctx, a, 1, 1, 1)
+	if err != nil {
+		return o, err
+	}
+	o.first = o.last + 1
+	if len(head) > 0 {
+		o.first = min(o.first, head[0].Seq)
+	}
+	return o, nil
+}
+
+// send sends the entries after those that the copy has, and then the records.
+func (c *copier) send(ctx context.Context, o *original, has im.Seq) error {
+	for from := max(has+1, o.first); from <= o.last; {
+		entries, err := c.link.src.Engine.ReadLog(ctx, o.addr, from, int(o.last-from)+1, pieceBytes)
+		if err != nil {
+			return err
+		}
+		if len(entries) == 0 {
+			// Trimmed meanwhile; the commit that did so comes later.
+			break
+		}
+		m := &storev1.StandbyEntity{Slot: uint32(c.slot), Addr: addrToProto(o.addr), First: uint64(entries[0].Seq)}
+		for _, e := range entries {
+			m.Append = append(m.Append, e.Value)
+		}
+		if err := c.link.send(frameEntity, m); err != nil {
+			return err
+		}
+		from = entries[len(entries)-1].Seq + 1
+	}
+	return c.link.send(frameEntity, &storev1.StandbyEntity{
+		Slot: uint32(c.slot), Addr: addrToProto(o.addr), First: uint64(o.first), Whole: true,
+		Records: recordsToProto(o.records), Pending: c.pending[o.addr],
+	})
+}
+
+// wanted brings a copier its answer.
+func (s *Source) wanted(m *storev1.StandbyLogs) error {
+	if m.GetSlot() >= im.Slots {
+		return errStrange(m.GetSlot())
+	}
+	has := make([]im.Seq, len(m.GetLogs()))
+	for i, l := range m.GetLogs() {
+		has[i] = im.Seq(l.GetLast())
+	}
+	s.mu.Lock()
+	wants := s.slots[m.GetSlot()].wants
+	s.mu.Unlock()
+	select {
+	case wants <- has:
+		return nil
+	default:
+		return errNoAnswer
+	}
+}

@@ -1,0 +1,196 @@
+package standby
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	storev1 "github.com/skein-im/skein/gen/skein/store/v1"
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/wire"
+)
+
+// The types of frames, which belong to this protocol alone.
+const (
+	frameHello     wire.Type = 64
+	frameAsk       wire.Type = 65
+	framePositions wire.Type = 66
+	frameChanges   wire.Type = 67
+	frameCopyBegin wire.Type = 68
+	frameLogs      wire.Type = 69
+	frameEntity    wire.Type = 70
+	frameCopyEnd   wire.Type = 71
+	framePing      wire.Type = 72
+)
+
+const (
+	// maxFrame bounds a frame; helloFrame one of somebody unknown.
+	maxFrame   = 64 << 20
+	helloFrame = 4 << 10
+	// firstBuffer is what a frame gets before its bytes have come, keptBuffer
+	// what is kept for the next one.
+	firstBuffer = 64 << 10
+	keptBuffer  = 1 << 20
+	// pingEvery is how often an end that has nothing to say says so, deadAfter
+	// how long the other may be silent.
+	pingEvery = 2 * time.Second
+	deadAfter = 10 * time.Second
+	// pieceBytes is about how much of a log goes into one frame.
+	pieceBytes = 256 << 10
+)
+
+// message is a frame's payload.
+func messageOf(t wire.Type) proto.Message {
+	switch t {
+	case frameHello:
+		return new(storev1.StandbyHello)
+	case frameAsk:
+		return new(storev1.StandbyAsk)
+	case framePositions:
+		return new(storev1.StandbyPositions)
+	case frameChanges:
+		return new(storev1.StandbyChanges)
+	case frameCopyBegin, frameCopyEnd:
+		return new(storev1.StandbyCopy)
+	case frameLogs:
+		return new(storev1.StandbyLogs)
+	case frameEntity:
+		return new(storev1.StandbyEntity)
+	}
+	return nil
+}
+
+// conn carries frames. One goroutine reads; any may write.
+type conn struct {
+	nc net.Conn
+	r  *bufio.Reader
+
+	mu  sync.Mutex
+	out []byte
+}
+
+func newConn(nc net.Conn) *conn { return &conn{nc: nc, r: bufio.NewReaderSize(alive{nc}, firstBuffer)} }
+
+// send writes one frame.
+func (c *conn) send(t wire.Type, m proto.Message) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var err error
+	if c.out, err = appendFrame(c.out[:0], t, m); err != nil {
+		return err
+	}
+	err = c.writeLocked(c.out)
+	if cap(c.out) > keptBuffer {
+		c.out = nil
+	}
+	return err
+}
+
+// write writes frames that are encoded already.
+func (c *conn) write(frames []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.writeLocked(frames)
+}
+
+// writeLocked gives every piece the time that the other end has.
+func (c *conn) writeLocked(b []byte) error {
+	for len(b) > 0 {
+		if err := c.nc.SetWriteDeadline(time.Now().Add(deadAfter)); err != nil {
+			return err
+		}
+		n, err := c.nc.Write(b[:min(len(b), pieceBytes)])
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// alive reads with a deadline for every piece.
+type alive struct{ net.Conn }
+
+func (a alive) Read(b []byte) (int, error) {
+	if err := a.SetReadDeadline(time.Now().Add(deadAfter)); err != nil {
+		return 0, err
+	}
+	return a.Conn.Read(b)
+}
+
+func appendFrame(dst []byte, t wire.Type, m proto.Message) ([]byte, error) {
+	if m == nil {
+		return wire.AppendHeader(dst, t, 0), nil
+	}
+	size := proto.Size(m)
+	if size > maxFrame {
+		return dst, im.Errorf(im.TooLarge, "%d bytes are too many for one frame to the standby", size)
+	}
+	return proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(wire.AppendHeader(dst, t, size), m)
+}
+
+// receive reads one frame; m is nil for one without meaning here.
+func (c *conn) receive(limit int) (t wire.Type, m proto.Message, err error) {
+	t, size, err := c.header(limit)
+	if err != nil {
+		return 0, nil, err
+	}
+	payload, err := readPayload(c.r, size)
+	if err != nil {
+		return 0, nil, err
+	}
+	if m = messageOf(t); m == nil {
+		return t, nil, nil
+	}
+	if err := proto.Unmarshal(payload, m); err != nil {
+		return 0, nil, im.Errorf(im.Invalid, "a frame of type %d cannot be read: %w", t, err)
+	}
+	return t, m, nil
+}
+
+// header reads a frame's head.
+func (c *conn) header(limit int) (wire.Type, int, error) {
+	for n := 2; ; n++ {
+		head, err := c.r.Peek(n)
+		if err != nil {
+			return 0, 0, err
+		}
+		t, header, size, err := wire.ParseHeader(head, limit)
+		if err != nil {
+			return 0, 0, err
+		}
+		if header > 0 {
+			_, err = c.r.Discard(header)
+			return t, size, err
+		}
+		if n == wire.MaxHeader {
+			return 0, 0, im.Errorf(im.Invalid, "a frame has no head")
+		}
+	}
+}
+
+// readPayload grows with what has arrived, not with what was announced.
+func readPayload(r io.Reader, size int) ([]byte, error) {
+	buf := make([]byte, min(size, firstBuffer))
+	for read := 0; ; {
+		n, err := io.ReadFull(r, buf[read:])
+		read += n
+		if err != nil {
+			return nil, errors.Join(err, io.ErrUnexpectedEOF)
+		}
+		if read == size {
+			return buf, nil
+		}
+		grown := make([]byte, min(size, 2*len(buf)))
+		copy(grown, buf)
+		buf = grown
+	}
+}
+
+// buffered reports whether more has been read than was used.
+func (c *conn) buffered() bool { return c.r.Buffered() > 0 }

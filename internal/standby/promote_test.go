@@ -1,0 +1,87 @@
+package standby
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"testing"
+
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/store"
+	"github.com/skein-im/skein/internal/store/pebble"
+)
+
+func open(t *testing.T) *pebble.Store {
+	t.Helper()
+	st, err := pebble.Open(t.TempDir(), pebble.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+// TestPromote keeps a copy from disk to disk, of data that was there before and
+// of data that came later, and makes it a store of its own.
+func TestPromote(t *testing.T) {
+	original, replica := open(t), open(t)
+	defer replica.Close()
+	quiet := slog.New(slog.DiscardHandler)
+	a, slots := im.User(1), []im.Slot{im.User(1).Slot()}
+	epochs, err := original.Acquire(t.Context(), "before", slots)
+	if err != nil {
+		t.Fatal(err)
+	}
+	early := store.Change{Addr: a, Epoch: epochs[0], First: 1, Put: []store.Record{{Key: "k", Value: []byte("v")}}}
+	for i := range 1000 {
+		early.Append = append(early.Append, fmt.Appendf(nil, "entry %d", i+1))
+	}
+	if err := original.Commit(t.Context(), &store.Batch{Changes: []store.Change{early}}); err != nil {
+		t.Fatal(err)
+	}
+
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := NewFollower(t.Context(), FollowerConfig{Engine: replica, Region: "home", Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = f.Serve(ln) }()
+	src := NewSource(Config{
+		Engine: original, Region: "home", Node: "a", Sync: true, Snapshot: snapshot, Logger: quiet,
+		Dial: func(ctx context.Context) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", ln.Addr().String())
+		},
+	})
+	if epochs, err = src.Acquire(t.Context(), "a", slots); err != nil {
+		t.Fatal(err)
+	}
+	late := store.Change{Addr: a, Epoch: epochs[0], First: 1001, Append: [][]byte{[]byte("late")}, Trim: 500}
+	if err := src.Commit(t.Context(), &store.Batch{Changes: []store.Change{late}}); err != nil {
+		t.Fatal(err)
+	}
+	log, err := replica.ReadLog(t.Context(), a, 1, 2000, 1<<20)
+	if err != nil || len(log) == 0 || log[len(log)-1].Seq != 1001 || string(log[len(log)-1].Value) != "late" {
+		t.Fatalf("the copy has %d entries: %v", len(log), err)
+	}
+	if err := src.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+
+	if _, err := NewFollower(t.Context(), FollowerConfig{Engine: replica, Region: "elsewhere", Logger: quiet}); im.KindOf(err) != im.Invalid {
+		t.Fatalf("it became the copy of another region: %v", err)
+	}
+	if broken, err := Promote(t.Context(), replica, false); err != nil || len(broken) > 0 {
+		t.Fatal(broken, err)
+	}
+	if region, err := CopyOf(t.Context(), replica); region != "" || err != nil {
+		t.Fatal(region, err)
+	}
+	if _, err := NewFollower(t.Context(), FollowerConfig{Engine: replica, Region: "home", Logger: quiet}); im.KindOf(err) != im.Invalid {
+		t.Fatalf("a store with data became a copy: %v", err)
+	}
+}

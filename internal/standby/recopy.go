@@ -1,0 +1,235 @@
+package standby
+
+import (
+	"context"
+	"sort"
+
+	storev1 "github.com/skein-im/skein/gen/skein/store/v1"
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/store"
+)
+
+// errNotCopying refuses a part of a copy that this node has not begun, or that
+// another has begun since.
+func errNotCopying(slot im.Slot) error {
+	return im.Errorf(im.Invalid, "slot %d is not being copied by this node", slot)
+}
+
+// begin marks a slot as not whole until its copy has come.
+func (t *turn) begin(m *storev1.StandbyCopy) error {
+	slot, r, err := t.replica(m.GetSlot())
+	if err != nil {
+		return err
+	}
+	if m.GetEpoch() < r.epoch {
+		return im.Errorf(im.Invalid, "slot %d has a newer owner, which copies it", slot)
+	}
+	r.until, r.ends, r.by = never, map[im.Addr]im.Seq{}, t
+	t.f.stats.Copies++
+	t.touch(slot)
+	return nil
+}
+
+// logs says how much of some logs there is already.
+func (t *turn) logs(m *storev1.StandbyLogs) error {
+	slot, r, err := t.replica(m.GetSlot())
+	if err != nil {
+		return err
+	}
+	if len(m.GetLogs()) > maxLogs {
+		return im.Errorf(im.TooLarge, "%d logs are too many to ask about", len(m.GetLogs()))
+	}
+	if r.by != t {
+		return errNotCopying(slot)
+	}
+	if err := t.commit(); err != nil {
+		return err
+	}
+	answer := &storev1.StandbyLogs{Slot: m.GetSlot(), Logs: make([]*storev1.StandbyLog, len(m.GetLogs()))}
+	for i, l := range m.GetLogs() {
+		a, err := addrOf(slot, l.GetAddr())
+		if err != nil {
+			return err
+		}
+		end, err := t.logEnd(a, im.Seq(l.GetLast()))
+		if err != nil {
+			return err
+		}
+		r.ends[a] = end
+		answer.Logs[i] = &storev1.StandbyLog{Last: uint64(end)}
+	}
+	return t.conn.send(frameLogs, answer)
+}
+
+// logEnd finds the last entry of a log: near to where it is expected, or by
+// halving.
+func (t *turn) logEnd(a im.Addr, expected im.Seq) (im.Seq, error) {
+	var failed error
+	reaches := func(seq im.Seq) bool {
+		entries, err := t.f.cfg.Engine.ReadLog(context.Background(), a, seq, 1, 1)
+		if err != nil {
+			failed = err
+		}
+		return len(entries) > 0
+	}
+	high := expected + 1
+	for high < never/4 && reaches(high) && failed == nil {
+		high *= 2
+	}
+	if high == expected+1 && expected > 0 && reaches(expected) {
+		return expected, failed
+	}
+	// The first sequence that the log does not reach, less one.
+	n := sort.Search(int(high), func(i int) bool { return i > 0 && !reaches(im.Seq(i)) })
+	return im.Seq(max(n-1, 0)), failed
+}
+
+// entity takes a part of an entity's copy.
+func (t *turn) entity(m *storev1.StandbyEntity) error {
+	slot, r, err := t.replica(m.GetSlot())
+	if err != nil {
+		return err
+	}
+	a, err := addrOf(slot, m.GetAddr())
+	if err != nil {
+		return err
+	}
+	if r.by != t {
+		return errNotCopying(slot)
+	}
+	ch := store.Change{Addr: a, Epoch: t.f.epochs[slot], First: im.Seq(m.GetFirst()), Append: m.GetAppend()}
+	if err := t.overlap(r, &ch); err != nil {
+		return err
+	}
+	if m.GetWhole() {
+		if err := t.replace(&ch, m); err != nil {
+			return err
+		}
+	}
+	t.add(ch)
+	return nil
+}
+
+// replace makes the records of a copy those of the original.
+func (t *turn) replace(ch *store.Change, m *storev1.StandbyEntity) error {
+	ch.Put, ch.Pending = recordsOf(m.GetRecords()), store.Clear
+	if m.GetPending() {
+		ch.Pending = store.Set
+	}
+	if m.GetFirst() > 1 {
+		ch.Trim = im.Seq(m.GetFirst())
+	}
+	return t.removeOthers(ch)
+}
+
+// removeOthers deletes the records that an entity no longer has.
+func (t *turn) removeOthers(ch *store.Change) error {
+	had, err := t.f.cfg.Engine.Load(context.Background(), ch.Addr, func([]store.Record) im.Seq { return never - 1 })
+	if err != nil {
+		return err
+	}
+	kept := make(map[string]bool, len(ch.Put))
+	for _, r := range ch.Put {
+		kept[r.Key] = true
+	}
+	for _, r := range had.Records {
+		if !kept[r.Key] {
+			ch.Delete = append(ch.Delete, r.Key)
+		}
+	}
+	return nil
+}
+
+// overlap leaves out of a change the entries that the log has.
+func (t *turn) overlap(r *replica, ch *store.Change) error {
+	if len(ch.Append) == 0 {
+		return nil
+	}
+	if r.ends == nil {
+		r.ends = map[im.Addr]im.Seq{}
+	}
+	end, known := r.ends[ch.Addr]
+	if !known {
+		if err := t.commit(); err != nil {
+			return err
+		}
+		var err error
+		if end, err = t.logEnd(ch.Addr, ch.First-1); err != nil {
+			return err
+		}
+	}
+	if skip := int(min(im.Seq(len(ch.Append)), max(end+1, ch.First)-ch.First)); skip > 0 {
+		ch.Append, ch.First = ch.Append[skip:], ch.First+im.Seq(skip)
+	}
+	if n := len(ch.Append); n > 0 {
+		t.pad(ch, end+1)
+		end = ch.First + im.Seq(n) - 1
+	}
+	r.ends[ch.Addr] = end
+	return nil
+}
+
+// padding is how many entries one change brings that only fill a log up.
+const padding = 64 << 10
+
+// pad fills a log up to where a change appends. The original has trimmed what
+// is missing there, and so will the copy.
+func (t *turn) pad(ch *store.Change, from im.Seq) {
+	for from < ch.First {
+		n := min(ch.First-from, padding)
+		t.add(store.Change{Addr: ch.Addr, Epoch: ch.Epoch, First: from, Append: make([][]byte, n)})
+		from += n
+	}
+}
+
+// end removes what the slot no longer has, and says from when on it is whole.
+func (t *turn) end(m *storev1.StandbyCopy) error {
+	slot, r, err := t.replica(m.GetSlot())
+	if err != nil {
+		return err
+	}
+	if r.by != t || m.GetUntil() < m.GetPosition() {
+		return errNotCopying(slot)
+	}
+	if err := t.commit(); err != nil {
+		return err
+	}
+	if err := t.removeStale(slot, m.GetEntities()); err != nil {
+		return err
+	}
+	r.number, r.until, r.by = m.GetPosition(), m.GetUntil(), nil
+	r.settle()
+	t.touch(slot)
+	return nil
+}
+
+// removeStale removes the entities of a slot that are not in the list.
+func (t *turn) removeStale(slot im.Slot, list []*storev1.Addr) error {
+	kept := make(map[im.Addr]bool, len(list))
+	for _, l := range list {
+		a, err := addrOf(slot, l)
+		if err != nil {
+			return err
+		}
+		kept[a] = true
+	}
+	held, err := t.f.cfg.Engine.List(context.Background(), slot)
+	if err != nil {
+		return err
+	}
+	for _, a := range held {
+		if kept[a] || a.Kind == im.KindPosition {
+			continue
+		}
+		end, err := t.logEnd(a, 0)
+		if err != nil {
+			return err
+		}
+		ch := store.Change{Addr: a, Epoch: t.f.epochs[slot], Trim: end + 1, Pending: store.Clear}
+		if err := t.removeOthers(&ch); err != nil {
+			return err
+		}
+		t.add(ch)
+	}
+	return nil
+}
