@@ -2,9 +2,12 @@ package bench
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 
 	"github.com/skein-im/skein/internal/bench/report"
+	"github.com/skein-im/skein/internal/bench/swarm"
 )
 
 // Page is the result as a report with charts.
@@ -17,15 +20,14 @@ func (r *EnvelopesResult) Page() *report.Page {
 	if !r.Good {
 		p.Verdict, p.Bad = "NOT GOOD", true
 	}
-	p.Tables = []report.Table{r.booksTable()}
+	p.Tables = []report.Table{r.booksTable(), r.shakesTable(), r.sentTable()}
+	p.Tables = slices.DeleteFunc(p.Tables, func(t report.Table) bool { return len(t.Head) == 1 })
 	for i, round := range r.Rounds {
 		if s := round.Shakes; s != nil {
-			p.Tables = append(p.Tables, s.table(fmt.Sprintf("round %d, shakes", i+1)))
-			p.Sections = append(p.Sections, s.section(fmt.Sprintf("Round %d: %s shakes/s", i+1, count(int(s.OfferedQPS)))))
+			p.Sections = append(p.Sections, s.section(fmt.Sprintf("Round %d: %s shakes/s", i+1, whole(s.OfferedQPS))))
 		}
 		if e := round.Envelopes; e != nil {
-			p.Tables = append(p.Tables, e.table(fmt.Sprintf("round %d, envelopes", i+1)))
-			p.Sections = append(p.Sections, e.section(fmt.Sprintf("Round %d: %s envelopes/s to three friends each", i+1, count(int(e.OfferedQPS)))))
+			p.Sections = append(p.Sections, e.section(fmt.Sprintf("Round %d: %s envelopes/s to three friends each", i+1, whole(e.OfferedQPS))))
 		}
 	}
 	return p
@@ -36,51 +38,122 @@ func count[T int | int64 | uint64](n T) string { return report.Number(float64(n)
 
 func (r *EnvelopesResult) booksTable() report.Table {
 	return report.Table{Head: []string{"books", "devices", "server"}, Rows: [][]string{
-		{"envelopes issued, won", count(r.Won), count(r.Issued)},
+		{"envelopes won", count(r.Won), count(r.Issued)},
 		{"shares opened", count(r.Opened), count(r.ServerOpened)},
 		{"cents won and opened", count(r.ClientCents), count(r.ServerCents)},
 		{"audit of the store", "", r.Audit},
 	}}
 }
 
-func ms(p *Percentiles) string {
-	return fmt.Sprintf("%.1f / %.1f / %.1f / %.1f", p.P50, p.P99, p.P999, p.Max)
+// whole and tenths write figures that are no counts.
+func whole(v float64) string  { return report.Number(math.Round(v)) }
+func tenths(v float64) string { return report.Number(math.Round(10*v) / 10) }
+
+// row is a figure of each round.
+type row[T any] struct {
+	name string
+	of   func(T) string
 }
 
-// rows are what all loads have in common.
-func (t *Traffic) rows(what string) [][]string {
-	return [][]string{
-		{"offered, answered per second", fmt.Sprintf("%.0f, %.0f", t.OfferedQPS, t.AnsweredQPS)},
-		{"lost, too busy for, held back", strings.Join([]string{count(t.Lost), count(t.Busy), count(t.Held)}, ", ")},
-		{what + ", ms: p50 / p99 / p99.9 / max", ms(&t.LatencyMS)},
-		{"generator's lateness, ms", ms(&t.LatenessMS)},
-		{"CPU of server, of generator, us each", fmt.Sprintf("%.1f, %.1f", t.ServerCPU, t.ClientCPU)},
+// trafficRows are what all loads have in common.
+func trafficRows[T any](of func(T) *Traffic, what string) []row[T] {
+	figure := func(name string, f func(*Traffic) string) row[T] {
+		return row[T]{name, func(v T) string { return f(of(v)) }}
+	}
+	return []row[T]{
+		figure("due", func(t *Traffic) string { return count(t.Due) }),
+		figure(what, func(t *Traffic) string { return count(t.Answered) }),
+		figure("lost", func(t *Traffic) string { return count(t.Lost) }),
+		figure("server too busy", func(t *Traffic) string { return count(t.Busy) }),
+		figure("held back then", func(t *Traffic) string { return count(t.Held) }),
+		figure("offered per second", func(t *Traffic) string { return whole(t.OfferedQPS) }),
+		figure(what+" per second", func(t *Traffic) string { return whole(t.AnsweredQPS) }),
+		figure(what+" after, p50, ms", func(t *Traffic) string { return tenths(t.LatencyMS.P50) }),
+		figure("p99", func(t *Traffic) string { return tenths(t.LatencyMS.P99) }),
+		figure("p99.9", func(t *Traffic) string { return tenths(t.LatencyMS.P999) }),
+		figure("longest", func(t *Traffic) string { return tenths(t.LatencyMS.Max) }),
+		figure("generator late, p99, ms", func(t *Traffic) string { return tenths(t.LatenessMS.P99) }),
+		figure("server's CPU for one, us", func(t *Traffic) string { return tenths(t.ServerCPU) }),
+		figure("generator's", func(t *Traffic) string { return tenths(t.ClientCPU) }),
 	}
 }
 
-func (s *Shakes) table(name string) report.Table {
-	rows := append([][]string{{"shakes, answered", count(s.Due) + ", " + count(s.Answered)}}, s.rows("answered")...)
-	rows = append(rows, []string{"issued, won", count(s.Issued) + ", " + count(s.Won)}, []string{"won, ms", ms(&s.WinMS)})
-	if w := s.Windows; w != nil {
-		rows = append(rows, []string{fmt.Sprintf("wins/s in windows of %d s", w.Seconds), fmt.Sprintf("%.1f to %.1f", w.Min, w.Max)},
-			[]string{"windows within 5% of the rate", fmt.Sprintf("%.0f%% of %d", 100*w.Within, w.Count)})
+// table has a column for each round.
+func table[T any](name string, rounds []T, rows []row[T]) report.Table {
+	t := report.Table{Head: []string{name}}
+	for i := range rounds {
+		t.Head = append(t.Head, fmt.Sprintf("round %d", i+1))
 	}
-	return report.Table{Head: []string{name, ""}, Rows: rows}
+	for _, r := range rows {
+		cells := []string{r.name}
+		for _, v := range rounds {
+			cells = append(cells, r.of(v))
+		}
+		t.Rows = append(t.Rows, cells)
+	}
+	return t
 }
 
-func (e *SentEnvelopes) table(name string) report.Table {
-	rows := append([][]string{{"envelopes, sent", count(e.Due) + ", " + count(e.Answered)}}, e.rows("sent")...)
-	return report.Table{Head: []string{name, ""}, Rows: append(rows,
-		[]string{"shares opened", count(e.Opened)}, []string{"opened, ms", ms(&e.OpenMS)})}
+func (r *EnvelopesResult) shakesTable() report.Table {
+	var rounds []*Shakes
+	for _, round := range r.Rounds {
+		if round.Shakes != nil {
+			rounds = append(rounds, round.Shakes)
+		}
+	}
+	window := func(f func(*Windows) string) func(*Shakes) string {
+		return func(s *Shakes) string {
+			if s.Windows == nil {
+				return ""
+			}
+			return f(s.Windows)
+		}
+	}
+	return table("shakes", rounds, append(trafficRows(func(s *Shakes) *Traffic { return &s.Traffic }, "answered"),
+		row[*Shakes]{"envelopes issued", func(s *Shakes) string { return count(s.Issued) }},
+		row[*Shakes]{"won", func(s *Shakes) string { return count(s.Won) }},
+		row[*Shakes]{"won after, p50, ms", func(s *Shakes) string { return tenths(s.WinMS.P50) }},
+		row[*Shakes]{"p99", func(s *Shakes) string { return tenths(s.WinMS.P99) }},
+		row[*Shakes]{"won per second, in 10 s at least", window(func(w *Windows) string { return tenths(w.Min) })},
+		row[*Shakes]{"at most", window(func(w *Windows) string { return tenths(w.Max) })},
+		row[*Shakes]{"10 s within 5% of the rate", window(func(w *Windows) string { return whole(100*w.Within) + "%" })},
+	))
+}
+
+func (r *EnvelopesResult) sentTable() report.Table {
+	var rounds []*SentEnvelopes
+	for _, round := range r.Rounds {
+		if round.Envelopes != nil {
+			rounds = append(rounds, round.Envelopes)
+		}
+	}
+	return table("envelopes", rounds, append(trafficRows(func(e *SentEnvelopes) *Traffic { return &e.Traffic }, "sent"),
+		row[*SentEnvelopes]{"shares opened", func(e *SentEnvelopes) string { return count(e.Opened) }},
+		row[*SentEnvelopes]{"opened after, p50, ms", func(e *SentEnvelopes) string { return tenths(e.OpenMS.P50) }},
+		row[*SentEnvelopes]{"p99", func(e *SentEnvelopes) string { return tenths(e.OpenMS.P99) }},
+	))
 }
 
 // line is a chart's line of what happened in each second.
 func (t *Traffic) line(name string, of func(*PerSecond) uint32) report.Line {
 	l := report.Line{Name: name}
-	for i := range t.PerSecond {
+	for i := range t.shown() {
 		l.Values = append(l.Values, float64(of(&t.PerSecond[i])))
 	}
 	return l
+}
+
+// shown is how many seconds a chart has: those of the load, and what was late
+// after it. The few that are answered right after its end would look as if it
+// had broken down.
+func (t *Traffic) shown() int {
+	n, few := len(t.PerSecond), t.OfferedQPS/10
+	for ; n > int(t.Seconds) && n > 0; n-- {
+		if s := t.PerSecond[n-1]; float64(max(s.Sent, s.Answered, s.Opened/swarm.Friends)) > few {
+			break
+		}
+	}
+	return n
 }
 
 func (s *Shakes) section(title string) report.Section {

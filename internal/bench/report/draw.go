@@ -45,7 +45,7 @@ type data struct {
 // Measures of a chart, in its own units.
 const (
 	width, height            = 640, 240
-	left, top, right, bottom = 64, 12, 12, 28
+	left, top, right, bottom = 76, 14, 28, 36
 	maxPoints                = 600
 	xTicks, yTicks           = 8, 5
 	colors                   = 4

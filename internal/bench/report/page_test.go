@@ -20,7 +20,7 @@ func TestPageSaysEverythingAndAsksNobody(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Shakes &lt;fast&gt;", `class="verdict bad"`, "two cents are missing", "40,000", "Round 1", "60,000", "[0,29999]],&#34;step&#34;:1,",
-		`class="line c1"`, "prefers-color-scheme: dark", "made here", `d="M64 212L346 112L628 12"`,
+		`class="line c1"`, "prefers-color-scheme: dark", "made here", `d="M76 204L344 109L612 14"`,
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in the page", want)
