@@ -31,8 +31,10 @@ const (
 // Bounds on calls, and the defaults of Config.
 const (
 	// MaxConnCalls is how many calls of a connection may run.
-	MaxConnCalls       = 8
-	DefaultMaxCalls    = 256
+	MaxConnCalls = 8
+	// DefaultMaxCalls lets everybody open an envelope of the most shares in
+	// the same moment, beside other calls.
+	DefaultMaxCalls    = 1024
 	DefaultCallTimeout = 10 * time.Second
 )
 
