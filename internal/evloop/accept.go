@@ -31,6 +31,8 @@ type acceptor struct {
 	opts Options
 	// index is the place in Loop.listeners.
 	index int32
+	// spoken: connections come when their first bytes have (TCP_DEFER_ACCEPT).
+	spoken bool
 	// wait is how many ticks to wait after the next failure, retryAt when
 	// to try again after the last, 0 if there was none.
 	wait, retryAt uint32
@@ -43,10 +45,12 @@ func (l *Loop) adoptListener(sc syscall.Conn, opts Options) error {
 	if err != nil {
 		return err
 	}
-	// Accepted sockets inherit it. On sockets without TCP it fails.
+	// Accepted sockets inherit it. On sockets without TCP both fail.
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	deferred, _ := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT)
+	a := &acceptor{fd: fd, opts: opts, spoken: deferred > 0, wait: minAcceptWait}
 	result := make(chan error, 1)
-	err = l.post(func() { result <- l.addListener(fd, opts) }, true)
+	err = l.post(func() { result <- l.addListener(a) }, true)
 	if err != nil {
 		unix.Close(fd)
 		return err
@@ -54,14 +58,14 @@ func (l *Loop) adoptListener(sc syscall.Conn, opts Options) error {
 	return <-result
 }
 
-func (l *Loop) addListener(fd int, opts Options) error {
+func (l *Loop) addListener(a *acceptor) error {
 	if l.stopping {
-		unix.Close(fd)
+		unix.Close(a.fd)
 		return ErrShutdown
 	}
-	a := &acceptor{fd: fd, opts: opts, index: int32(len(l.listeners)), wait: minAcceptWait}
+	a.index = int32(len(l.listeners))
 	if err := l.watch(a); err != nil {
-		unix.Close(fd)
+		unix.Close(a.fd)
 		return err
 	}
 	l.listeners = append(l.listeners, a)
@@ -88,14 +92,11 @@ func (l *Loop) accept(index int32) {
 }
 
 func (l *Loop) acceptOne(a *acceptor) (more bool) {
-	// unix.Accept4 would leave 200 bytes of garbage.
-	size := uint32(unix.SizeofSockaddrAny)
-	fd, _, err := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(a.fd), uintptr(unsafe.Pointer(&l.peer)),
-		uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	fd, err := sysAccept(a.fd, &l.peer)
 	switch err {
-	case 0:
+	case nil:
 		a.wait = minAcceptWait
-		l.accepted(int(fd), a)
+		l.accepted(fd, a)
 		return true
 	case unix.EAGAIN:
 		return false
@@ -123,6 +124,10 @@ func (l *Loop) accepted(fd int, a *acceptor) {
 	if c := l.add(fd, handshaking, &opts); c != nil {
 		l.stats.accepted.Add(1)
 		c.establish(&opts)
+		if a.spoken {
+			c.flags |= readable
+			c.later()
+		}
 	}
 }
 

@@ -36,8 +36,11 @@ type Loop struct {
 	// now is when the turn began, tick the same in ticks since started.
 	now  time.Time
 	tick uint32
-	// armed is the tick at which the poller wakes the loop.
-	armed uint32
+	// alarm is to run at alarmAt; nil: nothing is.
+	alarm   func()
+	alarmAt time.Time
+	// armed is when the poller wakes the loop, after started.
+	armed time.Duration
 
 	// peer is where the last connection that was accepted comes from.
 	peer unix.RawSockaddrAny
@@ -125,7 +128,7 @@ func (l *Loop) work() (end bool) {
 		if l.finished() {
 			return true
 		}
-		if l.more || l.unread || len(l.again)+len(l.dirty)+len(l.walks)+len(l.tls.ready) > 0 {
+		if l.more || l.unread || l.late() || len(l.again)+len(l.dirty)+len(l.walks)+len(l.tls.ready) > 0 {
 			continue
 		}
 		// Whoever wakes the loop does so after it has fallen asleep, and
@@ -149,6 +152,7 @@ func (l *Loop) turn() {
 	l.unread = l.takeInbox()
 	l.walk()
 	l.timers()
+	l.ring()
 	l.flushAll()
 	l.closeEnded()
 }

@@ -77,7 +77,7 @@ func (p *poller) wakeAt(t time.Time) { _ = p.file.SetReadDeadline(t) }
 // poll takes the events that there are, at most maxEvents.
 func (p *poller) poll() ([]unix.EpollEvent, error) {
 	for {
-		n, err := unix.EpollWait(p.fd, p.events, 0)
+		n, err := sysEpollWait(p.fd, p.events)
 		if err == nil {
 			return p.events[:n], nil
 		}
@@ -90,11 +90,11 @@ func (p *poller) poll() ([]unix.EpollEvent, error) {
 // add watches a descriptor. slot and gen come back with its events.
 func (p *poller) add(fd int, events uint32, slot int32, gen uint32) error {
 	ev := unix.EpollEvent{Events: events, Fd: slot, Pad: int32(gen)}
-	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &ev))
+	return sysEpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &ev)
 }
 
 func (p *poller) remove(fd int) error {
-	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, fd, nil))
+	return sysEpollCtl(p.fd, unix.EPOLL_CTL_DEL, fd, nil)
 }
 
 func (p *poller) close() { p.file.Close() }

@@ -69,7 +69,7 @@ func (c *Conn) proceed() {
 func (c *Conn) read() []byte {
 	l := c.loop
 	l.stats.reads.Add(1)
-	n, err := unix.Read(int(c.fd), l.buf)
+	n, err := sysRead(int(c.fd), l.buf)
 	switch {
 	case n > 0:
 		// A read that does not fill the buffer has emptied the socket;

@@ -232,3 +232,27 @@ func TestDeadlineWithinWhatIsPastTheWheel(t *testing.T) {
 		t.Errorf("%d of 49 timers fired", fired)
 	}
 }
+
+// TestAlarm: the last one that was set rings, once, and not before its time.
+func TestAlarm(t *testing.T) {
+	r := newRig(t, "tcp", Config{Loops: 1}, nil)
+	l := r.e.Loops()[0]
+	rung := make(chan time.Time, 10)
+	var at time.Time
+	err := l.Post(func() {
+		l.At(l.Now(), func() { t.Error("an alarm rings that was replaced") })
+		at = time.Now().Add(20 * time.Millisecond)
+		l.At(at, func() {
+			rung <- l.Now()
+			// A turn later, though it is time already.
+			l.At(at, func() { rung <- l.Now() })
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := wait(t, rung, "alarm"), wait(t, rung, "second alarm")
+	if first.Before(at) || !second.After(first) {
+		t.Errorf("set for %v, it rings at %v and %v", at, first, second)
+	}
+}

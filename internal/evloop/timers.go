@@ -2,7 +2,10 @@
 
 package evloop
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // maxTimer is the longest time that is told apart, three years.
 const maxTimer = tickLength << 30
@@ -41,6 +44,24 @@ func (c *Conn) schedule() {
 		c.loop.wheel.set(c.slot, due)
 	}
 }
+
+// At runs fn in the first turn that begins at a time or later, in place of what
+// At was to run before. It is for the loop's goroutine, and more exact than the
+// timers of connections.
+func (l *Loop) At(t time.Time, fn func()) { l.alarm, l.alarmAt = fn, t }
+
+// ring runs what At has set, if it is time. What that sets in turn is for a
+// later one.
+func (l *Loop) ring() {
+	if l.late() {
+		fn := l.alarm
+		l.alarm = nil
+		fn()
+	}
+}
+
+// late reports whether it was time for the alarm when the turn began.
+func (l *Loop) late() bool { return l.alarm != nil && !l.now.Before(l.alarmAt) }
 
 // timers works off what the wheel brings up.
 func (l *Loop) timers() {
@@ -82,11 +103,18 @@ func (l *Loop) arm() {
 			next, ok = a.retryAt, true
 		}
 	}
-	if ok && next < l.armed {
-		l.armed = next
-		l.poller.wakeAt(l.started.Add(time.Duration(next) * tickLength))
+	at := never
+	if ok {
+		at = time.Duration(next) * tickLength
+	}
+	if l.alarm != nil {
+		at = min(at, l.alarmAt.Sub(l.started))
+	}
+	if at < l.armed {
+		l.armed = at
+		l.poller.wakeAt(l.started.Add(at))
 	}
 }
 
-// never is an armed that comes after all ticks.
-const never = ^uint32(0)
+// never is an armed that comes after everything else.
+const never = time.Duration(math.MaxInt64)

@@ -116,7 +116,7 @@ func (c *Conn) writeOut() {
 	b := c.busy
 	for b != nil && b.out != nil && c.flags&blocked == 0 {
 		c.loop.stats.writes.Add(1)
-		n, err := unix.Write(int(c.fd), b.out[b.off:])
+		n, err := sysWrite(int(c.fd), b.out[b.off:])
 		switch {
 		case err == nil:
 			c.took(n)

@@ -17,8 +17,9 @@ func Listen(ctx context.Context, addr string) (net.Listener, error) {
 // ListenShared is Listen at an address where other processes of the same user
 // listen too, all of them with ListenShared: the system deals the connections
 // out to them (SO_REUSEPORT). Connections that one of them has not accepted
-// when it dies are lost with it. Systems that do not deal out fail with
-// im.Unimplemented.
+// when it dies are lost with it. They come when they have said something, or
+// after about a second of silence: so each wakes the process once. Systems that
+// do not deal out fail with im.Unimplemented.
 func ListenShared(ctx context.Context, addr string) (net.Listener, error) {
 	if !canShare {
 		return nil, errCannotShare()

@@ -13,10 +13,19 @@ import (
 // canShare: the system deals connections out to several listeners of a port.
 const canShare = true
 
-// sharePort lets a socket share its port.
+// silentSeconds is about how long a connection on which nothing comes is not
+// accepted.
+const silentSeconds = 1
+
+// sharePort lets a socket share its port, and defers connections until
+// something comes.
 func sharePort(_, _ string, raw syscall.RawConn) error {
 	var err error
-	return cmp.Or(raw.Control(func(fd uintptr) { err = setShared(int(fd)) }), err)
+	return cmp.Or(raw.Control(func(fd uintptr) {
+		err = setShared(int(fd))
+		// It saves work, and nothing depends on it.
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, silentSeconds)
+	}), err)
 }
 
 func setShared(fd int) error {

@@ -88,6 +88,26 @@ func expectRefused(t *testing.T, addr string) {
 	}
 }
 
+// TestSilentOnASharedPort: connections on which nothing comes are accepted late,
+// but they are, and so they end.
+func TestSilentOnASharedPort(t *testing.T) {
+	r, err := Reserve("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	w := newWorker(t, r.Addr().String())
+	defer w.stop(t)
+	nc, err := net.Dial("tcp", r.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if n, err := nc.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Errorf("read %d bytes", n)
+	}
+}
+
 func newWorker(t *testing.T, addr string) *rig {
 	t.Helper()
 	ln, err := ListenShared(t.Context(), addr)
@@ -95,7 +115,9 @@ func newWorker(t *testing.T, addr string) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{recorder: newRecorder(t), kind: "tcp", serving: make(chan error, 1)}
-	r.srv = NewServer(Config{Handler: r.recorder, CloseTimeout: 50 * time.Millisecond})
+	r.srv = NewServer(Config{
+		Handler: r.recorder, CloseTimeout: 50 * time.Millisecond, HandshakeTimeout: 500 * time.Millisecond,
+	})
 	go func() { r.serving <- r.srv.Serve(ln) }()
 	return r
 }
