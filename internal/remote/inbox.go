@@ -71,8 +71,9 @@ func (b *inbox) makeRoom() {
 	b.buf, b.r = to, 0
 }
 
-// grow makes the buffer one for a link.
+// grow makes the buffer, and the connection, one for a link.
 func (b *inbox) grow() {
+	b.nc = past(b.nc)
 	to := make([]byte, usualInbox)
 	b.w = copy(to, b.buf[b.r:b.w])
 	b.buf, b.r = to, 0
