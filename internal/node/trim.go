@@ -8,8 +8,12 @@ import (
 const (
 	// trimLook is how often it is looked whether a storm of logins is over.
 	trimLook = time.Second
-	// trimLogins is how many logins leave garbage that is worth collecting.
+	// trimLogins is how many logins leave garbage that is worth collecting, and
+	// trimPart what part of the sessions they must be as well: collecting takes
+	// the longer, the more sessions there are, and logins that keep coming
+	// slowly would have it done again and again.
 	trimLogins = 1000
+	trimPart   = 4
 )
 
 // trimmer gives memory back to the system after many logins: what they leave
@@ -21,11 +25,12 @@ type trimmer struct {
 	done, seen uint64
 }
 
-// due reports whether a storm is over, now that there have been so many logins.
-func (t *trimmer) due(logins uint64) bool {
+// due reports whether a storm is over, now that there have been so many logins,
+// of which so many sessions are left.
+func (t *trimmer) due(logins uint64, sessions int64) bool {
 	calm := logins-t.seen < trimLogins/10
 	t.seen = logins
-	if !calm || logins-t.done < trimLogins {
+	if !calm || logins-t.done < max(trimLogins, uint64(max(sessions, 0))/trimPart) {
 		return false
 	}
 	t.done = logins
@@ -44,7 +49,7 @@ func (n *Node) trim() {
 			return
 		case <-tick.C:
 		}
-		if t.due(n.front.gateway.Stats().Logins) {
+		if s := n.front.gateway.Stats(); t.due(s.Logins, s.Sessions) {
 			debug.FreeOSMemory()
 		}
 	}

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 
 	"github.com/skein-im/skein/internal/gateway"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/link"
+	"github.com/skein-im/skein/internal/sched"
 	"github.com/skein-im/skein/internal/supervise"
 )
 
@@ -63,6 +65,12 @@ func startWorker(ctx context.Context, in supervise.Input, opts WorkerOptions) (_
 		return nil, fmt.Errorf("not settings of a worker: %w", err)
 	}
 	log := opts.Logger(s.Config.LogLevel).With("worker", in.Index)
+	if in.Count > runtime.NumCPU() {
+		// Nothing depends on it but how long a turn is.
+		if err := sched.Batch(); err != nil {
+			log.Info("the system's scheduler cannot be told that this is one of many workers", "err", err)
+		}
+	}
 	n := newNode(s.Config, Options{Role: Gateway, Logger: log, Version: opts.Version})
 	defer func() {
 		if err != nil {
