@@ -22,9 +22,7 @@ func newBenchSwarmCommand() *cobra.Command {
 			signal.Ignore(os.Interrupt)
 			// There is one loop. What helps it shares its thread.
 			runtime.GOMAXPROCS(1)
-			ctx, stop := interruptible(cmd)
-			defer stop()
-			return swarm.Member(ctx, cmd.InOrStdin(), cmd.OutOrStdout())
+			return swarm.Member(cmd.InOrStdin(), cmd.OutOrStdout())
 		},
 	}
 }

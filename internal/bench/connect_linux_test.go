@@ -123,7 +123,7 @@ func TestConnectFindsWhatServersDoWrong(t *testing.T) {
 // Servers may send devices away for a while.
 func TestConnectComesBackWhenTold(t *testing.T) {
 	t.Parallel()
-	s := crowdServer{first: firstConnected}
+	s := crowdServer{first: firstConnected, heartbeatMS: 200}
 	s.hello = func(c link.Conn, user int) bool {
 		no := user%2 == 1 && s.users[firstConnected+im.UserID(user)].greeted == 1
 		if no {
@@ -175,7 +175,7 @@ func TestConnectToAServerOfItsOwn(t *testing.T) {
 func TestConnectNoticesThatAProcessDied(t *testing.T) {
 	cfg := smallConnect()
 	cfg.Hold = time.Minute
-	s := crowdServer{first: firstConnected}
+	s := crowdServer{first: firstConnected, heartbeatMS: 200}
 	s.serve(t, &cfg.Target)
 	cfg.Still = true
 	cfg.Progress = writerFunc(func(p []byte) {

@@ -241,7 +241,7 @@ func (c *crowd) connect(ctx context.Context) (*ramp, error) {
 		return nil, err
 	}
 	s := c.swarm.Status()
-	r := &ramp{conns: s.Connected, seconds: float64(s.LastLogin-start) / 1e9}
+	r := &ramp{conns: s.Connected, seconds: max(0, float64(s.LastLogin-start)/1e9)}
 	books, err := c.swarm.Collect(ctx)
 	if err != nil {
 		return nil, err

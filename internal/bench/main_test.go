@@ -23,7 +23,7 @@ import (
 // serve it is a server, with bench swarm a process of the load generator.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && slices.Equal(os.Args[1:], SwarmArgs()) {
-		if err := swarm.Member(context.Background(), os.Stdin, os.Stdout); err != nil {
+		if err := swarm.Member(os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

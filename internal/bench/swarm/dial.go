@@ -45,26 +45,41 @@ func (a *attempts) Pop() any {
 	return last
 }
 
-// dialTick is how often the dialer looks when there is something to open.
+// dialTick is how often the dialer looks when there is a rate.
 const dialTick = 5 * time.Millisecond
 
-// fill opens connections as far as the window and the rate allow.
+// fill opens connections as far as the window and the rate allow. Without a rate
+// it opens many at a time, which wakes the processes on both sides less often
+// than one after the other would.
 func (m *member) fill(now int64) (next int64) {
 	d := &m.dialer
-	if !d.begun || m.stopping {
+	if !d.begun || m.stopping || d.order.Rate == 0 && d.underway > d.order.Window/2 {
 		return never
 	}
 	for d.underway < d.order.Window {
+		before := d.next
 		i, ok := d.take(now, len(m.clients))
 		if !ok {
 			break
 		}
+		if before < d.next {
+			m.beats.dialed(i, now)
+		}
 		m.dial(&m.clients[i], now)
 	}
-	if d.next == len(m.clients) && len(d.again) == 0 {
-		return never
+	if m.status.Dialed < d.next && d.next == len(m.clients) {
+		m.tell()
 	}
-	return now + int64(dialTick)
+	m.status.Dialed = d.next
+	switch {
+	case d.order.Rate > 0 && d.next < len(m.clients):
+		return now + int64(dialTick)
+	case len(d.again) > 0 && d.underway < d.order.Window:
+		return max(d.again[0].at, d.order.Start)
+	case now < d.order.Start:
+		return d.order.Start
+	}
+	return never
 }
 
 // take is the place of the next client to connect, if it is time for one.

@@ -8,19 +8,23 @@ import (
 	"github.com/skein-im/skein/internal/wire"
 )
 
-// heartbeats come up evenly: a cursor goes once through all clients in each
-// interval.
+// heartbeats come up as devices do: an interval after each was connected, and
+// again after each further one. A cursor goes through all clients in the order in
+// which they were.
 type heartbeats struct {
-	start int64
-	// done is how many clients have come up since start.
-	done int64
+	// begun is when connecting each beatChunk clients began.
+	begun []int64
+	// next is the client whose turn it is, round how many each before it has
+	// had more than those behind.
+	next, round int
 	// resting: none are sent any more.
 	resting bool
 }
 
 const (
-	beatTick = 100 * time.Millisecond
-	maxBeats = 1<<8 - 1
+	beatTick  = 20 * time.Millisecond
+	beatChunk = 64
+	maxBeats  = 1<<8 - 1
 )
 
 var heartbeat = wire.AppendPing(nil)
@@ -31,15 +35,24 @@ func (m *member) beat(now int64) (next int64) {
 		return never
 	}
 	h := &m.beats
-	if h.start == 0 {
-		h.start = now
-	}
-	clients := int64(len(m.clients))
 	interval := int64(m.status.HeartbeatMS) * int64(time.Millisecond)
-	for due := (now - h.start) * clients / interval; h.done < due; h.done++ {
-		m.beatOne(&m.clients[h.done%clients])
+	for chunk := h.next / beatChunk; chunk < len(h.begun); chunk = h.next / beatChunk {
+		if due := h.begun[chunk] + int64(h.round+1)*interval; due > now {
+			return max(due, now+int64(beatTick))
+		}
+		m.beatOne(&m.clients[h.next])
+		if h.next++; h.next == len(m.clients) {
+			h.next, h.round = 0, h.round+1
+		}
 	}
 	return now + int64(beatTick)
+}
+
+// dialed notes that a client is connected for the first time.
+func (h *heartbeats) dialed(client int, now int64) {
+	if client%beatChunk == 0 {
+		h.begun = append(h.begun, now)
+	}
 }
 
 // beatOne sends a heartbeat. One whose answer has not come by the next is

@@ -13,6 +13,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/netip"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/skein-im/skein/internal/evloop"
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/sched"
 )
 
 // member is one process's part of a swarm. All of it belongs to the loop's
@@ -50,11 +52,8 @@ type member struct {
 	seconds                   []Second
 	reportAt                  int64
 	out                       []byte
-	// reports go to the goroutine that writes them; ticked carries what
-	// tick returns, and woken makes the next one come at once.
+	// reports go to the goroutine that writes them.
 	reports chan Report
-	ticked  chan int64
-	woken   chan struct{}
 }
 
 // client is a device and its connection. There may be very many.
@@ -107,33 +106,34 @@ const (
 	// reportShare is what a member adds to the time between two reports of
 	// each, so that the parent has about as many to read however many they
 	// are; maxReportEvery is the longest such time.
-	reportShare    = 5 * time.Millisecond
-	maxReportEvery = 250 * time.Millisecond
+	reportShare    = 10 * time.Millisecond
+	maxReportEvery = 500 * time.Millisecond
 	// loginTimeout bounds connecting and, apart, the time to Welcome.
 	loginTimeout = 30 * time.Second
 )
 
 // Member runs a member: its job and orders come from in, its reports go to
 // out. It returns when in ends.
-func Member(ctx context.Context, in io.Reader, out io.Writer) error {
+func Member(in io.Reader, out io.Writer) error {
 	orders := json.NewDecoder(in)
 	var job Job
 	if err := orders.Decode(&job); err != nil {
 		return fmt.Errorf("a member's job: %w", err)
 	}
+	if job.Members > runtime.NumCPU() {
+		if err := sched.Batch(); err != nil {
+			return err
+		}
+	}
 	m, err := newMember(job)
 	if err != nil {
 		return errors.Join(err, json.NewEncoder(out).Encode(Report{Error: err.Error()}))
 	}
-	ctx, cancel := context.WithCancel(ctx)
 	var tasks sync.WaitGroup
 	tasks.Go(func() { m.write(out) })
-	var ticking sync.WaitGroup
-	ticking.Go(func() { m.keepTicking(ctx) })
+	_ = m.loop.Post(m.run)
 	err = m.follow(orders)
 	_ = m.loop.Post(func() { m.stopping = true })
-	cancel()
-	ticking.Wait()
 	m.stop()
 	tasks.Wait()
 	return err
@@ -148,7 +148,7 @@ func newMember(job Job) (*member, error) {
 		clients: make([]client, job.Conns()),
 		latency: newHistogram(), lateness: newHistogram(), logins: newHistogram(),
 		wins: newHistogram(), opens: newHistogram(),
-		reports: make(chan Report, 16), ticked: make(chan int64, 1), woken: make(chan struct{}, 1),
+		reports: make(chan Report, 16),
 	}
 	for i := range m.clients {
 		m.clients[i].index = uint32(i)
@@ -208,19 +208,15 @@ func (m *member) follow(orders *json.Decoder) error {
 		if err := m.loop.Post(func() { m.obey(&o) }); err != nil {
 			return err
 		}
-		select {
-		case m.woken <- struct{}{}:
-		default:
-		}
 	}
 }
 
 func (m *member) obey(o *Order) {
 	m.status.Orders++
-	m.reportAt = 0
+	defer m.tell()
 	switch {
 	case o.Connect != nil:
-		m.dialer.order, m.dialer.begun = *o.Connect, true
+		m.dialer.order, m.dialer.begun = *o.Connect, !o.Connect.Wait
 	case o.Expect != nil:
 		m.expect(o.Expect.Mark)
 	case o.Load != nil:
@@ -234,38 +230,24 @@ func (m *member) obey(o *Order) {
 	}
 }
 
-// keepTicking runs tick on the loop when it wants to be. While there is more to
-// do at once, it goes on there, without another goroutine.
-func (m *member) keepTicking(ctx context.Context) {
-	var tick func()
-	tick = func() {
-		next := m.tick()
-		if next > m.clock.now() || m.loop.Post(tick) != nil {
-			m.ticked <- next
-		}
+// tell has things reported, and looked after, at once.
+func (m *member) tell() {
+	m.reportAt = 0
+	m.loop.At(m.loop.Now(), m.run)
+}
+
+// run does what is due, and comes again when something else is.
+func (m *member) run() {
+	if m.stopping {
+		return
 	}
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-m.woken:
-		case <-timer.C:
-		}
-		if m.loop.Post(tick) != nil {
-			return
-		}
-		timer.Reset(time.Duration(<-m.ticked - m.clock.now()))
-	}
+	now := m.clock.now()
+	next := m.tick(now)
+	m.loop.At(time.Now().Add(time.Duration(next-now)), m.run)
 }
 
 // tick does what is due, and returns when something else is.
-func (m *member) tick() (next int64) {
-	if m.stopping {
-		return never
-	}
-	now := m.clock.now()
+func (m *member) tick(now int64) (next int64) {
 	next = min(now+int64(idleTick), m.fill(now))
 	next = min(next, m.beat(now))
 	next = min(next, m.request(now))

@@ -3,9 +3,8 @@
 package swarm
 
 import (
-	"context"
 	"io"
 )
 
 // Member runs a member.
-func Member(context.Context, io.Reader, io.Writer) error { return errSystem }
+func Member(io.Reader, io.Writer) error { return errSystem }

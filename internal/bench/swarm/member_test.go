@@ -3,7 +3,6 @@
 package swarm
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -37,7 +36,7 @@ func hire(t testing.TB, job *Job) *boss {
 	reports, out := io.Pipe()
 	b := &boss{t: t, orders: json.NewEncoder(orders), in: orders, reports: json.NewDecoder(reports), done: make(chan error, 1)}
 	go func() {
-		err := Member(context.Background(), in, out)
+		err := Member(in, out)
 		out.Close()
 		b.done <- err
 	}()

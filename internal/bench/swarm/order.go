@@ -77,6 +77,8 @@ type Connect struct {
 	Rate float64 `json:"rate,omitempty"`
 	// Window is how many connections may be on their way to Welcome.
 	Window int `json:"window"`
+	// Wait: not yet; the same order comes again without it.
+	Wait bool `json:"wait,omitempty"`
 }
 
 // Expect makes a member count the connections that a notice reaches: one with
@@ -150,6 +152,8 @@ type Status struct {
 	// for good.
 	Connected int `json:"connected"`
 	Failed    int `json:"failed"`
+	// Dialed connections have been begun.
+	Dialed int `json:"dialed"`
 	// Logins counts Welcomes, Lost the logged in connections that ended,
 	// Retries the attempts that had to be repeated.
 	Logins  uint64 `json:"logins"`
@@ -248,6 +252,7 @@ func (s *Status) add(o *Status) {
 	s.Orders += o.Orders
 	s.Connected += o.Connected
 	s.Failed += o.Failed
+	s.Dialed += o.Dialed
 	s.Logins += o.Logins
 	s.Lost += o.Lost
 	s.Retries += o.Retries

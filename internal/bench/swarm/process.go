@@ -18,10 +18,21 @@ type process struct {
 	orders  *json.Encoder
 	reports *json.Decoder
 
+	// given counts the orders.
+	given     uint64
 	status    Status
 	heard     bool
 	collected *Collected
 	stopping  bool
+}
+
+// give gives an order. The Swarm sees to it that calls do not overlap.
+func (p *process) give(o *Order) error {
+	p.given++
+	if err := p.orders.Encode(o); err != nil {
+		return fmt.Errorf("process %d of the load generator: %w", p.job.Member, err)
+	}
+	return nil
 }
 
 // startProcess starts a member and tells it its job.

@@ -54,9 +54,13 @@ type Swarm struct {
 	clock   clock
 	members []*process
 	readers sync.WaitGroup
-	// orders counts those that were given.
-	orders  uint64
 	stopped bool
+
+	// ordering guards the giving of orders, and queue, the members that do
+	// not connect yet, with the order that they are to get.
+	ordering sync.Mutex
+	queue    []*process
+	connect  Connect
 
 	mu      sync.Mutex
 	failure error
@@ -112,6 +116,7 @@ func (s *Swarm) read(p *process) {
 			err = errors.New(r.Error)
 		}
 		s.mu.Lock()
+		done := err == nil && p.status.Dialed < r.Status.Dialed && r.Status.Dialed == p.job.Conns()
 		if err == nil {
 			p.status, p.heard = r.Status, true
 			if r.Collected != nil {
@@ -121,6 +126,9 @@ func (s *Swarm) read(p *process) {
 			s.failure = fmt.Errorf("process %d of the load generator: %w", p.job.Member, plainly(err))
 		}
 		s.mu.Unlock()
+		if done {
+			s.connectNext()
+		}
 		select {
 		case s.changed <- struct{}{}:
 		default:
@@ -192,23 +200,67 @@ func (s *Swarm) Wait(ctx context.Context, until func(*Status) bool) error {
 // order tells every member what to do, and waits until all have begun: from
 // then on their statuses speak of it.
 func (s *Swarm) order(ctx context.Context, o func(*Job) *Order) error {
-	for _, p := range s.members {
-		if err := p.orders.Encode(o(p.job)); err != nil {
-			return fmt.Errorf("process %d of the load generator: %w", p.job.Member, err)
+	given := make([]uint64, len(s.members))
+	s.ordering.Lock()
+	for i, p := range s.members {
+		if err := p.give(o(p.job)); err != nil {
+			s.ordering.Unlock()
+			return err
+		}
+		given[i] = p.given
+	}
+	s.ordering.Unlock()
+	return s.Wait(ctx, func(*Status) bool { return s.begun(given) })
+}
+
+// begun reports whether the members have begun so many of their orders.
+func (s *Swarm) begun(given []uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, p := range s.members {
+		if p.status.Orders < given[i] {
+			return false
 		}
 	}
-	s.orders++
-	return s.Wait(ctx, func(st *Status) bool { return st.Orders == s.orders*uint64(len(s.members)) })
+	return true
 }
+
+// together is how many members connect at a time when there is no rate: with
+// all of them, each would wake for every connection, and all of them get into
+// each other's way.
+const together = 2
 
 // Connect lets the connections be opened from a time on: rate is how many a
 // second, 0 as many as the window allows, which is how many may be on their
 // way.
 func (s *Swarm) Connect(ctx context.Context, start int64, rate float64, window int) error {
 	n := len(s.members)
-	return s.order(ctx, func(*Job) *Order {
-		return &Order{Connect: &Connect{Start: start, Rate: rate / float64(n), Window: max(1, window/n)}}
+	c := Connect{Start: start, Rate: rate / float64(n), Window: max(1, window/n)}
+	if rate == 0 {
+		n = min(n, together)
+		c.Window = max(1, window/n)
+	}
+	s.ordering.Lock()
+	s.connect, s.queue = c, s.members[n:]
+	s.ordering.Unlock()
+	return s.order(ctx, func(j *Job) *Order {
+		own := c
+		own.Wait = j.Member >= n
+		return &Order{Connect: &own}
 	})
+}
+
+// connectNext lets another member connect, now that one has begun with its last
+// connection.
+func (s *Swarm) connectNext() {
+	s.ordering.Lock()
+	defer s.ordering.Unlock()
+	if len(s.queue) == 0 {
+		return
+	}
+	// If that fails, the member has ended, and whoever reads from it says so.
+	_ = s.queue[0].give(&Order{Connect: &s.connect})
+	s.queue = s.queue[1:]
 }
 
 // Expect lets the connections count that a notice with a mark reaches.
