@@ -299,7 +299,7 @@ func TestFloodFromOneAddress(t *testing.T) {
 		}
 		defer c.Close()
 	}
-	for metric(t, s, "skein_link_refused_addr_total") < 3*most {
+	for metric(t, s, `skein_link_refused_total{reason="address_open"}`) < 3*most {
 	}
 	if n := metric(t, s, "skein_link_open"); n > most {
 		t.Errorf("%v links are open", n)

@@ -66,9 +66,11 @@ func NewHasher(cfg HasherConfig) (*Hasher, error) {
 	}, nil
 }
 
-// Load is how many hashes are being computed, and how many callers are there
-// in all.
-func (h *Hasher) Load() (running, callers int) { return len(h.turns), len(h.places) }
+// Load is how many hashes are being computed, how many callers are there in
+// all, and how many there may be.
+func (h *Hasher) Load() (running, callers, most int) {
+	return len(h.turns), len(h.places), cap(h.places)
+}
 
 // enter waits for a turn. The caller leaves when err is nil.
 func (h *Hasher) enter(ctx context.Context) error {

@@ -141,7 +141,7 @@ func TestHasherRefusesWhenFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newTestHasher(t, HasherConfig{Concurrent: 1, Waiting: 2})
 		free := fill(t, h, 2)
-		if running, callers := h.Load(); running != 1 || callers != 3 {
+		if running, callers, _ := h.Load(); running != 1 || callers != 3 {
 			t.Errorf("Load() = %d, %d, want 1, 3", running, callers)
 		}
 		_, err := h.Hash(t.Context(), "password")
@@ -154,7 +154,7 @@ func TestHasherRefusesWhenFull(t *testing.T) {
 		}
 		free()
 		synctest.Wait()
-		if running, callers := h.Load(); running != 0 || callers != 0 {
+		if running, callers, _ := h.Load(); running != 0 || callers != 0 {
 			t.Errorf("Load() = %d, %d afterwards", running, callers)
 		}
 	})
@@ -175,7 +175,7 @@ func TestHasherWaiterGivesUp(t *testing.T) {
 		if err := <-result; im.KindOf(err) != im.Unavailable || !errors.Is(err, context.Canceled) {
 			t.Errorf("a waiter that gave up got %v", err)
 		}
-		if _, callers := h.Load(); callers != 1 {
+		if _, callers, _ := h.Load(); callers != 1 {
 			t.Errorf("%d callers, want the one that holds the turn", callers)
 		}
 		free()

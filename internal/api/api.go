@@ -47,6 +47,8 @@ type Config struct {
 	Notify func(ctx context.Context, n Notice) (reached uint64, err error)
 	// Now is the clock that notices carry; nil means time.Now.
 	Now func() time.Time
+	// Guard, when set, bounds how often an address may show a wrong token.
+	Guard *account.TokenGuard
 	// Observe, when set, is told of every method that was called, how it
 	// ended (KindUnspecified: well) and how long it took, waiting included.
 	Observe func(method string, kind im.ErrorKind, took time.Duration)

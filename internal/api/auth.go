@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -30,16 +31,33 @@ func callerOf(ctx context.Context) *caller { return ctx.Value(callerKey{}).(*cal
 // gate checks a request's credentials before its body is read.
 func (a *API) gate(m *method) connect.RequestGateFunc {
 	return func(ctx context.Context, _ connect.Spec, peer connect.Peer, header http.Header) (context.Context, error) {
-		who := &caller{remote: peer.Addr}
-		err := a.authenticate(ctx, m.access, who, header)
+		who, begun := &caller{remote: peer.Addr}, time.Now()
+		err := a.guarded(ctx, m.access, who, header)
 		if err == nil && who.session != nil && a.cfg.Limit != nil {
 			err = a.cfg.Limit(who.user, who.device, m.sends())
 		}
 		if err != nil {
-			return nil, connectError(a.settle(m, who, err))
+			e := a.settle(m, who, err)
+			a.observe(m, e, begun)
+			return nil, connectError(e)
 		}
 		return context.WithValue(ctx, callerKey{}, who), nil
 	}
+}
+
+// guarded is authenticate, unless the address has shown too many wrong tokens.
+func (a *API) guarded(ctx context.Context, need access, who *caller, header http.Header) error {
+	if need == anyone || a.cfg.Guard == nil {
+		return a.authenticate(ctx, need, who, header)
+	}
+	if err := a.cfg.Guard.Check(who.remote); err != nil {
+		return err
+	}
+	err := a.authenticate(ctx, need, who, header)
+	if im.KindOf(err) == im.Unauthenticated {
+		a.cfg.Guard.Failed(who.remote)
+	}
+	return err
 }
 
 func (a *API) authenticate(ctx context.Context, need access, who *caller, header http.Header) error {

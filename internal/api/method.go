@@ -102,12 +102,17 @@ func run[Req, Res any](ctx context.Context, a *API, m *method, who *caller, req 
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 		failed = a.settle(m, who, err)
-		if a.cfg.Observe != nil {
-			a.cfg.Observe(m.name(), kindOf(failed), time.Since(start))
-		}
+		a.observe(m, failed, start)
 	}()
 	res, err = answer(a, ctx, who, req)
 	return res, nil
+}
+
+// observe tells of a request that has ended.
+func (a *API) observe(m *method, e *im.Error, begun time.Time) {
+	if a.cfg.Observe != nil {
+		a.cfg.Observe(m.name(), kindOf(e), time.Since(begun))
+	}
 }
 
 // Call answers one request of an authenticated device that came over a link.

@@ -5,6 +5,16 @@ import (
 	"github.com/skein-im/skein/internal/im"
 )
 
+// Methods are the names of all methods, as Config.Observe is told them.
+func Methods() []string {
+	table := methods()
+	names := make([]string, len(table))
+	for i, m := range table {
+		names[i] = m.name()
+	}
+	return names
+}
+
 // methods is the table of everything that can be asked for.
 func methods() []*method {
 	return []*method{

@@ -82,6 +82,10 @@ type Tx struct {
 	Durable im.Seq
 	// Self is the entity's own address.
 	Self im.Addr
+	// Trip is what a call says of how long an ack took, and Waited of how
+	// long the oldest message that it sends again has been waiting for one;
+	// 0: nothing.
+	Trip, Waited im.Millis
 	Effects
 }
 

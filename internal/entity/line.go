@@ -108,6 +108,7 @@ func (ls *lines) overdue(tx *Tx, l *line) {
 	if l.more {
 		l.more, l.due = false, tx.Now+ls.rtt.wait()
 	} else {
+		tx.Waited = max(tx.Waited, tx.Now-l.since)
 		l.expired(tx.Now, ls.rtt.wait(), tx.Jitter)
 	}
 	ls.pump(tx, l)
@@ -151,7 +152,8 @@ func (ls *lines) takeAck(tx *Tx, l *line, ack im.LinkSeq) (all, chat int) {
 	if all, chat = l.takeAck(ack, tx.Now, ls.rtt.wait()); all == 0 {
 		return 0, 0
 	}
-	ls.rtt.add(tx.Now - sent)
+	tx.Trip = max(tx.Now-sent, 1)
+	ls.rtt.add(tx.Trip)
 	l.dirty = true
 	ls.outstanding -= all
 	if l.due != 0 {

@@ -15,12 +15,11 @@ const shedRetry = 250 * time.Millisecond
 
 // admit reports why a session may not ask for something now: its device asks
 // for too much, or the mailbox admits only what is more important.
-func (s *session) admit(b *admit.Buckets, class admit.Class) error {
+func (s *session) admit(b *admit.Buckets, class admit.Class, now time.Time) error {
 	g := s.g
 	if b == nil && g.level == nil {
 		return nil
 	}
-	now := g.cfg.Now()
 	if err := g.shed(class, s.user, now); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -18,17 +19,18 @@ func (s *session) call(payload []byte) error {
 		return err
 	}
 	s.g.stats.calls.Add(1)
+	begun := s.g.cfg.Now()
 	if s.g.cfg.Caller == nil {
-		s.answerCall(m.GetId(), nil, im.Errorf(im.Unimplemented, "calls are not served here"))
+		s.answerCall(m.GetId(), begun, nil, im.Errorf(im.Unimplemented, "calls are not served here"))
 		return nil
 	}
-	if err := s.admit(s.g.cfg.Calls, admit.Calls); err != nil {
-		s.answerCall(m.GetId(), nil, err)
+	if err := s.admit(s.g.cfg.Calls, admit.Calls, begun); err != nil {
+		s.answerCall(m.GetId(), begun, nil, err)
 		return nil
 	}
 	ctx := s.reserve()
 	if ctx == nil {
-		s.answerCall(m.GetId(), nil, &im.Error{Kind: im.Busy, RetryAfterMS: windowRetryMS, Detail: "too many calls at a time"})
+		s.answerCall(m.GetId(), begun, nil, &im.Error{Kind: im.Busy, RetryAfterMS: windowRetryMS, Detail: "too many calls at a time"})
 		return nil
 	}
 	s.g.tasks.Go(func() {
@@ -36,7 +38,7 @@ func (s *session) call(payload []byte) error {
 		ctx, cancel := context.WithTimeout(ctx, s.g.cfg.CallTimeout)
 		defer cancel()
 		body, err := s.g.cfg.Caller.Call(ctx, s.user, s.device, m.GetMethod(), m.GetBody())
-		s.answerCall(m.GetId(), body, err)
+		s.answerCall(m.GetId(), begun, body, err)
 	})
 	return nil
 }
@@ -76,8 +78,9 @@ func (s *session) vacate() {
 	}
 }
 
-// answerCall sends the Answer.
-func (s *session) answerCall(id uint64, body []byte, err error) {
+// answerCall sends the Answer to a call that was taken at a time.
+func (s *session) answerCall(id uint64, begun time.Time, body []byte, err error) {
+	s.g.stats.took[OpCall].Observe(uint64(s.user), s.g.cfg.Now().Sub(begun))
 	m := &skeinv1.Answer{Id: id, Body: body}
 	if err == nil && proto.Size(m) > im.MaxServerFrame {
 		err = im.Errorf(im.TooLarge, "the answer is over %d bytes; ask for less", im.MaxServerFrame)

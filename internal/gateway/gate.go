@@ -89,6 +89,13 @@ func (g *gate) adapt(busy bool) {
 	}
 }
 
+// waiting is how many logins wait.
+func (g *gate) waiting() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.logins
+}
+
 // cancel takes a session out of the queue, if it is there.
 func (g *gate) cancel(w *work) {
 	g.mu.Lock()

@@ -155,6 +155,7 @@ func New(cfg Config) (*Gateway, error) {
 		slots:   make(chan struct{}, cfg.MaxCalls),
 		pong:    wire.AppendPong(nil),
 	}
+	g.stats.init()
 	switch m := cfg.Mailbox.(type) {
 	case im.AddrLeveler:
 		g.level = m.LevelFor

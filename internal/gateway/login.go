@@ -64,6 +64,7 @@ func (s *session) welcome(at *im.Attached) {
 	s.set(live)
 	s.g.stats.sessions.Add(1)
 	s.g.stats.logins.Add(1)
+	s.g.stats.took[OpLogin].Observe(uint64(s.user), s.g.uptime()-s.work.began)
 	s.conn.SetMaxFrame(im.MaxClientFrame)
 	s.conn.SetIdle(time.Duration(heartbeat) * time.Millisecond * 3 / 2)
 	frame, err := wire.AppendMessage(nil, wire.TypeWelcome, &skeinv1.Welcome{

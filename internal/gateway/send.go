@@ -18,19 +18,21 @@ func (s *session) send(payload []byte) error {
 		return err
 	}
 	s.g.stats.sends.Add(1)
+	now := s.g.cfg.Now()
+	taken := ticks(now.Sub(s.g.began))
 	err := check(&m)
 	if err == nil {
-		err = s.admit(s.g.cfg.Sends, admit.Live)
+		err = s.admit(s.g.cfg.Sends, admit.Live, now)
 	}
 	if err != nil {
-		s.answer(m.ClientSeq, nil, err)
+		s.answer(m.ClientSeq, taken, nil, err)
 		return nil
 	}
-	cmd := &im.Send{To: m.To, Device: s.device, ClientSeq: m.ClientSeq, Content: m.Content}
+	cmd := &im.Send{To: m.To, Device: s.device, Taken: taken, ClientSeq: m.ClientSeq, Content: m.Content}
 	submit, err := s.accept(cmd)
 	switch {
 	case err != nil:
-		s.answer(m.ClientSeq, nil, err)
+		s.answer(m.ClientSeq, taken, nil, err)
 	case submit:
 		s.g.cfg.Mailbox.Submit(s.addr(), cmd, s)
 	}
@@ -111,7 +113,7 @@ func (s *session) sent(cmd *im.Send, res im.Result, err error) {
 	if err == nil && sent.InTimeline {
 		sent = s.shown(sent)
 	}
-	s.answer(cmd.ClientSeq, sent, err)
+	s.answer(cmd.ClientSeq, cmd.Taken, sent, err)
 	s.proceed()
 }
 
@@ -135,8 +137,9 @@ func (s *session) shown(sent *im.Sent) *im.Sent {
 	return &plain
 }
 
-// answer sends the SendAck.
-func (s *session) answer(seq im.ClientSeq, sent *im.Sent, err error) {
+// answer sends the SendAck for what was taken at a time.
+func (s *session) answer(seq im.ClientSeq, taken uint32, sent *im.Sent, err error) {
+	s.g.stats.took[OpSend].Observe(uint64(s.user), since(taken, ticks(s.g.uptime())))
 	ack := wire.SendAck{ClientSeq: seq}
 	if err != nil {
 		ack.Error = im.AsError(err)

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"time"
+
 	"github.com/skein-im/skein/internal/admit"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
@@ -11,6 +13,8 @@ import (
 type shaking struct {
 	session *session
 	id      uint64
+	// begun is the uptime when it came.
+	begun time.Duration
 	// done is the method answer.
 	done func(im.Shaken)
 }
@@ -26,10 +30,11 @@ func (s *session) shake(payload []byte) error {
 		s.shaken(m.ID, im.Shaken{Outcome: im.ShakeClosed})
 		return nil
 	}
+	now := g.cfg.Now()
 	if b := g.cfg.Shakes; b != nil {
 		// What has no envelope for the user costs the mailbox nothing, so
 		// its load is no reason to refuse a shake.
-		if err := s.admit(b, admit.Keep); err != nil {
+		if err := s.admit(b, admit.Keep, now); err != nil {
 			s.shaken(m.ID, im.Shaken{Outcome: im.ShakeBusy, RetryAfterMS: im.AsError(err).RetryAfterMS})
 			return nil
 		}
@@ -39,7 +44,7 @@ func (s *session) shake(payload []byte) error {
 		x = new(shaking)
 		x.done = x.answer
 	}
-	x.session, x.id = s, m.ID
+	x.session, x.id, x.begun = s, m.ID, now.Sub(g.began)
 	g.cfg.Shaker.Shake(s.user, m.Campaign, x.done)
 	return nil
 }
@@ -47,6 +52,7 @@ func (s *session) shake(payload []byte) error {
 func (x *shaking) answer(out im.Shaken) {
 	s, id := x.session, x.id
 	x.session = nil
+	s.g.stats.took[OpShake].Observe(uint64(s.user), s.g.uptime()-x.begun)
 	s.g.shakings.Put(x)
 	s.shaken(id, out)
 }

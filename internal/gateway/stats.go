@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/telemetry"
 	"github.com/skein-im/skein/internal/wire"
 )
 
@@ -18,6 +20,23 @@ func kindIndex(k im.ErrorKind) int {
 	return int(k)
 }
 
+// Op is what a client asks for.
+type Op uint8
+
+// What clients ask for.
+const (
+	OpLogin Op = iota
+	OpSend
+	OpCall
+	OpShake
+	// Ops is how many there are.
+	Ops
+)
+
+var opNames = [Ops]string{"login", "send", "call", "shake"}
+
+func (o Op) String() string { return opNames[o] }
+
 type counters struct {
 	connections, sessions, resuming    atomic.Int64
 	resumed, unresumed                 atomic.Uint64
@@ -25,7 +44,20 @@ type counters struct {
 	logins, sends, calls, slow, busy   atomic.Uint64
 	shed, limited                      atomic.Uint64
 	loginRefused, refused, callRefused [Kinds]atomic.Uint64
+	took                               [Ops]*telemetry.Striped
 }
+
+func (c *counters) init() {
+	for i := range c.took {
+		c.took[i] = telemetry.NewStriped()
+	}
+}
+
+// ticks is an uptime for im.Send.Taken: microseconds, of which the upper bits
+// do not count. since turns back how long ago that was, up to an hour.
+func ticks(uptime time.Duration) uint32 { return uint32(uptime / time.Microsecond) }
+
+func since(taken, now uint32) time.Duration { return time.Duration(now-taken) * time.Microsecond }
 
 func (c *counters) frameIn(t wire.Type) {
 	if !t.Known() {
@@ -57,12 +89,18 @@ type Stats struct {
 	Refused     [Kinds]uint64
 	Calls       uint64
 	CallRefused [Kinds]uint64
+	// Took is how long clients waited: for the Welcome to a login that
+	// succeeded, and for the answers to all sends, calls and shakes.
+	Took [Ops]telemetry.Counts
 	// Shed counts logins, sends and calls refused because the mailbox would
 	// have refused them, Limited those of devices and addresses that ask for
 	// too much. They are counted by kind too.
 	Shed, Limited uint64
 	// Bytes is how many the bodies of sends without an answer have, roughly.
-	Bytes int64
+	Bytes, MaxBytes int64
+	// WaitingLogins are those that wait for their turn, of MaxWaitingLogins,
+	// and RunningCalls the calls that run, of MaxCalls.
+	WaitingLogins, MaxWaitingLogins, RunningCalls, MaxCalls int
 	// Slow counts connections closed because they did not read.
 	Slow uint64
 	// Busy counts acks, pulls and detaches that had to be repeated because
@@ -85,8 +123,14 @@ func (g *Gateway) Stats() Stats {
 		Shed:        c.shed.Load(),
 		Limited:     c.limited.Load(),
 		Bytes:       g.freight.all.Stats().Used * piece,
+		MaxBytes:    int64(g.cfg.MaxBytes),
 		Slow:        c.slow.Load(),
 		Busy:        c.busy.Load(),
+	}
+	st.WaitingLogins, st.MaxWaitingLogins = g.gate.waiting(), g.cfg.MaxWaiting
+	st.RunningCalls, st.MaxCalls = len(g.slots), g.cfg.MaxCalls
+	for i := range st.Took {
+		st.Took[i] = c.took[i].Counts()
 	}
 	load(st.FramesIn[:], c.framesIn[:])
 	load(st.FramesOut[:], c.framesOut[:])

@@ -17,8 +17,11 @@ type Content struct {
 // Send asks a user's mailbox to accept one message from a device.
 // Result: *Sent.
 type Send struct {
-	To      UserID
-	Device  DeviceID
+	To     UserID
+	Device DeviceID
+	// Taken is when the gateway took it, by a clock of its own; it does not
+	// leave the process.
+	Taken   uint32
 	Session SessionID
 	// ClientSeq is dense per device; 0 lets the mailbox choose.
 	ClientSeq ClientSeq

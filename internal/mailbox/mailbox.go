@@ -15,6 +15,7 @@ import (
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/shard"
 	"github.com/skein-im/skein/internal/store"
+	"github.com/skein-im/skein/internal/telemetry"
 )
 
 // Config of a mailbox node.
@@ -77,6 +78,8 @@ type Mailbox struct {
 	cause atomic.Pointer[error]
 	// stray counts link messages that came for entities of other nodes.
 	stray atomic.Uint64
+	// reads is how long pages took to be read from the store.
+	reads telemetry.Histogram
 }
 
 // New makes a mailbox; Start starts it.

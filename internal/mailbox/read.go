@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"time"
 
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
@@ -17,6 +18,7 @@ func (m *Mailbox) ReadTimeline(ctx context.Context, user im.UserID, after im.Seq
 	if err := m.admitRead(user); err != nil {
 		return nil, err
 	}
+	defer m.observeRead(time.Now())
 	entries, err := m.store.ReadLog(ctx, im.User(user), after+1, limit, maxPage)
 	if err != nil {
 		return nil, unreadable(err)
@@ -48,6 +50,7 @@ func (m *Mailbox) readBack(ctx context.Context, user im.UserID, from im.Seq, lim
 	if err := m.admitRead(user); err != nil {
 		return nil, 0, err
 	}
+	defer m.observeRead(time.Now())
 	var page [][]byte
 	size := 0
 	for from != 0 && len(page) < limit && size < maxPage {
@@ -68,6 +71,8 @@ func (m *Mailbox) readBack(ctx context.Context, user im.UserID, from im.Seq, lim
 	}
 	return page, from, nil
 }
+
+func (m *Mailbox) observeRead(begun time.Time) { m.reads.Observe(time.Since(begun)) }
 
 func unreadable(err error) error {
 	return &im.Error{Kind: im.Unavailable, RetryAfterMS: 1000, Detail: "the timeline cannot be read", Err: err}

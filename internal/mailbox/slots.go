@@ -140,6 +140,12 @@ func (s *slots) held() (list []im.Slot, epochs []im.Epoch) {
 	return list, epochs
 }
 
+// count is how many are served.
+func (s *slots) count() int {
+	list, _ := s.held()
+	return len(list)
+}
+
 // settled reports whether nothing is to be done, and what to wait for if not.
 func (s *slots) settled() (bool, <-chan struct{}) {
 	s.mu.Lock()

@@ -2,7 +2,9 @@ package mailbox
 
 import (
 	"github.com/skein-im/skein/internal/admit"
+	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/shard"
+	"github.com/skein-im/skein/internal/telemetry"
 )
 
 // Stats sums the shards' counters.
@@ -13,9 +15,16 @@ func (m *Mailbox) Stats() Stats {
 	}
 	st.QueueSize = m.cfg.QueueSize * len(m.shards)
 	st.QueueBytes = m.cfg.QueueBytes * len(m.shards)
+	st.MaxParked = m.cfg.Core.MaxParked * len(m.shards)
 	st.Admission = m.control.Stats()
 	st.Unserved = int(m.slots.missing.Load())
 	st.Stray = m.stray.Load()
+	st.Served = m.slots.count()
+	st.Errors[im.Busy] += st.Busy
+	for _, n := range st.Admission.Shed {
+		st.Errors[im.Busy] += n
+	}
+	st.Reads = m.reads.Counts()
 	return st
 }
 
@@ -29,31 +38,27 @@ type Stats struct {
 	Busy, Dropped         uint64
 	Queued, QueuedBytes   int
 	QueueSize, QueueBytes int
+	// MaxParked bounds the inputs that wait for entities to be read.
+	MaxParked int
+	// Reads is how long pages of timelines took to be read.
+	Reads telemetry.Counts
 	// Admission says what is admitted and what was shed.
 	Admission admit.Stats
-	// Unserved is how many slots are to be served and are not.
-	Unserved int
+	// Unserved is how many slots are to be served and are not, Served how
+	// many are.
+	Unserved, Served int
 	// Stray counts link messages that came for entities of other nodes.
 	Stray uint64
 }
 
 func (st *Stats) add(s *shard.Shard) {
 	c := s.Stats()
-	st.Commands += c.Commands
-	st.Messages += c.Messages
-	st.Acks += c.Acks
-	st.Commits += c.Commits
-	st.CommitErrors += c.CommitErrors
-	st.Fenced += c.Fenced
-	st.Entries += c.Entries
-	st.Records += c.Records
-	st.Delivered += c.Delivered
-	st.Retransmitted += c.Retransmitted
-	st.Loads += c.Loads
-	st.LoadErrors += c.LoadErrors
-	st.Evictions += c.Evictions
+	telemetry.AddCounters(&st.Stats, &c)
 	st.Hot += c.Hot
 	st.Sessions += c.Sessions
+	st.Parked += c.Parked
+	st.Owed += c.Owed
+	st.OldestOwed = max(st.OldestOwed, c.OldestOwed)
 	st.Busy += s.Busy.Load()
 	st.Dropped += s.Dropped.Load()
 	queued, bytes := s.QueueLen()

@@ -2,7 +2,11 @@
 
 package node
 
-import "golang.org/x/sys/unix"
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // openFiles is how many files a process may have open.
 func openFiles() int {
@@ -11,4 +15,13 @@ func openFiles() int {
 		return manyFiles
 	}
 	return int(limit.Cur)
+}
+
+// cpuTime is the processor time that this process has used.
+func cpuTime() time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

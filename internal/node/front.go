@@ -36,6 +36,9 @@ type front struct {
 	shakes *shake.Desk
 	// limit bounds the links of each address.
 	limit *admit.ConnLimit
+	// hasher and meter are looked at for metrics.
+	hasher *account.Hasher
+	meter  *apiMeter
 }
 
 // newFront makes the roles that clients talk to, in front of a mailbox.
@@ -57,7 +60,7 @@ func (n *Node) newFront() (*front, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &front{tls: tlsConfig}
+	f := &front{tls: tlsConfig, hasher: hasher, meter: newAPIMeter()}
 	if f.shakes, err = shake.New(shake.Config{Mailbox: m, Logger: n.log}); err != nil {
 		return nil, err
 	}
@@ -65,6 +68,7 @@ func (n *Node) newFront() (*front, error) {
 	f.api, err = api.New(api.Config{
 		Mailbox: m, Accounts: accounts, Operator: n.operator, NextSession: next, Logger: n.log,
 		Limit: limits.check, Notify: n.notify, Shake: f.shakes.Ask,
+		Guard: n.bearer[listenerHTTP], Observe: f.meter.observe,
 	})
 	if err != nil {
 		return nil, err
@@ -182,12 +186,32 @@ type frontSample struct {
 	Links   link.Stats           `json:"links"`
 	Limit   admit.ConnLimitStats `json:"limit"`
 	// Remote is of the links to mailboxes in other processes.
-	Remote remote.ClientStats `json:"remote"`
-	Shakes shake.Stats        `json:"shakes"`
+	Remote  remote.ClientStats `json:"remote"`
+	Shakes  shake.Stats        `json:"shakes"`
+	API     apiSample          `json:"api"`
+	Process processSample      `json:"process"`
+	// MaxLinks and MaxHeld bound the links and the bytes held for them.
+	MaxLinks int `json:"max_links"`
+	MaxHeld  int `json:"max_held"`
+	// Polls are the long polls that wait, Hashing the passwords that are
+	// hashed or wait for it.
+	Polls      int `json:"polls"`
+	MaxPolls   int `json:"max_polls"`
+	Hashing    int `json:"hashing"`
+	MaxHashing int `json:"max_hashing"`
 }
 
 func (n *Node) frontSample() frontSample {
-	s := frontSample{Gateway: n.front.gateway.Stats(), Links: n.front.links.Stats(), Limit: n.front.limit.Stats(), Shakes: n.front.shakes.Stats()}
+	f := n.front
+	s := frontSample{
+		Gateway: f.gateway.Stats(), Links: f.links.Stats(), Limit: f.limit.Stats(), Shakes: f.shakes.Stats(),
+		API: f.meter.sample(), Process: sampleProcess(), MaxHeld: n.cfg.ConnMemoryMB << 20,
+		Polls: f.api.Polls(), MaxPolls: api.DefaultMaxPolls,
+	}
+	_, s.Hashing, s.MaxHashing = f.hasher.Load()
+	if n.workers == nil {
+		s.MaxLinks = n.cfg.MaxConns
+	}
 	if n.route != nil {
 		s.Remote = n.linkStats()
 	}

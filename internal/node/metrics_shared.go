@@ -10,14 +10,14 @@ import (
 	"github.com/skein-im/skein/internal/store/redis"
 )
 
-// storeMetrics are the store's numbers; those that only an embedded store has are
-// 0 for a shared one.
+// storeMetrics are the store's numbers; of a shared one, only those that every
+// engine has.
 func (n *Node) storeMetrics() pebble.Metrics {
 	if n.shared == nil {
 		return n.back.store.Metrics()
 	}
 	m := n.shared.store.Metrics()
-	return pebble.Metrics{Commits: m.Commits, CommitTime: m.CommitTime, Fenced: m.Fenced}
+	return pebble.Metrics{CommitTimes: m.CommitTimes, Fenced: m.Fenced}
 }
 
 // sharedSample is what a node that shares its store says of that and of the

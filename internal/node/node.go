@@ -17,6 +17,7 @@ import (
 	"github.com/skein-im/skein/internal/account"
 	"github.com/skein-im/skein/internal/api"
 	"github.com/skein-im/skein/internal/config"
+	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/route"
 )
 
@@ -31,6 +32,8 @@ const (
 	// Gateway is what clients talk to, with the mailbox elsewhere.
 	Gateway
 )
+
+func (r Role) String() string { return [...]string{"serve", "mailbox", "gateway"}[r] }
 
 // Options are what the program gives a node besides its settings.
 type Options struct {
@@ -60,6 +63,8 @@ type Node struct {
 	opts Options
 	// operator recognizes who may do what is not for clients.
 	operator account.Operator
+	// bearer bounds wrong tokens.
+	bearer bearers
 	// back is nil in a gateway, front in a mailbox.
 	back  *backend
 	front *front
@@ -67,8 +72,9 @@ type Node struct {
 	attaching int
 	// route is the way to mailboxes in other processes, if there are any;
 	// shared is nil where the store is the node's own.
-	route  *route.Mailbox
-	shared *shared
+	route     *route.Mailbox
+	linkTotal linkTotal
+	shared    *shared
 	// workers serve the links.
 	workers *workers
 	servers []*http.Server
@@ -114,7 +120,10 @@ func Start(ctx context.Context, cfg config.Config, opts Options) (_ *Node, err e
 	return n, nil
 }
 
-func (n *Node) startRoles(ctx context.Context) error {
+func (n *Node) startRoles(ctx context.Context) (err error) {
+	if n.bearer, err = n.newBearers(); err != nil {
+		return err
+	}
 	if err := n.openShared(ctx); err != nil {
 		return err
 	}
@@ -228,6 +237,18 @@ func (n *Node) Err() error {
 	default:
 		return nil
 	}
+}
+
+// Ready is nil while clients should be sent here: the node is well, and
+// somebody serves their links.
+func (n *Node) Ready() error {
+	if !n.ready.Load() {
+		return im.Errorf(im.Unavailable, "starting or stopping")
+	}
+	if n.workers != nil && n.workers.ready() == 0 {
+		return im.Errorf(im.Unavailable, "no worker serves links")
+	}
+	return n.Health()
 }
 
 // Health is nil while the node serves everything.

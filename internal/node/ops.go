@@ -6,14 +6,18 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"strconv"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/skein-im/skein/internal/account"
+	"github.com/skein-im/skein/internal/im"
 )
+
+// maxScrapes is how many scrapes may run at a time; each asks every worker.
+const maxScrapes = 8
 
 // serveOps opens the listener for health, metrics and profiles. Off loopback
 // it asks for the operator's token.
@@ -24,8 +28,8 @@ func (n *Node) serveOps() (string, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", n.healthz)
 	mux.HandleFunc("/readyz", n.readyz)
-	mux.Handle("/metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
-	mux.Handle("POST /drain", requireOperator(n.operator, http.HandlerFunc(n.drainz)))
+	mux.Handle("/metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes}))
+	mux.Handle("POST /drain", n.requireOperator(http.HandlerFunc(n.drainz)))
 	mux.HandleFunc("GET /drain", n.drainz)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
@@ -34,7 +38,7 @@ func (n *Node) serveOps() (string, error) {
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	var h http.Handler = mux
 	if !loopback(n.cfg.Ops) {
-		h = requireOperator(n.operator, mux)
+		h = n.requireOperator(mux)
 	}
 	return n.serveHTTP(n.cfg.Ops, h)
 }
@@ -49,10 +53,19 @@ func loopback(addr string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-func requireOperator(operator account.Operator, h http.Handler) http.Handler {
+// requireOperator lets those through that show the operator's token.
+func (n *Node) requireOperator(h http.Handler) http.Handler {
+	guard := n.bearer[listenerOps]
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := guard.Check(r.RemoteAddr); err != nil {
+			e := im.AsError(err)
+			w.Header().Set("Retry-After", strconv.Itoa(int(e.RetryAfterMS+999)/1000))
+			http.Error(w, e.Detail, http.StatusTooManyRequests)
+			return
+		}
 		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if !ok || !operator.Match(token) {
+		if !ok || !n.operator.Match(token) {
+			guard.Failed(r.RemoteAddr)
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			http.Error(w, "send the operator token as a bearer token", http.StatusUnauthorized)
 			return
@@ -97,10 +110,10 @@ type DrainStatus struct {
 }
 
 // readyz says whether clients should be sent here.
-func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {
-	if !n.ready.Load() {
-		http.Error(w, "starting or stopping", http.StatusServiceUnavailable)
+func (n *Node) readyz(w http.ResponseWriter, _ *http.Request) {
+	if err := n.Ready(); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	n.healthz(w, r)
+	fmt.Fprintln(w, "ok")
 }

@@ -3,10 +3,12 @@ package node
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"sync"
 
 	"github.com/skein-im/skein/internal/cluster"
 	"github.com/skein-im/skein/internal/remote"
 	"github.com/skein-im/skein/internal/route"
+	"github.com/skein-im/skein/internal/telemetry"
 )
 
 // openRoute makes the way to mailboxes in other processes; Update says where
@@ -33,13 +35,33 @@ func (n *Node) connectMailbox(addr, secret string) {
 	n.route.Update(only, cluster.NewTable(only))
 }
 
+// linkTotal sums up links that come and go, so that what those that have gone
+// have counted stays.
+type linkTotal struct {
+	mu   sync.Mutex
+	last map[*remote.Client]remote.ClientStats
+	gone remote.ClientStats
+}
+
 // linkStats are the counters of the links to mailboxes in other processes.
 func (n *Node) linkStats() remote.ClientStats {
-	var sum remote.ClientStats
+	t := &n.linkTotal
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := map[*remote.Client]remote.ClientStats{}
 	for _, l := range n.route.Links() {
 		if c, ok := l.(*remote.Client); ok {
-			sum.Add(c.Stats())
+			now[c] = c.Stats()
+			delete(t.last, c)
 		}
+	}
+	for _, st := range t.last {
+		telemetry.AddCounters(&t.gone, &st)
+	}
+	t.last = now
+	sum := t.gone
+	for _, st := range now {
+		sum.Add(st)
 	}
 	return sum
 }

@@ -10,11 +10,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/skein-im/skein/internal/config"
 	"github.com/skein-im/skein/internal/link"
 	"github.com/skein-im/skein/internal/supervise"
+	"github.com/skein-im/skein/internal/telemetry"
 )
 
 // workers are the processes that serve the long links in this one's stead.
@@ -23,6 +25,9 @@ type workers struct {
 	supervisor *supervise.Supervisor
 	// temp is a directory that was made for the socket; empty: there is none.
 	temp string
+
+	mu    sync.Mutex
+	total *telemetry.Total[frontSample]
 }
 
 // workerSettings are what a worker is started with.
@@ -61,7 +66,7 @@ func (n *Node) startWorkers(ctx context.Context, count int) error {
 	if n.opts.WorkerCommand == nil {
 		return fmt.Errorf("this program cannot start workers; set max_conns to at most %d, and workers to 0", openFiles()-spareFiles)
 	}
-	w := &workers{}
+	w := &workers{total: telemetry.NewTotal[frontSample](count)}
 	n.workers = w
 	var err error
 	if w.port, err = link.Reserve(n.cfg.Link); err != nil {
@@ -138,18 +143,34 @@ const killTimeout = 2 * time.Second
 // askTimeout bounds what is asked of the workers for a scrape or a notice.
 const askTimeout = 5 * time.Second
 
-// samples asks every worker for its counters. One that does not answer is left
-// out.
+// samples asks every worker for its counters, and adds what those have counted
+// that have died or do not answer.
 func (w *workers) samples() []frontSample {
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
+	answers := w.supervisor.AskAll(ctx, askSample, nil, func() any { return new(frontSample) })
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	var all []frontSample
-	for _, a := range w.supervisor.AskAll(ctx, askSample, nil, func() any { return new(frontSample) }) {
+	for i, a := range answers {
 		if a.Err == nil {
-			all = append(all, *a.Reply.(*frontSample))
+			one := *a.Reply.(*frontSample)
+			w.total.Saw(i, one.Process.PID, one)
+			all = append(all, one)
 		}
 	}
-	return all
+	return append(all, w.total.Rest(func(i int) bool { return answers[i].Err == nil }))
+}
+
+// ready is how many workers serve links.
+func (w *workers) ready() int {
+	n := 0
+	for _, info := range w.supervisor.Workers() {
+		if info.State == supervise.Ready {
+			n++
+		}
+	}
+	return n
 }
 
 // notify hands frames to the links of every worker.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/telemetry"
 )
 
 // Client is a Mailbox in another process.
@@ -37,6 +38,8 @@ type Client struct {
 
 	stats   clientCounters
 	traffic traffic
+	// trips is written by the reader of the link.
+	trips telemetry.Histogram
 }
 
 // NewClient makes a Client, which connects in the background.

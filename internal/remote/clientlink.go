@@ -149,6 +149,7 @@ func (l *clientLink) answer(payload []byte) error {
 		return im.Errorf(im.Invalid, "an answer to a command that was not sent")
 	}
 	l.answered, l.useful = true, true
+	l.client.trips.Observe(time.Since(p.until) + l.client.cfg.Patience)
 	res, err := readAnswer(h.code, body)
 	l.client.finish(&p, res, err)
 	return nil

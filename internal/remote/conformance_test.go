@@ -34,10 +34,14 @@ type nothing struct{}
 func (nothing) Deliver(_, _ im.Seq, _ [][]byte) {}
 func (nothing) Kick(im.CloseCode, string)       {}
 
+// staysHere is what a command says to its own process only.
+var staysHere = cmpopts.IgnoreFields(im.Send{}, "Taken")
+
 // withoutSession leaves out what belongs to the processes.
 var withoutSession = []cmp.Option{
 	cmpopts.IgnoreTypes(im.SessionID(0)),
 	cmpopts.IgnoreFields(im.Attach{}, "Sink"),
+	staysHere,
 	cmpopts.EquateEmpty(),
 }
 

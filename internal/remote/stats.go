@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/telemetry"
 )
 
 type serverCounters struct {
@@ -78,6 +79,10 @@ type ClientStats struct {
 	// Skipped are frames of a later version.
 	Skipped           uint64
 	BytesIn, BytesOut uint64
+	// Trips is how long it took from Submit to the answer of the mailbox.
+	Trips telemetry.Counts
+	// MaxQueued and MaxQueuedBytes bound the queue.
+	MaxQueued, MaxQueuedBytes int
 }
 
 // Add makes st the sum of several clients'. They are up if one is, and admit what
@@ -87,19 +92,8 @@ func (st *ClientStats) Add(o ClientStats) {
 	st.Level = max(st.Level, o.Level)
 	st.Queued, st.QueuedBytes = st.Queued+o.Queued, st.QueuedBytes+o.QueuedBytes
 	st.InFlight, st.Sessions = st.InFlight+o.InFlight, st.Sessions+o.Sessions
-	for _, n := range []struct {
-		to   *uint64
-		more uint64
-	}{
-		{&st.Connects, o.Connects}, {&st.Losses, o.Losses},
-		{&st.Submitted, o.Submitted}, {&st.Completed, o.Completed}, {&st.Repeated, o.Repeated},
-		{&st.Expired, o.Expired}, {&st.Busy, o.Busy},
-		{&st.Deliveries, o.Deliveries}, {&st.Entries, o.Entries}, {&st.Kicks, o.Kicks}, {&st.Unwanted, o.Unwanted},
-		{&st.Forwarded, o.Forwarded}, {&st.Dropped, o.Dropped}, {&st.Skipped, o.Skipped},
-		{&st.BytesIn, o.BytesIn}, {&st.BytesOut, o.BytesOut},
-	} {
-		*n.to += n.more
-	}
+	st.MaxQueued, st.MaxQueuedBytes = st.MaxQueued+o.MaxQueued, st.MaxQueuedBytes+o.MaxQueuedBytes
+	telemetry.AddCounters(st, &o)
 }
 
 // Stats returns the counters.
@@ -114,6 +108,7 @@ func (c *Client) Stats() ClientStats {
 		Forwarded: c.outbound.forwarded.Load(), Dropped: c.outbound.dropped.Load(),
 		Unwanted: s.unwanted.Load(), Skipped: c.traffic.skipped.Load(),
 		BytesIn: c.traffic.bytesIn.Load(), BytesOut: c.traffic.bytesOut.Load(),
+		Trips: c.trips.Counts(), MaxQueued: c.cfg.MaxQueued, MaxQueuedBytes: c.cfg.MaxQueuedBytes,
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -31,6 +31,8 @@ type reply struct {
 	res     im.Result
 	err     error
 	session *session
+	// logged: the command has changed something, which a repeated one does not.
+	logged bool
 }
 
 // Batch is a batch on its way to the store.
@@ -98,6 +100,7 @@ func (c *Core) Done(now im.Millis, b *Batch, err error) (lost []im.Slot) {
 	c.flight = nil
 	c.Stats.Commits++
 	defer c.finishLeaves(b.inner)
+	c.Stats.BatchSize.ObserveSize(len(b.inner.parts))
 	var fenced *store.SlotError
 	if err != nil && !errors.As(err, &fenced) {
 		return c.failAll(b, err)
@@ -108,7 +111,7 @@ func (c *Core) Done(now im.Millis, b *Batch, err error) (lost []im.Slot) {
 		}
 		p.cell.flight = nil
 		if fenced != nil && fenced.Fenced(p.cell.addr.Slot()) {
-			p.fail(errNotOwner())
+			c.fail(p, errNotOwner())
 			continue
 		}
 		if n := len(p.fx.Append); n > 0 {
@@ -130,7 +133,7 @@ func (c *Core) failAll(b *Batch, err error) []im.Slot {
 	c.Stats.CommitErrors++
 	cause := &im.Error{Kind: im.Unavailable, RetryAfterMS: 1000, Detail: "the store does not take writes", Err: err}
 	for _, p := range b.inner.parts {
-		p.fail(cause)
+		c.fail(p, cause)
 	}
 	return c.DropAll(cause)
 }
@@ -147,9 +150,10 @@ func (c *Core) DropAll(err error) []im.Slot {
 	return slots
 }
 
-func (p *part) fail(err error) {
+// fail tells err to those who wait for a part.
+func (c *Core) fail(p *part, err error) {
 	for i := range p.replies {
-		p.replies[i].in.finish(err)
+		c.answer(&p.replies[i].in, nil, err)
 	}
 	p.replies = nil
 }
@@ -186,9 +190,10 @@ func (c *Core) forget(cl *cell, err error) {
 	c.Stats.Hot = len(c.cells)
 	c.listOf(cl).remove(cl)
 	c.timers.set(cl, 0)
+	c.owes(cl, 0)
 	for _, p := range []*part{cl.flight, cl.fill} {
 		if p != nil {
-			p.fail(err)
+			c.fail(p, err)
 		}
 	}
 	for _, in := range c.unpark(cl) {
@@ -231,9 +236,10 @@ func (c *Core) releaseReply(cl *cell, p *part, r *reply) {
 	if infos, ok := r.res.([]im.DeviceInfo); ok {
 		cl.markOnline(infos)
 	}
-	if r.in.Done != nil {
-		r.in.Done.Complete(r.in.Cmd, r.res, r.err)
+	if r.logged && r.err == nil {
+		c.Stats.Money.count(r.res)
 	}
+	c.answer(&r.in, r.res, r.err)
 	if r.session != nil {
 		c.begun(cl, r.session)
 	}

@@ -102,22 +102,14 @@ type Core struct {
 	flush               cellQueue
 	// idle are the entities without sessions, attached those with some.
 	idle, attached cellList
+	// outbox knows how long link messages have been waiting for acks.
+	outbox outbox
 	// stayed counts the entities in a row that could not be put out;
 	// evictAt is when to look again after all could not.
 	stayed  int
 	evictAt im.Millis
 	// Stats counts what the Core has done.
 	Stats Stats
-}
-
-// Stats are a Core's counters, and gauges of the moment.
-type Stats struct {
-	Commands, Messages, Acks      uint64
-	Commits, CommitErrors, Fenced uint64
-	Entries, Records              uint64
-	Delivered, Retransmitted      uint64
-	Loads, LoadErrors, Evictions  uint64
-	Hot, Sessions                 int
 }
 
 // cell is an entity's place in memory.
@@ -138,6 +130,10 @@ type cell struct {
 	fill     *part
 	flight   *part
 	sessions []*session
+
+	// owed is how many of the entity's link messages are counted as
+	// unacknowledged.
+	owed int32
 
 	timerAt  im.Millis
 	timerPos int
@@ -246,10 +242,10 @@ func (c *Core) apply(cl *cell, in Input) {
 	switch cmd := in.Cmd.(type) {
 	case *im.Detach:
 		c.detach(cl, cmd.Session)
-		in.finish(nil)
+		c.answer(&in, nil, nil)
 		return
 	case *im.Redeliver:
-		in.finish(c.redeliver(cl, cmd))
+		c.answer(&in, nil, c.redeliver(cl, cmd))
 		return
 	case *im.AckDelivered:
 		var err error
@@ -257,16 +253,16 @@ func (c *Core) apply(cl *cell, in Input) {
 		if err == nil {
 			c.ackSession(cl, cmd)
 		}
-		in.finish(err)
+		c.answer(&in, nil, err)
 		return
 	}
 	if err := cl.refuses(in.Cmd); err != nil {
-		in.finish(err)
+		c.answer(&in, nil, err)
 		return
 	}
 	tx := c.begin(cl)
 	res, err := cl.ent.Handle(tx, in.Cmd)
-	c.end(cl, tx, &reply{in: in, res: res, err: err})
+	c.end(cl, tx, &reply{in: in, res: res, err: err, logged: len(tx.Append) > c.logged})
 }
 
 // do runs a call on an entity that nobody waits for.
@@ -279,6 +275,7 @@ func (c *Core) do(cl *cell, call func(tx *entity.Tx)) {
 func (c *Core) begin(cl *cell) *entity.Tx {
 	tx := &c.tx
 	tx.Now, tx.Durable, tx.Self = c.now, cl.durable, cl.addr
+	tx.Trip, tx.Waited = 0, 0
 	tx.Effects = entity.Effects{}
 	if cl.fill != nil {
 		tx.Effects = cl.fill.fx
@@ -320,6 +317,7 @@ func (c *Core) end(cl *cell, tx *entity.Tx, r *reply) {
 		c.host.ReadEntries(cl.addr, rd.Peer, rd.Seqs)
 	}
 	c.schedule(cl, st)
+	c.measure(cl, tx, st)
 }
 
 // grow accounts for what a call added to a part.

@@ -52,6 +52,9 @@ func (in *Input) size() int {
 
 // started says that an input waits no longer.
 func (c *Core) started(in *Input) {
+	if in.Msg == nil && in.Queued != 0 {
+		c.Stats.Queueing.Observe(duration(c.now - in.Queued))
+	}
 	if c.cfg.Started != nil {
 		c.cfg.Started(in, c.now-in.Queued)
 	}
@@ -60,7 +63,7 @@ func (c *Core) started(in *Input) {
 // refuse ends an input that is not processed.
 func (c *Core) refuse(in *Input, err error) {
 	c.started(in)
-	in.finish(err)
+	c.answer(in, nil, err)
 }
 
 // park keeps an input until its entity is loaded.

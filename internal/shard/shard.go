@@ -63,6 +63,7 @@ type Shard struct {
 
 	statsMu sync.Mutex
 	stats   Stats
+	outbox  outbox
 
 	// Busy and Dropped count refused commands and dropped link messages.
 	Busy, Dropped atomic.Uint64
@@ -150,7 +151,9 @@ func (s *Shard) Disown(slots []im.Slot, epochs []im.Epoch) {
 func (s *Shard) Stats() Stats {
 	s.statsMu.Lock()
 	defer s.statsMu.Unlock()
-	return s.stats
+	st := s.stats
+	st.OldestOwed = s.outbox.oldest(s.opts.Now())
+	return st
 }
 
 // post runs a function on the shard's goroutine. Posts are answers to what
@@ -268,8 +271,9 @@ func (t *turn) turn() bool {
 	}
 	s.core.Evict(now)
 	t.cut(now)
+	s.core.Stats.Parked = s.core.parked
 	s.statsMu.Lock()
-	s.stats = s.core.Stats
+	s.stats, s.outbox = s.core.Stats, s.core.outbox
 	s.statsMu.Unlock()
 	return t.stopping && t.flushed && t.idle() && !t.busy
 }

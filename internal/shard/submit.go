@@ -38,14 +38,16 @@ func (s *Shard) Submit(in Input) {
 // others. It is one of the first things that happen to an input, and has to
 // cost little.
 func (s *Shard) admit(in *Input) bool {
-	if s.opts.Control == nil {
-		return true
-	}
 	if in.Msg != nil {
-		s.opts.Control.Enter()
+		if s.opts.Control != nil {
+			s.opts.Control.Enter()
+		}
 		return true
 	}
 	in.Queued = s.opts.Now()
+	if s.opts.Control == nil {
+		return true
+	}
 	level := admit.Priority(in.Cmd, im.UserID(in.To.ID), admit.Hour(in.Queued))
 	if s.opts.Control.Admit(level) {
 		return true

@@ -80,8 +80,7 @@ func (s *Store) write(b *store.Batch, fenced []im.Slot) error {
 	if err := s.apply(w); err != nil {
 		return err
 	}
-	s.counts.commitTime.add(time.Since(start))
-	s.counts.commits.Add(1)
+	s.counts.commits.Observe(time.Since(start))
 	s.counts.commitBytes.Add(uint64(size))
 	return nil
 }

@@ -3,25 +3,31 @@ package pebble
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/skein-im/skein/internal/telemetry"
 )
 
 // Metrics are the store's numbers since it was opened, unless they say now.
 type Metrics struct {
 	Commits     uint64 // that were acknowledged, in whole or in part
 	CommitTime  time.Duration
+	CommitTimes telemetry.Counts
 	CommitBytes uint64 // encoded, before the log's own overhead
 	Fenced      uint64 // slots refused
 	Stalls      uint64 // commits that waited for compactions or flushes
 
 	// Syncs of the write-ahead log. Concurrent commits share them.
-	Syncs    uint64
-	SyncTime time.Duration
-	SyncMax  time.Duration
+	Syncs     uint64
+	SyncTime  time.Duration
+	SyncMax   time.Duration
+	SyncTimes telemetry.Counts
 
 	BackgroundErrors uint64
 	Corruptions      uint64 // damaged blocks met
 
 	DiskBytes       uint64 // now
+	DiskFree        uint64 // for this user, on the file system, now
+	DiskSize        uint64 // of the file system
 	WALBytes        uint64 // now
 	CacheBytes      int64  // now
 	CacheHits       int64
@@ -36,21 +42,19 @@ type Metrics struct {
 
 // counts are the numbers that the store keeps itself.
 type counts struct {
-	commits, commitBytes, fenced, stalls atomic.Uint64
-	backgroundErrors, corruptions        atomic.Uint64
-	commitTime                           latency
+	commitBytes, fenced, stalls   atomic.Uint64
+	backgroundErrors, corruptions atomic.Uint64
+	commits                       telemetry.Histogram
 }
 
-// latency sums up durations.
+// latency counts durations, and keeps the longest.
 type latency struct {
-	n     atomic.Uint64
-	total atomic.Int64
-	max   atomic.Int64
+	telemetry.Histogram
+	max atomic.Int64
 }
 
 func (l *latency) add(d time.Duration) {
-	l.n.Add(1)
-	l.total.Add(int64(d))
+	l.Observe(d)
 	for m := l.max.Load(); int64(d) > m && !l.max.CompareAndSwap(m, int64(d)); {
 		m = l.max.Load()
 	}
@@ -59,23 +63,26 @@ func (l *latency) add(d time.Duration) {
 // Metrics costs some tens of microseconds.
 func (s *Store) Metrics() Metrics {
 	m := Metrics{
-		Commits:          s.counts.commits.Load(),
-		CommitTime:       time.Duration(s.counts.commitTime.total.Load()),
+		CommitTimes:      s.counts.commits.Counts(),
 		CommitBytes:      s.counts.commitBytes.Load(),
 		Fenced:           s.counts.fenced.Load(),
 		Stalls:           s.counts.stalls.Load(),
-		Syncs:            s.disk.syncs.n.Load(),
-		SyncTime:         time.Duration(s.disk.syncs.total.Load()),
+		SyncTimes:        s.disk.syncs.Counts(),
 		SyncMax:          time.Duration(s.disk.syncs.max.Load()),
 		BackgroundErrors: s.counts.backgroundErrors.Load(),
 		Corruptions:      s.counts.corruptions.Load(),
 	}
+	m.Commits, m.CommitTime = m.CommitTimes.Total(), time.Duration(m.CommitTimes.Sum)
+	m.Syncs, m.SyncTime = m.SyncTimes.Total(), time.Duration(m.SyncTimes.Sum)
 	if s.enter() != nil {
 		return m
 	}
 	defer s.exit()
 	p := s.db.Metrics()
 	m.DiskBytes = p.DiskSpaceUsage()
+	if u, err := s.disk.FS.GetDiskUsage(s.dir); err == nil {
+		m.DiskFree, m.DiskSize = u.AvailBytes, u.TotalBytes
+	}
 	m.WALBytes = p.WAL.PhysicalSize
 	m.CacheBytes, m.CacheHits, m.CacheMisses = p.BlockCache.Size, p.BlockCache.Hits, p.BlockCache.Misses
 	m.Layers = int(p.Levels[0].Sublevels)

@@ -111,7 +111,7 @@ func openLocked(dir string, opts Options, lock *pebbledb.Lock) (*Store, error) {
 			return nil, fmt.Errorf("write to the data directory %s: %w; %s", dir, err, remedy(err))
 		}
 	}
-	s := &Store{log: opts.Logger, clock: opts.Clock, lock: lock, failure: newFailure(opts.Logger)}
+	s := &Store{dir: dir, log: opts.Logger, clock: opts.Clock, lock: lock, failure: newFailure(opts.Logger)}
 	s.disk = newDisk(opts.FS, s.failure)
 	s.gate = newGate(s.depth)
 	s.scheduler = newScheduler(s.failure, time.Now)

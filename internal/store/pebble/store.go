@@ -43,6 +43,7 @@ const DefaultCacheBytes = 64 << 20
 
 // Store is the engine. Make one with Open.
 type Store struct {
+	dir     string
 	log     *slog.Logger
 	clock   func() time.Time
 	lock    *pebbledb.Lock

@@ -3,6 +3,8 @@ package redis
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/skein-im/skein/internal/telemetry"
 )
 
 // Metrics are the store's numbers since it was opened.
@@ -10,7 +12,9 @@ type Metrics struct {
 	Commits    uint64 // that were acknowledged, in whole or in part
 	CommitTime time.Duration
 	CommitMax  time.Duration
-	Fenced     uint64 // slots refused
+	// CommitTimes are those of the same commits.
+	CommitTimes telemetry.Counts
+	Fenced      uint64 // slots refused
 	// Unconfirmed counts the times that too few replicas confirmed in time.
 	Unconfirmed uint64
 	// Unknown counts commits that a server did not answer.
@@ -24,13 +28,13 @@ type Metrics struct {
 }
 
 type counts struct {
-	commits, fenced, unconfirmed, unknown, holes, retries, moved atomic.Uint64
-	commitTime, commitMax                                        atomic.Int64
+	fenced, unconfirmed, unknown, holes, retries, moved atomic.Uint64
+	commits                                             telemetry.Histogram
+	commitMax                                           atomic.Int64
 }
 
 func (c *counts) committed(took time.Duration) {
-	c.commits.Add(1)
-	c.commitTime.Add(int64(took))
+	c.commits.Observe(took)
 	for m := c.commitMax.Load(); int64(took) > m && !c.commitMax.CompareAndSwap(m, int64(took)); {
 		m = c.commitMax.Load()
 	}
@@ -39,9 +43,11 @@ func (c *counts) committed(took time.Duration) {
 // Metrics returns the store's numbers.
 func (s *Store) Metrics() Metrics {
 	c := &s.counts
+	commits := c.commits.Counts()
 	return Metrics{
-		Commits:     c.commits.Load(),
-		CommitTime:  time.Duration(c.commitTime.Load()),
+		Commits:     commits.Total(),
+		CommitTime:  time.Duration(commits.Sum),
+		CommitTimes: commits,
 		CommitMax:   time.Duration(c.commitMax.Load()),
 		Fenced:      c.fenced.Load(),
 		Unconfirmed: c.unconfirmed.Load(),
