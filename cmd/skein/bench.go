@@ -21,10 +21,11 @@ its receiver, once and in order, and that every connection lasts. The exit
 status is 1 unless all did.`,
 		Example: `  skein bench chat                              users write to all their friends
   skein bench connect --conns 50000             many connections, held and pushed to
-  skein bench overload                          more messages than the server can take`,
+  skein bench overload                          more messages than the server can take
+  skein bench scale                             the same chat on more and more nodes`,
 	}
 	cmd.AddCommand(newBenchChatCommand(), newBenchStoreCommand(), newBenchDatasetCommand(),
-		newBenchConnectCommand(), newBenchOverloadCommand(), newBenchEnvelopesCommand(), newBenchSwarmCommand())
+		newBenchConnectCommand(), newBenchOverloadCommand(), newBenchEnvelopesCommand(), newBenchScaleCommand(), newBenchSwarmCommand())
 	return cmd
 }
 

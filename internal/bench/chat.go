@@ -167,12 +167,13 @@ func (c *chat) run(ctx context.Context) (*ChatResult, error) {
 	if err := c.connect(ctx, &tasks); err != nil {
 		return nil, err
 	}
+	probed := c.probe()
 	began, own, theirs := c.now(), ownCPU(), c.serverUsage()
 	c.startSending(ctx, &tasks)
 	err := c.watch(ctx)
 	c.progress.done()
 	res := &ChatResult{Config: c.cfg, Environment: newEnvironment(c.cfg.Version)}
-	own, after := ownCPU()-own, c.serverUsage()
+	own, after, final := ownCPU()-own, c.serverUsage(), c.probe()
 	if err == nil {
 		// What would arrive a second time would do so about now.
 		pause(ctx, settle)
@@ -186,6 +187,7 @@ func (c *chat) run(ctx context.Context) (*ChatResult, error) {
 		res.ServerCPU = float64(max(0, after.cpu-theirs.cpu)) / us / n
 	}
 	res.ServerRSS, res.ServerPeakRSS = after.rss, after.peak
+	res.Probe = final.since(probed)
 	return res, err
 }
 
@@ -233,6 +235,13 @@ func (c *chat) serverUsage() usage {
 		return usage{}
 	}
 	return u
+}
+
+func (c *chat) probe() Probe {
+	if c.cfg.Probe == nil {
+		return Probe{}
+	}
+	return c.cfg.Probe()
 }
 
 // tally sums the devices' figures as they are now.

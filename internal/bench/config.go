@@ -47,6 +47,9 @@ type ChatConfig struct {
 	OperatorToken string `json:"-"`
 	// ServerPID names the process whose CPU time and memory are reported.
 	ServerPID int `json:"-"`
+	// Probe reads what is counted on the servers' side, before the first message
+	// and after the last; nil: nothing but that process.
+	Probe func() Probe `json:"-"`
 	// Program is the binary of the own server, Data its directory; empty: a
 	// temporary one. ServerArgs are passed on to it.
 	Program    string   `json:"-"`

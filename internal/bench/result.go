@@ -116,6 +116,8 @@ type ChatResult struct {
 	ServerCPU     float64 `json:"server_cpu_us_per_msg"`
 	ServerRSS     uint64  `json:"server_rss_bytes"`
 	ServerPeakRSS uint64  `json:"server_peak_rss_bytes"`
+	// Probe is what the run's Config.Probe counted from begin to end.
+	Probe Probe `json:"-"`
 }
 
 // WriteSummary tells a person.

@@ -24,10 +24,12 @@ type server struct {
 	out  sync.WaitGroup
 	log  tail
 	temp string
-	// HTTP, Link and Data are what it said of itself.
-	HTTP string `json:"http"`
-	Link string `json:"link"`
-	Data string `json:"data"`
+	// What it said of itself.
+	HTTP  string `json:"http"`
+	Link  string `json:"link"`
+	Ops   string `json:"ops"`
+	Roles string `json:"roles"`
+	Data  string `json:"data"`
 }
 
 // How long a server may take to start and to stop.
@@ -38,7 +40,12 @@ const (
 
 // startServer runs "<program> serve" on free ports. data is its directory;
 // empty: a temporary one, which is removed when it stops.
-func startServer(ctx context.Context, program, data string, args []string) (_ *server, err error) {
+func startServer(ctx context.Context, program, data string, args []string) (*server, error) {
+	return startRole(ctx, program, "serve", data, append([]string{"--http", "127.0.0.1:0", "--link", "127.0.0.1:0"}, args...))
+}
+
+// startRole is startServer for any role.
+func startRole(ctx context.Context, program, role, data string, args []string) (_ *server, err error) {
 	s := &server{}
 	if data == "" {
 		if s.temp, err = os.MkdirTemp("", "skein-bench-"); err != nil {
@@ -46,8 +53,7 @@ func startServer(ctx context.Context, program, data string, args []string) (_ *s
 		}
 		data = s.temp
 	}
-	args = append([]string{"serve", "--json", "--data", data, "--log-level", "warn",
-		"--http", "127.0.0.1:0", "--link", "127.0.0.1:0", "--ops", "127.0.0.1:0"}, args...)
+	args = append([]string{role, "--json", "--data", data, "--log-level", "warn", "--ops", "127.0.0.1:0"}, args...)
 	s.cmd = exec.Command(program, args...)
 	s.cmd.SysProcAttr = childAttr()
 	s.cmd.Stderr = &s.log
@@ -57,12 +63,12 @@ func startServer(ctx context.Context, program, data string, args []string) (_ *s
 	}
 	if err != nil {
 		os.RemoveAll(s.temp)
-		return nil, fmt.Errorf("cannot start a server: %w", err)
+		return nil, fmt.Errorf("cannot start a %s: %w", role, err)
 	}
 	first := make(chan []byte, 1)
 	s.out.Go(func() { readLines(bufio.NewReader(out), first) })
 	if err := s.introduced(ctx, first); err != nil {
-		return nil, errors.Join(fmt.Errorf("the server did not start: %w%s", err, s.log.quote()), s.stop())
+		return nil, errors.Join(fmt.Errorf("the %s did not start: %w%s", role, err, s.log.quote()), s.stop())
 	}
 	return s, nil
 }
@@ -84,7 +90,7 @@ func (s *server) introduced(ctx context.Context, first <-chan []byte) error {
 	defer t.Stop()
 	select {
 	case line := <-first:
-		if err := json.Unmarshal(line, s); err != nil || s.HTTP == "" || s.Link == "" || s.Data == "" {
+		if err := json.Unmarshal(line, s); err != nil || (s.HTTP == "" || s.Link == "") && s.Roles == "" || s.Data == "" {
 			return fmt.Errorf("it said %q", bytes.TrimSpace(line))
 		}
 		return nil

@@ -1,0 +1,49 @@
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/skein-im/skein/internal/store/redis/redistest"
+)
+
+// needRedis skips a test where no Redis is installed, unless it must be.
+func needRedis(t *testing.T) {
+	t.Helper()
+	if _, err := redistest.Find(); errors.Is(err, redistest.ErrMissing) && os.Getenv("TEST_NEED_REDIS") == "" {
+		t.Skip(err)
+	}
+}
+
+// TestScale runs the scaling experiment, small, on one node and on two.
+func TestScale(t *testing.T) {
+	t.Parallel()
+	needRedis(t)
+	cmd := exec.CommandContext(t.Context(), binary, "bench", "scale", "--nodes", "1,2", "--users", "60", "--friends", "6",
+		"--messages", "3", "--json", "-")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var res struct {
+		Good bool
+		Runs []struct {
+			Nodes int
+			Acked uint64
+			CPU   map[string]float64 `json:"cpu_us_per_msg_by_role"`
+		}
+	}
+	if err := json.Unmarshal(out, &res); err != nil {
+		t.Fatal(err)
+	}
+	if !res.Good || len(res.Runs) != 2 || res.Runs[1].Nodes != 2 || res.Runs[1].Acked == 0 {
+		t.Fatalf("%s", out)
+	}
+	if _, ok := res.Runs[1].CPU["redis"]; !ok {
+		t.Errorf("what Redis used is not told: %v", res.Runs[1].CPU)
+	}
+}
