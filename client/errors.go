@@ -52,6 +52,8 @@ const (
 	Expired = im.Expired
 	// AllGone: others have opened all shares of the envelope.
 	AllGone = im.AllGone
+	// Moved: the user lives in another region.
+	Moved = im.Moved
 )
 
 // KindOf is the kind of an error: Internal for one that is not of this

@@ -53,6 +53,7 @@ in order, on every device, whatever dies in between.`,
 	root.AddCommand(
 		newServeCommand(), newMailboxCommand(), newGatewayCommand(), newWorkerCommand(),
 		newDrainCommand(), newNotifyCommand(), newWalletCommand(), newCampaignCommand(), newAuditCommand(),
+		newRegionCommand(), newRelayCommand(),
 		newChatCommand(), newBenchCommand(), newConfigCommand(), newDoctorCommand(), newVersionCommand(),
 	)
 	return root

@@ -168,6 +168,7 @@ func printAddresses(out io.Writer, a node.Addresses, asJSON bool) {
 		{"HTTP API", a.HTTP, "OpenAPI at /openapi.json, WebSocket at /link"},
 		{"long links", a.Link, "TCP and WebSocket"},
 		{"gateways", a.Roles, "for 'skein gateway --mailbox'"},
+		{"relays", a.Relay, "for other regions"},
 		{"operations", a.Ops, "/healthz /readyz /metrics /drain"},
 		{"article API", a.Article, "no credentials: anyone who reaches it can write as anyone"},
 	} {

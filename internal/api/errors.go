@@ -6,8 +6,8 @@ import (
 
 	"connectrpc.com/connect"
 
-	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/wire"
 )
 
 // codeOf is the Connect code, and so the HTTP status, of a kind.
@@ -23,7 +23,7 @@ func codeOf(k im.ErrorKind) connect.Code {
 		return connect.CodeNotFound
 	case im.AlreadyExists, im.Conflict:
 		return connect.CodeAlreadyExists
-	case im.SequenceGap, im.Insufficient, im.Expired, im.AllGone:
+	case im.SequenceGap, im.Insufficient, im.Expired, im.AllGone, im.Moved:
 		return connect.CodeFailedPrecondition
 	case im.Stale:
 		return connect.CodeOutOfRange
@@ -60,12 +60,7 @@ func (a *API) settle(m *method, who *caller, err error) *im.Error {
 // skein.v1.Error as a detail for programs, and headers that HTTP knows.
 func connectError(e *im.Error) *connect.Error {
 	ce := connect.NewError(codeOf(e.Kind), errors.New(e.Detail))
-	detail, err := connect.NewErrorDetail(&skeinv1.Error{
-		Kind:         skeinv1.ErrorKind(e.Kind),
-		Detail:       e.Detail,
-		RetryAfterMs: e.RetryAfterMS,
-		ExpectedSeq:  uint64(e.Expected),
-	})
+	detail, err := connect.NewErrorDetail(wire.ErrorToProto(e))
 	if err == nil {
 		ce.AddDetail(detail)
 	}

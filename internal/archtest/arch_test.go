@@ -21,7 +21,7 @@ var layers = [][]string{
 	{"internal/config", "internal/telemetry", "internal/wire", "internal/evloop", "internal/sched"},
 	{"internal/entity", "internal/store", "internal/link", "internal/admit", "internal/clientcore"},
 	{"internal/store/pebble", "internal/store/redis", "internal/shard", "internal/remote", "internal/supervise", "internal/cluster", "internal/audit", "internal/standby", "client"},
-	{"internal/account", "internal/route", "internal/gateway", "internal/shake", "internal/mailbox", "internal/relay", "internal/router", "internal/monitor"},
+	{"internal/account", "internal/route", "internal/gateway", "internal/shake", "internal/mailbox", "internal/relay", "internal/region", "internal/router", "internal/monitor"},
 	{"internal/api", "internal/bench"},
 	{"internal/api/article", "internal/api/openapi"},
 	{"internal/node"},

@@ -67,6 +67,23 @@ type Config struct {
 	// ClusterSecret is the file with the secret that roles share; empty:
 	// cluster.secret in Data, made when there is none.
 	ClusterSecret string `toml:"cluster_secret" help:"file with the secret that gateways and mailboxes share; empty: cluster.secret in the data directory"`
+	// Region names the cluster among several; empty: there is one only. The
+	// relay settings hold only with it.
+	Region string `toml:"region" role:"mailbox" help:"name of this region, if there are several; see docs/REGIONS.md"`
+	// Regions are the other ones, as name=address of their relays.
+	Regions string `toml:"regions" role:"mailbox" help:"the other regions, comma-separated: name=address of its relay"`
+	// Directory is the region that keeps what all share.
+	Directory string `toml:"directory" role:"mailbox" help:"the region that knows where users live, and keeps names and money on its way; the same in all"`
+	// RelayListen is where relays of other regions reach this one.
+	RelayListen string `toml:"relay_listen" role:"mailbox" help:"address where relays of other regions reach this one"`
+	// RelayCert, RelayKey and RelayCA are PEM files.
+	RelayCert string `toml:"relay_cert" role:"mailbox" help:"PEM file with this region's certificate; 'skein relay cert' makes it"`
+	RelayKey  string `toml:"relay_key" role:"mailbox" help:"PEM file with its key"`
+	RelayCA   string `toml:"relay_ca" role:"mailbox" help:"PEM file with the authority of all regions' certificates"`
+	// RegionLinks and RegionHTTP are where clients of other regions are sent
+	// whose users live here.
+	RegionLinks string `toml:"region_links" role:"mailbox" help:"addresses for long links, comma-separated, that clients are sent to whose users live in this region; empty: --link"`
+	RegionHTTP  string `toml:"region_http" role:"mailbox" help:"likewise for the HTTP API, as URLs; empty: --http"`
 	// LinkEngine is what runs the links: see link.Config.
 	LinkEngine string `toml:"link_engine" role:"gateway" help:"what runs the links: epoll, goroutine, or auto for epoll where the system has it"`
 	// Store is where the mailboxes are kept: embedded in the one mailbox
@@ -114,6 +131,7 @@ func Default() Config {
 		UnlimitedAddrs:  "127.0.0.0/8,::1/128",
 		DrainSeconds:    10,
 		Mailbox:         DefaultRoleListen,
+		RelayListen:     "127.0.0.1:7003",
 
 		Store:  StorePebble,
 		Redis:  "127.0.0.1:6379",

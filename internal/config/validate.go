@@ -47,6 +47,7 @@ func (c *Config) Validate() error {
 		p.add("data: a directory is needed")
 	}
 	c.checkAddresses(&p)
+	c.checkRegions(&p)
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		p.add("tls_cert and tls_key: give both or none")
 	}

@@ -50,7 +50,7 @@ type Status struct {
 
 // Exists reports whether there are entities of a kind.
 func Exists(k im.Kind) bool {
-	return k == im.KindUser || k == im.KindName || k == im.KindAllocator || isPurse(k)
+	return k == im.KindUser || k == im.KindName || k == im.KindAllocator || k == im.KindHome || isPurse(k)
 }
 
 // New makes the empty entity of an address.
@@ -62,6 +62,8 @@ func New(a im.Addr) (Entity, error) {
 		return &nameTable{names: map[string]nameBinding{}}, nil
 	case im.KindAllocator:
 		return &allocator{next: uint64(im.FirstRegisteredUser)}, nil
+	case im.KindHome:
+		return &home{}, nil
 	case im.KindEnvelope:
 		return newEnvelope(), nil
 	case im.KindCampaign:

@@ -102,6 +102,18 @@ func (ls *lines) timer(tx *Tx) {
 	ls.open = open
 }
 
+// nudged starts over with what has not been acknowledged, without waiting for
+// the timer: there is a way to the peer again.
+func (ls *lines) nudged(tx *Tx, l *line) {
+	if len(l.refs) == 0 {
+		return
+	}
+	l.next, l.tries, l.more = l.acked+1, 0, false
+	l.due = tx.Now + ls.rtt.wait()
+	ls.wake(l.due)
+	ls.pump(tx, l)
+}
+
 // overdue goes on with what has become durable, or starts over with what has
 // not been acknowledged.
 func (ls *lines) overdue(tx *Tx, l *line) {

@@ -31,6 +31,14 @@ const (
 	BodyFund   BodyKind = 7
 	BodyNotice BodyKind = 8
 	BodyCredit BodyKind = 9
+	// BodyMoved says that From lives elsewhere, BodyLeaving that it is to be
+	// carried on to its new home. They have no number, are neither stored nor
+	// for entities, but for who carries messages between regions.
+	BodyMoved   BodyKind = 10
+	BodyLeaving BodyKind = 11
+	// BodyNudge asks To to send again at once what it has for From: there is a
+	// way again. It has no number either.
+	BodyNudge BodyKind = 12
 )
 
 // Body is what a link message says.

@@ -152,6 +152,10 @@ func (p *purse) Receive(tx *Tx, m *Message) {
 		if one == nil {
 			return
 		}
+		if m.Body.Kind == BodyNudge {
+			p.nudged(tx, &one.line)
+			return
+		}
 		if all, _ := p.takeAck(tx, &one.line, m.Ack); all > 0 {
 			p.dirty = true
 			p.pump(tx, &one.line)

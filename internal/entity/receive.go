@@ -7,7 +7,17 @@ import (
 
 // Receive implements Entity.
 func (u *user) Receive(tx *Tx, m *Message) {
+	if u.absent() {
+		u.receiveAbsent(tx, m)
+		return
+	}
 	if m.Seq == 0 {
+		if m.Body.Kind == BodyNudge {
+			if p := u.pairs[m.From]; p != nil {
+				u.nudged(tx, &p.line)
+			}
+			return
+		}
 		u.receiveAck(tx, m)
 		return
 	}

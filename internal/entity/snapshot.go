@@ -32,6 +32,9 @@ func earlyKey(id uint64) string       { return fmt.Sprintf("%s%016x", earlyPrefi
 // that changed since the last snapshot. By-hand encodings, because a busy
 // user is written every second or so; reading uses the generated code.
 func (u *user) Snapshot(tx *Tx) {
+	if u.absent() {
+		return
+	}
 	if u.outstanding == 0 {
 		u.unmark(tx)
 	}
@@ -144,6 +147,9 @@ func appendString(b []byte, num protowire.Number, v string) []byte {
 
 // Restore implements Entity.
 func (u *user) Restore(recs []im.Record) (im.Seq, error) {
+	if away, err := u.elsewhere(recs); away || err != nil {
+		return u.head, err
+	}
 	for _, r := range recs {
 		if err := u.restoreRecord(r); err != nil {
 			return 0, im.Errorf(im.Internal, "record %q of user %d: %w", r.Key, u.id, err)
@@ -156,6 +162,8 @@ func (u *user) restoreRecord(r im.Record) error {
 	switch {
 	case r.Key == headKey:
 		return u.restoreHead(r.Value)
+	case r.Key == residenceKey:
+		return nil
 	case strings.HasPrefix(r.Key, pagePrefix):
 		return u.restorePage(r.Value)
 	case strings.HasPrefix(r.Key, devicePrefix):
@@ -271,6 +279,12 @@ func (u *user) Replay(e im.LogEntry) error {
 // Start implements Entity: whatever is unacknowledged will be sent again,
 // spread over the first retransmission interval.
 func (u *user) Start(tx *Tx) {
+	if u.absent() {
+		if u.residence.state == leaving {
+			u.due = tx.Now + im.Millis(tx.Jitter(departureMin))
+		}
+		return
+	}
 	for _, p := range u.order {
 		u.restart(tx, &p.line)
 	}

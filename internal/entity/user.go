@@ -33,6 +33,8 @@ type user struct {
 	earlyBytes int
 	// wallet is nil until the user has to do with money.
 	wallet *wallet
+	// residence is nil for a user who has always lived here.
+	residence *residence
 
 	lines
 
@@ -64,11 +66,20 @@ func newUser(id im.UserID) *user {
 
 // Status implements Entity.
 func (u *user) Status() Status {
+	if u.absent() {
+		// Who leaves stays in memory, to ask that it goes on.
+		return Status{Head: u.head, Due: u.due, Outstanding: min(int(u.due), 1)}
+	}
 	return Status{Head: u.head, Due: u.due, Dirty: u.dirty, Unsnapshotted: u.unsnapshotted, Outstanding: u.outstanding}
 }
 
 // Handle implements Entity.
 func (u *user) Handle(tx *Tx, cmd im.Command) (im.Result, error) {
+	if u.residence != nil {
+		if err := u.residence.absence(cmd); err != nil {
+			return nil, err
+		}
+	}
 	switch c := cmd.(type) {
 	case *im.Send:
 		return u.handleSend(tx, c)
@@ -82,6 +93,9 @@ func (u *user) Handle(tx *Tx, cmd im.Command) (im.Result, error) {
 		return nil, u.handleProvision(tx, c)
 	case *im.CreateUser:
 		return nil, u.handleCreate(tx, c)
+	}
+	if res, ok, err := u.handleMove(tx, cmd); ok {
+		return res, err
 	}
 	if !u.exists {
 		return nil, im.Errorf(im.NotFound, "there is no user %d", u.id)
@@ -217,11 +231,17 @@ func (u *user) touch(peer im.Addr) *pair {
 }
 
 // Timer implements Entity.
-func (u *user) Timer(tx *Tx) { u.timer(tx) }
+func (u *user) Timer(tx *Tx) {
+	if u.absent() {
+		u.askOn(tx)
+		return
+	}
+	u.timer(tx)
+}
 
 // Resend implements Entity.
 func (u *user) Resend(tx *Tx, peer im.Addr, entries []im.LogEntry) {
-	if p := u.pairs[peer]; p != nil {
+	if p := u.pairs[peer]; p != nil && !u.absent() {
 		u.resend(tx, &p.line, entries, messageIn)
 	}
 }

@@ -150,6 +150,7 @@ type silent struct{ value any }
 func (*silent) Send([]byte) error                              { return nil }
 func (*silent) Close(im.CloseCode, string)                     {}
 func (*silent) CloseRetry(im.CloseCode, string, time.Duration) {}
+func (*silent) CloseTo(im.CloseCode, string, []string)         {}
 func (*silent) RemoteAddr() net.Addr                           { return &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 1} }
 func (*silent) SetIdle(time.Duration)                          {}
 func (*silent) SetMaxFrame(int)                                {}

@@ -111,6 +111,8 @@ func (s *session) closeCode(what string, err error) im.CloseCode {
 		return im.CloseUnavailable
 	case im.Conflict:
 		return im.CloseReplaced
+	case im.Moved:
+		return im.CloseMoved
 	default:
 		s.defect(what, err)
 		return im.CloseInternal

@@ -200,6 +200,14 @@ func (s *session) goodbye() {
 // close ends the connection because of err.
 func (s *session) close(code im.CloseCode, err error) {
 	e := im.AsError(err)
+	if code == im.CloseMoved {
+		var links []string
+		if e.At != nil {
+			links = e.At.Links
+		}
+		s.conn.CloseTo(code, e.Detail, links)
+		return
+	}
 	if code.Reconnect() {
 		s.conn.CloseRetry(code, e.Detail, s.g.retryAfter(e))
 		return

@@ -11,7 +11,7 @@ import (
 
 // Kinds is one more than the highest known error kind; it sizes tables by
 // kind. Errors of kinds that are not known here count as im.Internal.
-const Kinds = int(im.AllGone) + 1
+const Kinds = int(im.Moved) + 1
 
 func kindIndex(k im.ErrorKind) int {
 	if int(k) >= Kinds {

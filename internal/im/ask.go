@@ -15,3 +15,20 @@ func Ask[T any](ctx context.Context, m Mailbox, to Addr, cmd Command) (T, error)
 	}
 	return typed, nil
 }
+
+// Await calls start, and waits for what it hands to its argument.
+func Await[T any](ctx context.Context, start func(done func(T, error))) (T, error) {
+	type outcome struct {
+		res T
+		err error
+	}
+	ch := make(chan outcome, 1)
+	start(func(res T, err error) { ch <- outcome{res, err} })
+	select {
+	case o := <-ch:
+		return o.res, o.err
+	case <-ctx.Done():
+		var none T
+		return none, Errorf(Unavailable, "there was no answer in time: %w", context.Cause(ctx))
+	}
+}

@@ -31,6 +31,7 @@ const (
 	Insufficient
 	Expired
 	AllGone
+	Moved
 	errorKinds
 )
 
@@ -38,7 +39,7 @@ var kindNames = [errorKinds]string{
 	"unspecified", "internal", "invalid", "unauthenticated", "permission_denied",
 	"not_found", "already_exists", "conflict", "sequence_gap", "stale", "too_large",
 	"not_contact", "blocked", "busy", "unavailable", "unimplemented",
-	"insufficient", "expired", "all_gone",
+	"insufficient", "expired", "all_gone", "moved",
 }
 
 func (k ErrorKind) String() string {
@@ -64,6 +65,8 @@ type Error struct {
 	// does, or will. It stays between roles: who has a table of nodes asks for
 	// a new one.
 	Elsewhere bool
+	// At, with Moved, is where the user lives.
+	At *Place
 	// Err is the cause, kept inside the process.
 	Err error
 }

@@ -43,6 +43,8 @@ const (
 	// KindPayment is one payment from outside to a wallet, or from a wallet
 	// to outside.
 	KindPayment Kind = 6
+	// KindHome says in which region a user lives.
+	KindHome Kind = 7
 	// KindPosition is no entity of the mailbox: it counts the commits of a
 	// slot, for the region's standby.
 	KindPosition Kind = 15
@@ -62,6 +64,8 @@ func (k Kind) String() string {
 		return "campaign"
 	case KindPayment:
 		return "payment"
+	case KindHome:
+		return "home"
 	case KindPosition:
 		return "position"
 	}

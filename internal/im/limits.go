@@ -55,6 +55,7 @@ const (
 	CloseInternal        CloseCode = 104
 	CloseOverloaded      CloseCode = 105
 	CloseUnavailable     CloseCode = 106
+	CloseMoved           CloseCode = 107
 	CloseUnauthenticated CloseCode = 200
 	CloseRevoked         CloseCode = 201
 	CloseReplaced        CloseCode = 202

@@ -82,6 +82,10 @@ func (c *conn) CloseRetry(code im.CloseCode, reason string, after time.Duration)
 	c.leave(&CloseError{Code: code, Reason: reason, RetryAfter: after})
 }
 
+func (c *conn) CloseTo(code im.CloseCode, reason string, addresses []string) {
+	c.leave(&CloseError{Code: code, Reason: reason, Addresses: addresses})
+}
+
 // leave is CloseRetry in the words of e.
 func (c *conn) leave(e *CloseError) {
 	c.mu.Lock()

@@ -38,6 +38,9 @@ type Conn interface {
 	Close(code im.CloseCode, reason string)
 	// CloseRetry is Close with the time after which to come back.
 	CloseRetry(code im.CloseCode, reason string, after time.Duration)
+	// CloseTo is Close with the addresses where to come back at once, best
+	// first.
+	CloseTo(code im.CloseCode, reason string, addresses []string)
 	RemoteAddr() net.Addr
 	// SetIdle sets for how long no frame may arrive before the connection
 	// is closed with IDLE, counted from now on.

@@ -119,6 +119,10 @@ func (c *loopConn) CloseRetry(code im.CloseCode, reason string, after time.Durat
 	c.leave(&CloseError{Code: code, Reason: reason, RetryAfter: after})
 }
 
+func (c *loopConn) CloseTo(code im.CloseCode, reason string, addresses []string) {
+	c.leave(&CloseError{Code: code, Reason: reason, Addresses: addresses})
+}
+
 // leave is CloseRetry in the words of e.
 func (c *loopConn) leave(e *CloseError) {
 	c.mu.Lock()

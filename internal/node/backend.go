@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 
+	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/mailbox"
 	"github.com/skein-im/skein/internal/remote"
 	"github.com/skein-im/skein/internal/store/pebble"
@@ -15,6 +16,8 @@ type backend struct {
 	mailbox *mailbox.Mailbox
 	// roles lets gateways of other processes reach the mailbox.
 	roles *remote.Server
+	// regions is nil if there is one only.
+	regions *regions
 }
 
 func (n *Node) startBackend(ctx context.Context) error {
@@ -30,8 +33,27 @@ func (n *Node) startBackend(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if n.cfg.Region != "" {
+		cfg.Elsewhere = n.carry
+	}
 	n.back = &backend{store: st, mailbox: mailbox.New(cfg, st)}
-	return n.back.mailbox.Start(ctx)
+	if err := n.newRegions(); err != nil {
+		return err
+	}
+	if err := n.back.mailbox.Start(ctx); err != nil {
+		return err
+	}
+	n.startRegions()
+	return nil
+}
+
+// served is what this node's mailbox offers: to users of its region, if there are
+// several.
+func (b *backend) served() im.Mailbox {
+	if b.regions != nil {
+		return b.regions.region
+	}
+	return b.mailbox
 }
 
 // health is nil while the store takes writes and every slot is served.

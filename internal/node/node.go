@@ -51,7 +51,9 @@ type Addresses struct {
 	Link string `json:"link,omitempty"`
 	Ops  string `json:"ops,omitempty"`
 	// Roles is where gateways of other processes reach the mailbox.
-	Roles   string `json:"roles,omitempty"`
+	Roles string `json:"roles,omitempty"`
+	// Relay is where relays of other regions reach this one.
+	Relay   string `json:"relay,omitempty"`
 	Article string `json:"article,omitempty"`
 	Data    string `json:"data"`
 }
@@ -308,6 +310,9 @@ func (n *Node) stop(ctx context.Context, over time.Duration) error {
 	}
 	if n.back != nil && n.back.roles != nil {
 		errs = append(errs, n.back.roles.Shutdown(ctx))
+	}
+	if n.back != nil {
+		errs = append(errs, n.back.regions.stop(ctx))
 	}
 	n.tasks.Wait()
 	if n.back != nil {

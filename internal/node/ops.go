@@ -31,6 +31,10 @@ func (n *Node) serveOps() (string, error) {
 	mux.Handle("/metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes}))
 	mux.Handle("POST /drain", n.requireOperator(http.HandlerFunc(n.drainz)))
 	mux.HandleFunc("GET /drain", n.drainz)
+	if n.back != nil && n.back.regions != nil {
+		mux.HandleFunc("GET /regions", n.regionsz)
+		mux.Handle("POST /regions/move", requireOperator(n.operator, http.HandlerFunc(n.movez)))
+	}
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)

@@ -43,7 +43,7 @@ func (n *Node) serveRoles() error {
 		return err
 	}
 	n.back.roles, err = remote.NewServer(remote.ServerConfig{
-		Mailbox: n.back.mailbox, Receive: n.back.mailbox.Receive, Secret: []byte(secret), Node: n.processName(), Logger: n.log,
+		Mailbox: n.back.served(), Receive: n.back.mailbox.Receive, Secret: []byte(secret), Node: n.processName(), Logger: n.log,
 	})
 	if err != nil {
 		return err
@@ -114,5 +114,5 @@ func (n *Node) mailbox() im.Mailbox {
 	if n.route != nil {
 		return n.route
 	}
-	return n.back.mailbox
+	return n.back.served()
 }

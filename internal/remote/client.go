@@ -3,7 +3,6 @@ package remote
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,8 +13,7 @@ import (
 
 // Client is a Mailbox in another process.
 type Client struct {
-	cfg           ClientConfig
-	network, addr string
+	cfg ClientConfig
 	// stop ends connecting; done: the client's goroutine has ended.
 	stop, done chan struct{}
 	level      atomic.Uint32
@@ -51,12 +49,9 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		return nil, errors.New("a role link's client needs an address and a logger")
 	}
 	c := &Client{
-		cfg: cfg.withDefaults(), network: "tcp", addr: cfg.Addr,
+		cfg:  cfg.withDefaults(),
 		stop: make(chan struct{}), done: make(chan struct{}),
 		cause: im.Errorf(im.Unavailable, "not connected yet"),
-	}
-	if path, ok := strings.CutPrefix(cfg.Addr, "unix:"); ok {
-		c.network, c.addr = "unix", path
 	}
 	c.level.Store(uint32(im.AnyLevel))
 	go c.run()

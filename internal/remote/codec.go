@@ -197,7 +197,8 @@ func appendError(dst []byte, e *im.Error) []byte {
 	dst = appendBytes(dst, 2, e.Detail)
 	dst = appendUint(dst, 3, e.RetryAfterMS)
 	dst = appendUint(dst, 4, e.Expected)
-	return appendBool(dst, 5, e.Elsewhere)
+	dst = appendBool(dst, 5, e.Elsewhere)
+	return appendPlace(dst, 6, e.At)
 }
 
 func setError(e *im.Error, f *fields) {
@@ -212,5 +213,8 @@ func setError(e *im.Error, f *fields) {
 		e.Expected = number[im.ClientSeq](f)
 	case 5:
 		e.Elsewhere = f.bool()
+	case 6:
+		e.At = new(im.Place)
+		f.nest(readInto(e.At, f.bytes(), "place", setSlots(placeSlots)))
 	}
 }

@@ -2,13 +2,14 @@ package remote
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/skein-im/skein/internal/im"
 )
 
 // commands are the codecs of all commands, the most frequent first. One that is
 // about a session belongs into im.SessionOf and serverLink.translate too.
-var commands = append([]commandCodec{
+var commands = slices.Concat([]commandCodec{
 	command(1, "Send", func(b []byte, m *im.Send) []byte {
 		b = appendUint(b, 1, m.To)
 		b = appendUint(b, 2, m.Device)
@@ -184,7 +185,7 @@ var commands = append([]commandCodec{
 			m.statement = f.bool()
 		}
 	}),
-}, moneyCommands...)
+}, moneyCommands, regionCommands)
 
 // timelineRead and conversationRead are the calls of im.Mailbox that read, made
 // commands by what they embed, which stays nil. They are addressed to the user.

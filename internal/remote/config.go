@@ -2,9 +2,11 @@ package remote
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"time"
 
 	"github.com/skein-im/skein/internal/entity"
@@ -93,6 +95,8 @@ const (
 type ClientConfig struct {
 	// Addr of the mailbox node: host:port, or unix: and a path.
 	Addr string
+	// Dial connects to it; nil: in the clear.
+	Dial func(ctx context.Context) (net.Conn, error)
 	// Secret is shared by all nodes; at least MinSecret bytes.
 	Secret []byte
 	// Node names this node.
@@ -125,6 +129,9 @@ func (c ClientConfig) withDefaults() ClientConfig {
 	c.Heartbeat = c.Heartbeat.withDefaults()
 	if c.Instance == 0 {
 		c.Instance = randomID()
+	}
+	if c.Dial == nil {
+		c.Dial = c.dialAddr
 	}
 	if c.Rand == nil {
 		c.Rand = rand.Int64N

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"net"
+	"strings"
 	"time"
 )
 
@@ -116,10 +117,18 @@ func (c *Client) pause(d time.Duration) {
 	}
 }
 
+// dialAddr connects to Addr.
+func (c *ClientConfig) dialAddr(ctx context.Context) (net.Conn, error) {
+	var d net.Dialer
+	if path, ok := strings.CutPrefix(c.Addr, "unix:"); ok {
+		return d.DialContext(ctx, "unix", path)
+	}
+	return d.DialContext(ctx, "tcp", c.Addr)
+}
+
 // dial connects and greets.
 func (c *Client) dial(ctx context.Context) (*clientLink, error) {
-	var d net.Dialer
-	nc, err := d.DialContext(ctx, c.network, c.addr)
+	nc, err := c.cfg.Dial(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -2,13 +2,14 @@ package remote
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/skein-im/skein/internal/im"
 )
 
 // resultCodecs are the codecs of all results, the most frequent first. Codes 0
 // and 1 are taken.
-var resultCodecs = append([]resultCodec{
+var resultCodecs = slices.Concat([]resultCodec{
 	result(2, "Sent", func(b []byte, r *im.Sent) []byte {
 		b = appendUint(b, 1, r.Seq)
 		b = appendUint(b, 2, r.ClientSeq)
@@ -112,7 +113,7 @@ var resultCodecs = append([]resultCodec{
 			r.entries = append(r.entries, bytes.Clone(f.bytes()))
 		}
 	}),
-}, moneyResults...)
+}, moneyResults, regionResults)
 
 // page answers timelineRead and conversationRead.
 type page struct {

@@ -169,6 +169,9 @@ func (c *conn) CloseRetry(code im.CloseCode, reason string, after time.Duration)
 	c.w.after(c.w.between(0, 100*time.Millisecond), func() { c.end(&link.CloseError{Code: code, Reason: reason, RetryAfter: after}) })
 }
 
+// CloseTo implements link.Conn.
+func (c *conn) CloseTo(code im.CloseCode, reason string, _ []string) { c.CloseRetry(code, reason, 0) }
+
 // RemoteAddr implements link.Conn.
 func (c *conn) RemoteAddr() net.Addr { return &net.TCPAddr{} }
 

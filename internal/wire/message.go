@@ -34,12 +34,16 @@ func ErrorToProto(e *im.Error) *skeinv1.Error {
 	if e == nil {
 		return nil
 	}
-	return &skeinv1.Error{
+	m := &skeinv1.Error{
 		Kind:         skeinv1.ErrorKind(e.Kind),
 		Detail:       detail(e),
 		RetryAfterMs: e.RetryAfterMS,
 		ExpectedSeq:  uint64(e.Expected),
 	}
+	if e.At != nil {
+		m.Region, m.Links, m.Http = string(e.At.Home.Region), e.At.Links, e.At.HTTP
+	}
+	return m
 }
 
 // ErrorFromProto is e as an error; nil for nil. A kind that this program does
@@ -52,10 +56,14 @@ func ErrorFromProto(e *skeinv1.Error) *im.Error {
 	if e.GetKind() >= 0 && e.GetKind() <= 0xff {
 		kind = im.ErrorKind(e.GetKind())
 	}
-	return &im.Error{
+	got := &im.Error{
 		Kind:         kind,
 		Detail:       e.GetDetail(),
 		RetryAfterMS: e.GetRetryAfterMs(),
 		Expected:     im.ClientSeq(e.GetExpectedSeq()),
 	}
+	if e.GetRegion() != "" {
+		got.At = &im.Place{Home: im.Home{Region: im.Region(e.GetRegion())}, Links: e.GetLinks(), HTTP: e.GetHttp()}
+	}
+	return got
 }

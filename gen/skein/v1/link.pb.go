@@ -368,6 +368,8 @@ const (
 	ErrorKind_ERROR_KIND_EXPIRED ErrorKind = 17
 	// Others have opened all shares of the envelope.
 	ErrorKind_ERROR_KIND_ALL_GONE ErrorKind = 18
+	// The user lives in another region: ask there.
+	ErrorKind_ERROR_KIND_MOVED ErrorKind = 19
 )
 
 // Enum value maps for ErrorKind.
@@ -392,6 +394,7 @@ var (
 		16: "ERROR_KIND_INSUFFICIENT",
 		17: "ERROR_KIND_EXPIRED",
 		18: "ERROR_KIND_ALL_GONE",
+		19: "ERROR_KIND_MOVED",
 	}
 	ErrorKind_value = map[string]int32{
 		"ERROR_KIND_UNSPECIFIED":       0,
@@ -413,6 +416,7 @@ var (
 		"ERROR_KIND_INSUFFICIENT":      16,
 		"ERROR_KIND_EXPIRED":           17,
 		"ERROR_KIND_ALL_GONE":          18,
+		"ERROR_KIND_MOVED":             19,
 	}
 )
 
@@ -522,7 +526,9 @@ const (
 	CloseCode_CLOSE_CODE_INTERNAL   CloseCode = 104
 	CloseCode_CLOSE_CODE_OVERLOADED CloseCode = 105
 	// The server cannot reach its store.
-	CloseCode_CLOSE_CODE_UNAVAILABLE     CloseCode = 106
+	CloseCode_CLOSE_CODE_UNAVAILABLE CloseCode = 106
+	// The user lives in another region, which is at addresses.
+	CloseCode_CLOSE_CODE_MOVED           CloseCode = 107
 	CloseCode_CLOSE_CODE_UNAUTHENTICATED CloseCode = 200
 	CloseCode_CLOSE_CODE_REVOKED         CloseCode = 201
 	// The same device connected again.
@@ -544,6 +550,7 @@ var (
 		104: "CLOSE_CODE_INTERNAL",
 		105: "CLOSE_CODE_OVERLOADED",
 		106: "CLOSE_CODE_UNAVAILABLE",
+		107: "CLOSE_CODE_MOVED",
 		200: "CLOSE_CODE_UNAUTHENTICATED",
 		201: "CLOSE_CODE_REVOKED",
 		202: "CLOSE_CODE_REPLACED",
@@ -560,6 +567,7 @@ var (
 		"CLOSE_CODE_INTERNAL":        104,
 		"CLOSE_CODE_OVERLOADED":      105,
 		"CLOSE_CODE_UNAVAILABLE":     106,
+		"CLOSE_CODE_MOVED":           107,
 		"CLOSE_CODE_UNAUTHENTICATED": 200,
 		"CLOSE_CODE_REVOKED":         201,
 		"CLOSE_CODE_REPLACED":        202,
@@ -931,7 +939,12 @@ type Error struct {
 	// BUSY and UNAVAILABLE: wait this long before trying again.
 	RetryAfterMs uint32 `protobuf:"varint,3,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
 	// SEQUENCE_GAP: the client_seq the server waits for.
-	ExpectedSeq   uint64 `protobuf:"varint,4,opt,name=expected_seq,json=expectedSeq,proto3" json:"expected_seq,omitempty"`
+	ExpectedSeq uint64 `protobuf:"varint,4,opt,name=expected_seq,json=expectedSeq,proto3" json:"expected_seq,omitempty"`
+	// MOVED: the region where the user lives and, if they are known, its addresses
+	// for links and of its HTTP API, best first.
+	Region        string   `protobuf:"bytes,5,opt,name=region,proto3" json:"region,omitempty"`
+	Links         []string `protobuf:"bytes,6,rep,name=links,proto3" json:"links,omitempty"`
+	Http          []string `protobuf:"bytes,7,rep,name=http,proto3" json:"http,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -992,6 +1005,27 @@ func (x *Error) GetExpectedSeq() uint64 {
 		return x.ExpectedSeq
 	}
 	return 0
+}
+
+func (x *Error) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *Error) GetLinks() []string {
+	if x != nil {
+		return x.Links
+	}
+	return nil
+}
+
+func (x *Error) GetHttp() []string {
+	if x != nil {
+		return x.Http
+	}
+	return nil
 }
 
 // Hello is the first frame of a link.
@@ -1893,12 +1927,15 @@ const file_skein_v1_link_proto_rawDesc = "" +
 	"\n" +
 	"expires_ms\x18\t \x01(\x03R\texpiresMs\x12\x1c\n" +
 	"\treceivers\x18\n" +
-	" \x01(\rR\treceivers\"\x91\x01\n" +
+	" \x01(\rR\treceivers\"\xd3\x01\n" +
 	"\x05Error\x12'\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x13.skein.v1.ErrorKindR\x04kind\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12$\n" +
 	"\x0eretry_after_ms\x18\x03 \x01(\rR\fretryAfterMs\x12!\n" +
-	"\fexpected_seq\x18\x04 \x01(\x04R\vexpectedSeq\"\x98\x01\n" +
+	"\fexpected_seq\x18\x04 \x01(\x04R\vexpectedSeq\x12\x16\n" +
+	"\x06region\x18\x05 \x01(\tR\x06region\x12\x14\n" +
+	"\x05links\x18\x06 \x03(\tR\x05links\x12\x12\n" +
+	"\x04http\x18\a \x03(\tR\x04http\"\x98\x01\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\tR\x05token\x12\x1b\n" +
@@ -1998,7 +2035,7 @@ const file_skein_v1_link_proto_rawDesc = "" +
 	"\x15CONTACT_EVENT_REFUSED\x10\x03\x12\x19\n" +
 	"\x15CONTACT_EVENT_REMOVED\x10\x04\x12\x19\n" +
 	"\x15CONTACT_EVENT_BLOCKED\x10\x05\x12\x1b\n" +
-	"\x17CONTACT_EVENT_UNBLOCKED\x10\x06*\x8a\x04\n" +
+	"\x17CONTACT_EVENT_UNBLOCKED\x10\x06*\xa0\x04\n" +
 	"\tErrorKind\x12\x1a\n" +
 	"\x16ERROR_KIND_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13ERROR_KIND_INTERNAL\x10\x01\x12\x16\n" +
@@ -2019,14 +2056,15 @@ const file_skein_v1_link_proto_rawDesc = "" +
 	"\x18ERROR_KIND_UNIMPLEMENTED\x10\x0f\x12\x1b\n" +
 	"\x17ERROR_KIND_INSUFFICIENT\x10\x10\x12\x16\n" +
 	"\x12ERROR_KIND_EXPIRED\x10\x11\x12\x17\n" +
-	"\x13ERROR_KIND_ALL_GONE\x10\x12*\xaa\x01\n" +
+	"\x13ERROR_KIND_ALL_GONE\x10\x12\x12\x14\n" +
+	"\x10ERROR_KIND_MOVED\x10\x13*\xaa\x01\n" +
 	"\fShakeOutcome\x12\x1d\n" +
 	"\x19SHAKE_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15SHAKE_OUTCOME_NOTHING\x10\x01\x12\x15\n" +
 	"\x11SHAKE_OUTCOME_WON\x10\x02\x12\x17\n" +
 	"\x13SHAKE_OUTCOME_LIMIT\x10\x03\x12\x18\n" +
 	"\x14SHAKE_OUTCOME_CLOSED\x10\x04\x12\x16\n" +
-	"\x12SHAKE_OUTCOME_BUSY\x10\x05*\xf5\x02\n" +
+	"\x12SHAKE_OUTCOME_BUSY\x10\x05*\x8b\x03\n" +
 	"\tCloseCode\x12\x1a\n" +
 	"\x16CLOSE_CODE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CLOSE_CODE_NORMAL\x10d\x12\x19\n" +
@@ -2035,7 +2073,8 @@ const file_skein_v1_link_proto_rawDesc = "" +
 	"\x0fCLOSE_CODE_SLOW\x10g\x12\x17\n" +
 	"\x13CLOSE_CODE_INTERNAL\x10h\x12\x19\n" +
 	"\x15CLOSE_CODE_OVERLOADED\x10i\x12\x1a\n" +
-	"\x16CLOSE_CODE_UNAVAILABLE\x10j\x12\x1f\n" +
+	"\x16CLOSE_CODE_UNAVAILABLE\x10j\x12\x14\n" +
+	"\x10CLOSE_CODE_MOVED\x10k\x12\x1f\n" +
 	"\x1aCLOSE_CODE_UNAUTHENTICATED\x10\xc8\x01\x12\x17\n" +
 	"\x12CLOSE_CODE_REVOKED\x10\xc9\x01\x12\x18\n" +
 	"\x13CLOSE_CODE_REPLACED\x10\xca\x01\x12\x18\n" +

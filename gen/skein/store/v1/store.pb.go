@@ -99,6 +99,61 @@ func (LinkKind) EnumDescriptor() ([]byte, []int) {
 	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{0}
 }
 
+type ResidenceState int32
+
+const (
+	ResidenceState_RESIDENCE_STATE_UNSPECIFIED ResidenceState = 0
+	ResidenceState_RESIDENCE_STATE_HERE        ResidenceState = 1
+	ResidenceState_RESIDENCE_STATE_LEAVING     ResidenceState = 2
+	ResidenceState_RESIDENCE_STATE_GONE        ResidenceState = 3
+	ResidenceState_RESIDENCE_STATE_ARRIVING    ResidenceState = 4
+)
+
+// Enum value maps for ResidenceState.
+var (
+	ResidenceState_name = map[int32]string{
+		0: "RESIDENCE_STATE_UNSPECIFIED",
+		1: "RESIDENCE_STATE_HERE",
+		2: "RESIDENCE_STATE_LEAVING",
+		3: "RESIDENCE_STATE_GONE",
+		4: "RESIDENCE_STATE_ARRIVING",
+	}
+	ResidenceState_value = map[string]int32{
+		"RESIDENCE_STATE_UNSPECIFIED": 0,
+		"RESIDENCE_STATE_HERE":        1,
+		"RESIDENCE_STATE_LEAVING":     2,
+		"RESIDENCE_STATE_GONE":        3,
+		"RESIDENCE_STATE_ARRIVING":    4,
+	}
+)
+
+func (x ResidenceState) Enum() *ResidenceState {
+	p := new(ResidenceState)
+	*p = x
+	return p
+}
+
+func (x ResidenceState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ResidenceState) Descriptor() protoreflect.EnumDescriptor {
+	return file_skein_store_v1_store_proto_enumTypes[1].Descriptor()
+}
+
+func (ResidenceState) Type() protoreflect.EnumType {
+	return &file_skein_store_v1_store_proto_enumTypes[1]
+}
+
+func (x ResidenceState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ResidenceState.Descriptor instead.
+func (ResidenceState) EnumDescriptor() ([]byte, []int) {
+	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{1}
+}
+
 // Addr names an entity; see im.Addr.
 type Addr struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1064,6 +1119,124 @@ func (x *Allocator) GetNext() uint64 {
 	return 0
 }
 
+// Home says in which region a user lives.
+type Home struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Region        string                 `protobuf:"bytes,1,opt,name=region,proto3" json:"region,omitempty"`
+	Version       uint64                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Home) Reset() {
+	*x = Home{}
+	mi := &file_skein_store_v1_store_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Home) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Home) ProtoMessage() {}
+
+func (x *Home) ProtoReflect() protoreflect.Message {
+	mi := &file_skein_store_v1_store_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Home.ProtoReflect.Descriptor instead.
+func (*Home) Descriptor() ([]byte, []int) {
+	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Home) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *Home) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+// Residence is there for users who have moved from one region to another, or are
+// about to.
+type Residence struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	State ResidenceState         `protobuf:"varint,1,opt,name=state,proto3,enum=skein.store.v1.ResidenceState" json:"state,omitempty"`
+	// Where the user goes, went, or comes from, and the version of the home that
+	// the move makes.
+	Home *Home `protobuf:"bytes,2,opt,name=home,proto3" json:"home,omitempty"`
+	// ARRIVING: the log entry that is wanted next. GONE: one after the last.
+	Next          uint64 `protobuf:"varint,3,opt,name=next,proto3" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Residence) Reset() {
+	*x = Residence{}
+	mi := &file_skein_store_v1_store_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Residence) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Residence) ProtoMessage() {}
+
+func (x *Residence) ProtoReflect() protoreflect.Message {
+	mi := &file_skein_store_v1_store_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Residence.ProtoReflect.Descriptor instead.
+func (*Residence) Descriptor() ([]byte, []int) {
+	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Residence) GetState() ResidenceState {
+	if x != nil {
+		return x.State
+	}
+	return ResidenceState_RESIDENCE_STATE_UNSPECIFIED
+}
+
+func (x *Residence) GetHome() *Home {
+	if x != nil {
+		return x.Home
+	}
+	return nil
+}
+
+func (x *Residence) GetNext() uint64 {
+	if x != nil {
+		return x.Next
+	}
+	return 0
+}
+
 var File_skein_store_v1_store_proto protoreflect.FileDescriptor
 
 const file_skein_store_v1_store_proto_rawDesc = "" +
@@ -1153,7 +1326,14 @@ const file_skein_store_v1_store_proto_rawDesc = "" +
 	"\x04user\x18\x02 \x01(\x04R\x04user\x12#\n" +
 	"\rpassword_hash\x18\x03 \x01(\tR\fpasswordHash\"\x1f\n" +
 	"\tAllocator\x12\x12\n" +
-	"\x04next\x18\x01 \x01(\x04R\x04next*\x8c\x02\n" +
+	"\x04next\x18\x01 \x01(\x04R\x04next\"8\n" +
+	"\x04Home\x12\x16\n" +
+	"\x06region\x18\x01 \x01(\tR\x06region\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\"\x7f\n" +
+	"\tResidence\x124\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x1e.skein.store.v1.ResidenceStateR\x05state\x12(\n" +
+	"\x04home\x18\x02 \x01(\v2\x14.skein.store.v1.HomeR\x04home\x12\x12\n" +
+	"\x04next\x18\x03 \x01(\x04R\x04next*\x8c\x02\n" +
 	"\bLinkKind\x12\x19\n" +
 	"\x15LINK_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11LINK_KIND_MESSAGE\x10\x01\x12\x15\n" +
@@ -1164,7 +1344,13 @@ const file_skein_store_v1_store_proto_rawDesc = "" +
 	"\x18LINK_KIND_CONTACT_REMOVE\x10\x06\x12\x12\n" +
 	"\x0eLINK_KIND_FUND\x10\a\x12\x14\n" +
 	"\x10LINK_KIND_NOTICE\x10\b\x12\x14\n" +
-	"\x10LINK_KIND_CREDIT\x10\tB6Z4github.com/skein-im/skein/gen/skein/store/v1;storev1b\x06proto3"
+	"\x10LINK_KIND_CREDIT\x10\t*\xa0\x01\n" +
+	"\x0eResidenceState\x12\x1f\n" +
+	"\x1bRESIDENCE_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14RESIDENCE_STATE_HERE\x10\x01\x12\x1b\n" +
+	"\x17RESIDENCE_STATE_LEAVING\x10\x02\x12\x18\n" +
+	"\x14RESIDENCE_STATE_GONE\x10\x03\x12\x1c\n" +
+	"\x18RESIDENCE_STATE_ARRIVING\x10\x04B6Z4github.com/skein-im/skein/gen/skein/store/v1;storev1b\x06proto3"
 
 var (
 	file_skein_store_v1_store_proto_rawDescOnce sync.Once
@@ -1178,42 +1364,47 @@ func file_skein_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_skein_store_v1_store_proto_rawDescData
 }
 
-var file_skein_store_v1_store_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_skein_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_skein_store_v1_store_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_skein_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_skein_store_v1_store_proto_goTypes = []any{
 	(LinkKind)(0),       // 0: skein.store.v1.LinkKind
-	(*Addr)(nil),        // 1: skein.store.v1.Addr
-	(*Event)(nil),       // 2: skein.store.v1.Event
-	(*RefusedSend)(nil), // 3: skein.store.v1.RefusedSend
-	(*LinkBody)(nil),    // 4: skein.store.v1.LinkBody
-	(*UserHead)(nil),    // 5: skein.store.v1.UserHead
-	(*PairPage)(nil),    // 6: skein.store.v1.PairPage
-	(*Pair)(nil),        // 7: skein.store.v1.Pair
-	(*DeviceState)(nil), // 8: skein.store.v1.DeviceState
-	(*SendAnswer)(nil),  // 9: skein.store.v1.SendAnswer
-	(*EarlySend)(nil),   // 10: skein.store.v1.EarlySend
-	(*AccountName)(nil), // 11: skein.store.v1.AccountName
-	(*Allocator)(nil),   // 12: skein.store.v1.Allocator
-	(*v1.Entry)(nil),    // 13: skein.v1.Entry
-	(*v1.Content)(nil),  // 14: skein.v1.Content
+	(ResidenceState)(0), // 1: skein.store.v1.ResidenceState
+	(*Addr)(nil),        // 2: skein.store.v1.Addr
+	(*Event)(nil),       // 3: skein.store.v1.Event
+	(*RefusedSend)(nil), // 4: skein.store.v1.RefusedSend
+	(*LinkBody)(nil),    // 5: skein.store.v1.LinkBody
+	(*UserHead)(nil),    // 6: skein.store.v1.UserHead
+	(*PairPage)(nil),    // 7: skein.store.v1.PairPage
+	(*Pair)(nil),        // 8: skein.store.v1.Pair
+	(*DeviceState)(nil), // 9: skein.store.v1.DeviceState
+	(*SendAnswer)(nil),  // 10: skein.store.v1.SendAnswer
+	(*EarlySend)(nil),   // 11: skein.store.v1.EarlySend
+	(*AccountName)(nil), // 12: skein.store.v1.AccountName
+	(*Allocator)(nil),   // 13: skein.store.v1.Allocator
+	(*Home)(nil),        // 14: skein.store.v1.Home
+	(*Residence)(nil),   // 15: skein.store.v1.Residence
+	(*v1.Entry)(nil),    // 16: skein.v1.Entry
+	(*v1.Content)(nil),  // 17: skein.v1.Content
 }
 var file_skein_store_v1_store_proto_depIdxs = []int32{
-	13, // 0: skein.store.v1.Event.entry:type_name -> skein.v1.Entry
-	1,  // 1: skein.store.v1.Event.from:type_name -> skein.store.v1.Addr
-	1,  // 2: skein.store.v1.Event.to:type_name -> skein.store.v1.Addr
-	4,  // 3: skein.store.v1.Event.body:type_name -> skein.store.v1.LinkBody
-	3,  // 4: skein.store.v1.Event.refused:type_name -> skein.store.v1.RefusedSend
+	16, // 0: skein.store.v1.Event.entry:type_name -> skein.v1.Entry
+	2,  // 1: skein.store.v1.Event.from:type_name -> skein.store.v1.Addr
+	2,  // 2: skein.store.v1.Event.to:type_name -> skein.store.v1.Addr
+	5,  // 3: skein.store.v1.Event.body:type_name -> skein.store.v1.LinkBody
+	4,  // 4: skein.store.v1.Event.refused:type_name -> skein.store.v1.RefusedSend
 	0,  // 5: skein.store.v1.LinkBody.kind:type_name -> skein.store.v1.LinkKind
-	14, // 6: skein.store.v1.LinkBody.content:type_name -> skein.v1.Content
-	7,  // 7: skein.store.v1.PairPage.pairs:type_name -> skein.store.v1.Pair
-	1,  // 8: skein.store.v1.Pair.peer:type_name -> skein.store.v1.Addr
-	9,  // 9: skein.store.v1.DeviceState.answers:type_name -> skein.store.v1.SendAnswer
-	14, // 10: skein.store.v1.EarlySend.content:type_name -> skein.v1.Content
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	17, // 6: skein.store.v1.LinkBody.content:type_name -> skein.v1.Content
+	8,  // 7: skein.store.v1.PairPage.pairs:type_name -> skein.store.v1.Pair
+	2,  // 8: skein.store.v1.Pair.peer:type_name -> skein.store.v1.Addr
+	10, // 9: skein.store.v1.DeviceState.answers:type_name -> skein.store.v1.SendAnswer
+	17, // 10: skein.store.v1.EarlySend.content:type_name -> skein.v1.Content
+	1,  // 11: skein.store.v1.Residence.state:type_name -> skein.store.v1.ResidenceState
+	14, // 12: skein.store.v1.Residence.home:type_name -> skein.store.v1.Home
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_skein_store_v1_store_proto_init() }
@@ -1226,8 +1417,8 @@ func file_skein_store_v1_store_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skein_store_v1_store_proto_rawDesc), len(file_skein_store_v1_store_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   12,
+			NumEnums:      2,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,136 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"path/filepath"
+	"testing"
+
+	"github.com/skein-im/skein/client"
+)
+
+// freeAddr is an address on loopback that nobody listens at.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// pair are two regions; the directory is in the first.
+type pair struct {
+	east, west *server
+	args       map[string][]string
+}
+
+// regionArgs are the flags that make a server a region.
+func regionArgs(t *testing.T, certs, name, other, otherRelay, relay string) []string {
+	return []string{
+		"--region", name, "--directory", "east", "--regions", other + "=" + otherRelay, "--relay-listen", relay,
+		"--relay-cert", filepath.Join(certs, name+".pem"), "--relay-key", filepath.Join(certs, name+"-key.pem"),
+		"--relay-ca", filepath.Join(certs, "ca.pem"), "--http", freeAddr(t), "--link", freeAddr(t),
+	}
+}
+
+// startPair starts two regions. toWest and toEast are how they reach each
+// other's relays; empty: directly.
+func startPair(t *testing.T, toWest, toEast func(relay string) string) *pair {
+	t.Helper()
+	dir := t.TempDir()
+	certs := filepath.Join(dir, "certs")
+	if _, err := run(t, "", "relay", "cert", "east", "west", "--dir", certs); err != nil {
+		t.Fatal(err)
+	}
+	east, west := freeAddr(t), freeAddr(t)
+	way := func(via func(string) string, relay string) string {
+		if via == nil {
+			return relay
+		}
+		return via(relay)
+	}
+	p := &pair{args: map[string][]string{
+		"east": serveArgs(filepath.Join(dir, "east"), regionArgs(t, certs, "east", "west", way(toWest, west), east)...),
+		"west": serveArgs(filepath.Join(dir, "west"), regionArgs(t, certs, "west", "east", way(toEast, east), west)...),
+	}}
+	p.east, p.west = startNode(t, p.args["east"]...), startNode(t, p.args["west"]...)
+	return p
+}
+
+// move moves a user, from the region where s is.
+func move(t *testing.T, s *server, user, to string) {
+	t.Helper()
+	out, err := run(t, "", "region", "move", s.Ops, user, to, "--token-file", filepath.Join(s.Data, "operator.token"), "--json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var moved struct{ Home struct{ Region string } }
+	if err := json.Unmarshal([]byte(out), &moved); err != nil || moved.Home.Region != to {
+		t.Fatalf("a move to %s says %s (%v)", to, out, err)
+	}
+}
+
+func worldOf(s *server) *world { return &world{s, "http://" + s.HTTP, nil} }
+
+// Two people of different regions chat; one of them moves to the other's region
+// and back again, with their link, and nothing shows.
+func TestTwoRegions(t *testing.T) {
+	t.Parallel()
+	p := startPair(t, nil, nil)
+	alice, bob := newUser(t, worldOf(p.east), "alice"), newUser(t, worldOf(p.west), "bob")
+	ac, bc := alice.dial(t, "tcp://"+p.east.Link, alice.token), bob.dial(t, "tcp://"+p.west.Link, bob.token)
+	makeFriends(t, alice, bob, ac, bc)
+	say := func(round string) {
+		t.Helper()
+		for i := range 20 {
+			text := fmt.Sprintf("%s %d", round, i)
+			if _, err := ac.SendText(testContext(t), bob.id, text); err != nil {
+				t.Fatal(err)
+			}
+			if e := next(t, bc, client.Message); string(e.Content.Body) != text || e.Peer != alice.id {
+				t.Fatalf("bob got %+v instead of %s", e, text)
+			}
+			if _, err := bc.SendText(testContext(t), alice.id, "re: "+text); err != nil {
+				t.Fatal(err)
+			}
+			e := next(t, ac, client.Message)
+			for e.Outgoing {
+				e = next(t, ac, client.Message)
+			}
+			if string(e.Content.Body) != "re: "+text {
+				t.Fatalf("alice got %+v", e)
+			}
+		}
+	}
+	say("across regions")
+	move(t, p.east, "alice", "west")
+	say("in one region")
+	if _, err := worldOf(p.east).api(alice.token).Devices(testContext(t)); client.KindOf(err) != client.Moved {
+		t.Fatalf("the region that alice has left says %v", err)
+	}
+	move(t, p.west, "alice", "east")
+	move(t, p.west, "bob", "east")
+	say("home again, and in one region")
+	p.east.stop(t)
+	p.west.stop(t)
+}
+
+// Names are unique, and requests to nobody are refused, in all regions.
+func TestRegionsShareNames(t *testing.T) {
+	t.Parallel()
+	p := startPair(t, nil, nil)
+	newUser(t, worldOf(p.east), "carol")
+	dave := newUser(t, worldOf(p.west), "dave")
+	if _, err := worldOf(p.west).api("").Register(testContext(t), "Carol", "another horse", "first"); client.KindOf(err) != client.AlreadyExists {
+		t.Fatalf("carol's name is given to another: %v", err)
+	}
+	if _, err := worldOf(p.west).api("").Login(testContext(t), "carol", "correct horse", "first"); client.KindOf(err) != client.Moved {
+		t.Fatalf("carol logs in where she does not live: %v", err)
+	}
+	if _, err := dave.api.RequestContact(testContext(t), 1<<40, "anybody?"); client.KindOf(err) != client.NotFound {
+		t.Fatalf("a request to nobody: %v", err)
+	}
+}

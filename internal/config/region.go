@@ -1,0 +1,66 @@
+package config
+
+import (
+	"strings"
+
+	"github.com/skein-im/skein/internal/im"
+)
+
+// Peers are the relays of the other regions, by region.
+func (c *Config) Peers() map[im.Region]string {
+	peers := map[im.Region]string{}
+	for _, one := range list(c.Regions) {
+		name, addr, _ := strings.Cut(one, "=")
+		peers[im.Region(name)] = addr
+	}
+	return peers
+}
+
+// RegionLinkAddresses and RegionHTTPAddresses are where clients reach this
+// region.
+func (c *Config) RegionLinkAddresses() []string { return list(c.RegionLinks) }
+
+// RegionHTTPAddresses are likewise those of the HTTP API.
+func (c *Config) RegionHTTPAddresses() []string { return list(c.RegionHTTP) }
+
+// checkRegions checks what belongs to regions.
+func (c *Config) checkRegions(p *problems) {
+	if c.Region == "" {
+		if c.Regions != "" || c.Directory != "" || c.RelayCert != "" {
+			p.add("region: without a name, this is the only region; regions, directory and relay_cert need one")
+		}
+		return
+	}
+	if c.Store != StorePebble {
+		p.add("region: a region is one node on the embedded store as yet; store = %q does not go with it", c.Store)
+	}
+	if err := im.CheckRegion(im.Region(c.Region)); err != nil {
+		p.add("region: %v", err)
+	}
+	for _, one := range list(c.Regions) {
+		name, addr, ok := strings.Cut(one, "=")
+		if err := im.CheckRegion(im.Region(name)); err != nil || !ok || name == c.Region {
+			p.add("regions: %q is not another region's name=address", one)
+			continue
+		}
+		p.address("regions", addr)
+	}
+	if _, ok := c.Peers()[im.Region(c.Directory)]; !ok && c.Directory != c.Region {
+		p.add("directory: %q is neither region nor among regions", c.Directory)
+	}
+	p.address("relay_listen", c.RelayListen)
+	if c.RelayCert == "" || c.RelayKey == "" || c.RelayCA == "" {
+		p.add("relay_cert, relay_key, relay_ca: a region needs all of them; 'skein relay cert' makes them")
+	}
+	for _, a := range c.RegionLinkAddresses() {
+		if _, hostport, ok := strings.Cut(a, "://"); ok {
+			a = hostport
+		}
+		p.address("region_links", strings.TrimSuffix(a, "/link"))
+	}
+	for _, a := range c.RegionHTTPAddresses() {
+		if !strings.HasPrefix(a, "http://") && !strings.HasPrefix(a, "https://") {
+			p.add("region_http: %q is not a URL like https://eu.example.com", a)
+		}
+	}
+}

@@ -1,0 +1,39 @@
+// Package relay is the role that carries link messages from region to region.
+//
+// A Relay dials every other region it is told of, and is dialled by them: what
+// goes one way has a connection of its own. Messages leave in batches, which
+// are compressed and numbered; what the other end has not confirmed is sent
+// again over the next connection, and what it has already is thrown away there.
+// Relays may lose, repeat and reorder messages nevertheless: entities' links
+// make up for it. So nothing here is durable.
+//
+// Besides messages, relays carry role links (package remote), over which a
+// region asks another for what is not a link message.
+//
+// # Who may connect
+//
+// Connections are TLS 1.3 with certificates at both ends, under one authority
+// for all regions. A certificate names its region (ServerName), and it is by
+// this name that a peer is known: which messages it sends, which role links it
+// makes. A Relay accepts the regions that it is told of and no others. There is
+// no relay without certificates, not even on loopback.
+//
+// # When a region is cut off
+//
+// What waits for a connection is bounded by MaxQueue; while a region has been
+// out of reach for longer than Grace, messages to it are dropped at once and
+// counted: entities keep them, and repeat them at most every 30 seconds per
+// link. Which of them did so is remembered, up to MaxOwing, and they are asked to
+// go on as soon as the region is back, a few at a time.
+//
+// # Bounds
+//
+// MaxQueue bytes of messages per region wait to be sent or confirmed. A batch
+// has at most maxBatch bytes before compression, and what a peer sends is never
+// unpacked to more. Connections in their handshake: maxHandshakes, each for
+// HandshakeTimeout.
+//
+// # When it dies
+//
+// What it had is lost and sent again by the entities.
+package relay

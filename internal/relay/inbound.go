@@ -1,0 +1,239 @@
+package relay
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/skein-im/skein/internal/entity"
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/wire"
+)
+
+// inbound is what has come from one other region.
+type inbound struct {
+	mu sync.Mutex
+	// last is the last batch of a stream that was taken.
+	stream, last       uint64
+	received, repeated atomic.Uint64
+}
+
+// begin makes a stream the current one, and returns its last batch.
+func (in *inbound) begin(stream uint64) uint64 {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.stream != stream {
+		in.stream, in.last = stream, 0
+	}
+	return in.last
+}
+
+// fresh reports whether a batch has not been taken yet, and takes it.
+func (in *inbound) fresh(stream, number uint64) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.stream != stream || number <= in.last {
+		in.repeated.Add(1)
+		return false
+	}
+	in.last = number
+	return true
+}
+
+// accept takes connections of other regions.
+func (r *Relay) accept() {
+	for {
+		nc, err := r.ln.Accept()
+		if err != nil {
+			if r.ctx.Err() != nil {
+				return
+			}
+			r.cfg.Logger.Warn("cannot accept a relay", "err", err)
+			select {
+			case <-time.After(time.Second):
+			case <-r.ctx.Done():
+				return
+			}
+			continue
+		}
+		select {
+		case r.handshakes <- struct{}{}:
+			r.tasks.Go(func() { r.serve(nc) })
+		default:
+			nc.Close()
+		}
+	}
+}
+
+// serve is the life of a connection.
+func (r *Relay) serve(nc net.Conn) {
+	tc := tls.Server(nc, r.cfg.Credentials.server())
+	from, err := r.identify(tc)
+	<-r.handshakes
+	if err != nil {
+		r.mu.Lock()
+		r.refused++
+		r.mu.Unlock()
+		r.cfg.Logger.Warn("a relay was refused", "from", nc.RemoteAddr().String(), "err", err)
+		nc.Close()
+		return
+	}
+	if tc.ConnectionState().NegotiatedProtocol == protoRole {
+		r.roles.hand(tc)
+		return
+	}
+	defer tc.Close()
+	if !r.track(tc) {
+		return
+	}
+	defer r.untrack(tc)
+	if err := r.receive(tc, from); err != nil && r.ctx.Err() == nil {
+		r.cfg.Logger.Info("a relay's connection ended", "region", string(from), "err", err)
+	}
+}
+
+// identify shakes hands, and says which region's certificate it was.
+func (r *Relay) identify(tc *tls.Conn) (im.Region, error) {
+	ctx, cancel := context.WithTimeout(r.ctx, r.cfg.HandshakeTimeout)
+	defer cancel()
+	if err := tc.HandshakeContext(ctx); err != nil {
+		return "", err
+	}
+	state := tc.ConnectionState()
+	for name := range r.peers {
+		if state.PeerCertificates[0].VerifyHostname(ServerName(name)) == nil {
+			if state.NegotiatedProtocol == "" {
+				return "", im.Errorf(im.Unimplemented, "it speaks no protocol known here")
+			}
+			return name, nil
+		}
+	}
+	return "", im.Errorf(im.PermissionDenied, "its certificate names no region known here: %q", state.PeerCertificates[0].DNSNames)
+}
+
+func (r *Relay) track(nc net.Conn) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ctx.Err() != nil {
+		return false
+	}
+	r.conns[nc] = struct{}{}
+	return true
+}
+
+func (r *Relay) untrack(nc net.Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.conns, nc)
+}
+
+// receive takes batches, and confirms them when there is nothing more to read at
+// once.
+func (r *Relay) receive(nc net.Conn, from im.Region) error {
+	in := bufio.NewReaderSize(nc, 64<<10)
+	_ = nc.SetDeadline(time.Now().Add(r.cfg.HandshakeTimeout))
+	t, payload, err := readFrame(in, nil, maxGreeting)
+	if err != nil {
+		return err
+	}
+	hello, err := readGreeting(payload)
+	if err != nil || t != typeHello {
+		return im.Errorf(im.Invalid, "region %s begins with something else than a greeting", from)
+	}
+	state := &r.peers[from].in
+	welcome := greeting{version: version, stream: hello.stream, received: state.begin(hello.stream), places: r.cfg.Places}
+	if _, err := nc.Write(wire.AppendFrame(nil, typeWelcome, welcome.append(nil))); err != nil {
+		return err
+	}
+	_ = nc.SetDeadline(time.Time{})
+	pack, err := newPacker()
+	if err != nil {
+		return err
+	}
+	defer pack.close()
+	var buf []byte
+	number := welcome.received
+	for {
+		_ = nc.SetReadDeadline(time.Now().Add(3 * r.cfg.Heartbeat))
+		if t, payload, err = readFrame(in, buf, maxFrame); err != nil {
+			return err
+		}
+		buf = payload
+		if t == typeBatch {
+			if number, err = r.batch(state, hello.stream, from, pack, payload); err != nil {
+				return err
+			}
+		}
+		if in.Buffered() > 0 {
+			continue
+		}
+		_ = nc.SetWriteDeadline(time.Now().Add(3 * r.cfg.Heartbeat))
+		if _, err := nc.Write(wire.AppendFrame(nil, typeAck, binary.AppendUvarint(nil, number))); err != nil {
+			return err
+		}
+	}
+}
+
+// batch delivers one batch, and returns its number.
+func (r *Relay) batch(state *inbound, stream uint64, from im.Region, pack *packer, payload []byte) (uint64, error) {
+	number, n := binary.Uvarint(payload)
+	if n <= 0 || number == 0 {
+		return 0, im.Errorf(im.Invalid, "malformed batch")
+	}
+	raw, err := pack.unpack(payload[n:])
+	if err != nil {
+		return 0, err
+	}
+	if !state.fresh(stream, number) {
+		return number, nil
+	}
+	return number, readBatch(raw, func(m *entity.Message, hops uint8) {
+		state.received.Add(1)
+		r.cfg.Deliver(from, m, hops)
+	})
+}
+
+// roleListener accepts the role links among the connections.
+type roleListener struct {
+	addr  net.Addr
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func newRoleListener(addr net.Addr) *roleListener {
+	return &roleListener{addr: addr, conns: make(chan net.Conn), done: make(chan struct{})}
+}
+
+// hand gives a connection to who accepts, or closes it.
+func (l *roleListener) hand(nc net.Conn) {
+	select {
+	case l.conns <- nc:
+	case <-l.done:
+		nc.Close()
+	}
+}
+
+// Accept implements net.Listener.
+func (l *roleListener) Accept() (net.Conn, error) {
+	select {
+	case nc := <-l.conns:
+		return nc, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (l *roleListener) Close() error {
+	l.once.Do(func() { close(l.done) })
+	return nil
+}
+
+// Addr implements net.Listener.
+func (l *roleListener) Addr() net.Addr { return l.addr }

@@ -1,0 +1,340 @@
+package relay
+
+import (
+	"bufio"
+	"crypto/rand"
+	"encoding/binary"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/skein-im/skein/internal/entity"
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/wire"
+)
+
+// outbound carries messages to one other region.
+type outbound struct {
+	r    *Relay
+	to   im.Region
+	addr string
+	// stream names the numbers of batches; it is one process's.
+	stream uint64
+	pack   *packer
+	wake   chan struct{}
+
+	mu sync.Mutex
+	up bool
+	// since is when up changed last, cause why it is not.
+	since time.Time
+	cause error
+	// waiting are batches to be, in the making the last; sent are those that
+	// are not confirmed; held is the bytes of both.
+	waiting [][]byte
+	counts  []uint64
+	sent    []batch
+	held    int
+	next    uint64
+	owing   map[debt]struct{}
+	places  Places
+	stats   struct{ sent, batches, bytes, raw, dropped uint64 }
+}
+
+// batch is one that was sent.
+type batch struct {
+	number uint64
+	frame  []byte
+}
+
+// debt is a link that has messages which were dropped here.
+type debt struct{ from, to im.Addr }
+
+func newOutbound(r *Relay, to im.Region, addr string) (*outbound, error) {
+	pack, err := newPacker()
+	if err != nil {
+		return nil, err
+	}
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return &outbound{
+		r: r, to: to, addr: addr, stream: binary.BigEndian.Uint64(b[:]) | 1, pack: pack, next: 1,
+		wake: make(chan struct{}, 1), since: time.Now(), owing: map[debt]struct{}{},
+	}, nil
+}
+
+// put takes a message, or drops it: when there is no room, or no connection for
+// so long that entities had better keep what they have.
+func (o *outbound) put(m *entity.Message, hops uint8) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.held >= o.r.cfg.MaxQueue || !o.up && time.Since(o.since) > o.r.cfg.Grace {
+		o.drop(m)
+		return
+	}
+	last := len(o.waiting) - 1
+	if last < 0 || len(o.waiting[last]) >= maxBatch {
+		o.waiting, o.counts = append(o.waiting, nil), append(o.counts, 0)
+		last++
+	}
+	before := len(o.waiting[last])
+	o.waiting[last] = appendMessage(o.waiting[last], m, hops)
+	o.counts[last]++
+	o.held += len(o.waiting[last]) - before
+	if before == 0 {
+		o.nudge()
+	}
+}
+
+// drop remembers whom a message was from, so that it need not wait for a timer
+// when there is room.
+func (o *outbound) drop(m *entity.Message) {
+	o.stats.dropped++
+	if m.Seq != 0 && len(o.owing) < o.r.cfg.MaxOwing {
+		o.owing[debt{m.From, m.To}] = struct{}{}
+	}
+}
+
+func (o *outbound) nudge() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Attempts to connect are so far apart, doubling, spread from half to one and a
+// half times.
+const (
+	minReconnect = 50 * time.Millisecond
+	maxReconnect = 2 * time.Second
+	// complainEvery is how often it is logged that a region is out of reach.
+	complainEvery = time.Minute
+)
+
+// run keeps a connection up until the Relay stops.
+func (o *outbound) run() {
+	defer o.pack.close()
+	var complained time.Time
+	for attempt := 0; o.r.ctx.Err() == nil; attempt++ {
+		carried, err := o.connect()
+		o.down(err)
+		if carried {
+			attempt, complained = 0, time.Time{}
+		}
+		if o.r.ctx.Err() != nil {
+			return
+		}
+		if time.Since(complained) >= complainEvery {
+			complained = time.Now()
+			o.r.cfg.Logger.Warn("relay down", "region", string(o.to), "addr", o.addr, "err", err)
+		}
+		wait := min(minReconnect<<min(attempt, 10), maxReconnect)
+		wait = wait/2 + time.Duration(spread(int64(wait)))
+		select {
+		case <-time.After(wait):
+		case <-o.r.ctx.Done():
+		}
+	}
+}
+
+// spread is a number in [0, n).
+func spread(n int64) int64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:])
+	return int64(binary.BigEndian.Uint64(b[:])>>1) % n
+}
+
+// connect makes a connection and carries messages over it until it ends.
+func (o *outbound) connect() (carried bool, err error) {
+	nc, err := o.r.dial(o.r.ctx, o.to, o.addr, protoMessages)
+	if err != nil {
+		return false, err
+	}
+	defer nc.Close()
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		select {
+		case <-o.r.ctx.Done():
+			nc.Close()
+		case <-stop:
+		}
+	}()
+	in := bufio.NewReaderSize(nc, 4<<10)
+	repeat, err := o.greet(nc, in)
+	if err != nil {
+		return false, err
+	}
+	o.r.cfg.Logger.Info("relay up", "region", string(o.to), "addr", o.addr)
+	ended := make(chan error, 1)
+	go func() { ended <- o.listen(nc, in) }()
+	err = o.write(nc, repeat, ended)
+	nc.Close()
+	return true, err
+}
+
+// greet says hello, and returns the batches that have not arrived.
+func (o *outbound) greet(nc net.Conn, in *bufio.Reader) (repeat []batch, err error) {
+	_ = nc.SetDeadline(time.Now().Add(o.r.cfg.HandshakeTimeout))
+	hello := greeting{version: version, stream: o.stream, places: o.r.cfg.Places}
+	if _, err := nc.Write(wire.AppendFrame(nil, typeHello, hello.append(nil))); err != nil {
+		return nil, err
+	}
+	t, payload, err := readFrame(in, nil, maxGreeting)
+	if err != nil {
+		return nil, err
+	}
+	welcome, err := readGreeting(payload)
+	if err != nil || t != typeWelcome {
+		return nil, im.Errorf(im.Invalid, "the relay of region %s answers with something else", o.to)
+	}
+	_ = nc.SetDeadline(time.Time{})
+	o.confirm(welcome.received)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.up, o.since, o.cause, o.places = true, time.Now(), nil, welcome.places
+	return append(repeat, o.sent...), nil
+}
+
+// down notes the end of a connection.
+func (o *outbound) down(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.up {
+		o.up, o.since = false, time.Now()
+	}
+	o.cause = err
+}
+
+// confirm lets go of batches that have arrived.
+func (o *outbound) confirm(number uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := 0
+	for n < len(o.sent) && o.sent[n].number <= number {
+		o.held -= len(o.sent[n].frame)
+		n++
+	}
+	o.sent = append(o.sent[:0], o.sent[n:]...)
+	if len(o.owing) > 0 {
+		o.nudge()
+	}
+}
+
+// listen reads what the other end confirms.
+func (o *outbound) listen(nc net.Conn, in *bufio.Reader) error {
+	var buf []byte
+	for {
+		_ = nc.SetReadDeadline(time.Now().Add(3 * o.r.cfg.Heartbeat))
+		t, payload, err := readFrame(in, buf, maxGreeting)
+		if err != nil {
+			return err
+		}
+		buf = payload
+		if t != typeAck {
+			continue
+		}
+		number, n := binary.Uvarint(payload)
+		if n <= 0 {
+			return im.Errorf(im.Invalid, "malformed confirmation")
+		}
+		o.confirm(number)
+	}
+}
+
+// write sends what waits, until the connection ends.
+func (o *outbound) write(nc net.Conn, repeat []batch, ended <-chan error) error {
+	beat := time.NewTicker(o.r.cfg.Heartbeat)
+	defer beat.Stop()
+	pay := time.NewTicker(payEvery)
+	defer pay.Stop()
+	for _, b := range repeat {
+		if err := o.send(nc, b.frame); err != nil {
+			return err
+		}
+	}
+	for {
+		for b, ok := o.take(); ok; b, ok = o.take() {
+			if err := o.send(nc, b.frame); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-o.wake:
+		case <-pay.C:
+			o.pay()
+		case <-beat.C:
+			if err := o.send(nc, wire.AppendPing(nil)); err != nil {
+				return err
+			}
+		case err := <-ended:
+			return err
+		}
+	}
+}
+
+func (o *outbound) send(nc net.Conn, frame []byte) error {
+	_ = nc.SetWriteDeadline(time.Now().Add(3 * o.r.cfg.Heartbeat))
+	_, err := nc.Write(frame)
+	return err
+}
+
+// take makes the next batch of what waits.
+func (o *outbound) take() (batch, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.waiting) == 0 {
+		return batch{}, false
+	}
+	raw, count := o.waiting[0], o.counts[0]
+	o.waiting, o.counts = o.waiting[1:], o.counts[1:]
+	payload := o.pack.pack(binary.AppendUvarint(nil, o.next), raw)
+	b := batch{o.next, wire.AppendFrame(nil, typeBatch, payload)}
+	o.next++
+	o.held += len(b.frame) - len(raw)
+	o.sent = append(o.sent, b)
+	o.stats.sent += count
+	o.stats.batches++
+	o.stats.bytes += uint64(len(b.frame))
+	o.stats.raw += uint64(len(raw))
+	return b, true
+}
+
+// Links that owe something are asked to go on payBurst at a time, so that a
+// region that is back is not met by everything at once.
+const (
+	payEvery = 20 * time.Millisecond
+	payBurst = 64
+)
+
+// pay asks some of those that owe something to go on, while there is room.
+func (o *outbound) pay() {
+	var now []debt
+	o.mu.Lock()
+	if o.held < o.r.cfg.MaxQueue/2 {
+		for d := range o.owing {
+			if len(now) == payBurst {
+				break
+			}
+			now = append(now, d)
+			delete(o.owing, d)
+		}
+	}
+	o.mu.Unlock()
+	for _, d := range now {
+		o.r.cfg.Nudge(d.from, d.to)
+	}
+}
+
+func (o *outbound) status() Status {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s := Status{
+		Region: o.to, Addr: o.addr, Up: o.up, Since: o.since, Queued: o.held, Owing: len(o.owing),
+		Sent: o.stats.sent, SentBatches: o.stats.batches, SentBytes: o.stats.bytes, RawBytes: o.stats.raw,
+		Dropped: o.stats.dropped, Links: o.places.Links, HTTP: o.places.HTTP,
+	}
+	if o.cause != nil {
+		s.Cause = o.cause.Error()
+	}
+	return s
+}

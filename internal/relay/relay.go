@@ -1,0 +1,186 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/skein-im/skein/internal/entity"
+	"github.com/skein-im/skein/internal/im"
+)
+
+// Relay connects a region with others.
+type Relay struct {
+	cfg Config
+	// peers are by region; the map does not change.
+	peers map[im.Region]*peer
+	ln    net.Listener
+	roles *roleListener
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+
+	mu sync.Mutex
+	// conns are those that others have made.
+	conns map[net.Conn]struct{}
+	// handshakes holds an element for each connection in its handshake.
+	handshakes chan struct{}
+	refused    uint64
+}
+
+// peer is another region.
+type peer struct {
+	out *outbound
+	in  inbound
+}
+
+// maxHandshakes is how many connections may be in their handshake.
+const maxHandshakes = 32
+
+// New makes a Relay, and listens; Start begins to connect and to accept.
+func New(cfg Config) (*Relay, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	if err := cfg.Credentials.Check(cfg.Region); err != nil {
+		return nil, err
+	}
+	r := &Relay{cfg: cfg, peers: map[im.Region]*peer{}, conns: map[net.Conn]struct{}{}, handshakes: make(chan struct{}, maxHandshakes)}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	for name, addr := range cfg.Peers {
+		out, err := newOutbound(r, name, addr)
+		if err != nil {
+			return nil, err
+		}
+		r.peers[name] = &peer{out: out}
+	}
+	ln, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen for relays: %w", err)
+	}
+	r.ln, r.roles = ln, newRoleListener(ln.Addr())
+	return r, nil
+}
+
+// Start begins to connect and to accept.
+func (r *Relay) Start() {
+	r.tasks.Go(r.accept)
+	for _, p := range r.peers {
+		r.tasks.Go(p.out.run)
+	}
+}
+
+// Stop ends all connections and waits.
+func (r *Relay) Stop() {
+	r.cancel()
+	r.ln.Close()
+	r.roles.Close()
+	r.mu.Lock()
+	for nc := range r.conns {
+		nc.Close()
+	}
+	r.mu.Unlock()
+	r.tasks.Wait()
+}
+
+// Addr is where the Relay listens.
+func (r *Relay) Addr() string { return r.ln.Addr().String() }
+
+// Regions are the other regions, by name.
+func (r *Relay) Regions() []im.Region {
+	var names []im.Region
+	for name := range r.peers {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Roles accepts the role links that other regions make.
+func (r *Relay) Roles() net.Listener { return r.roles }
+
+// DialRole makes a role link to another region.
+func (r *Relay) DialRole(ctx context.Context, to im.Region) (net.Conn, error) {
+	addr, ok := r.cfg.Peers[to]
+	if !ok {
+		return nil, im.Errorf(im.NotFound, "there is no region %s here", to)
+	}
+	return r.dial(ctx, to, addr, protoRole)
+}
+
+func (r *Relay) dial(ctx context.Context, to im.Region, addr, proto string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.HandshakeTimeout)
+	defer cancel()
+	d := tls.Dialer{Config: r.cfg.Credentials.client(to, proto)}
+	nc, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	if got := nc.(*tls.Conn).ConnectionState().NegotiatedProtocol; got != proto {
+		nc.Close()
+		return nil, im.Errorf(im.Unimplemented, "the relay of region %s does not speak %s", to, proto)
+	}
+	return nc, nil
+}
+
+// Send carries a message to a region, or drops and counts it.
+func (r *Relay) Send(to im.Region, m *entity.Message, hops uint8) {
+	if p := r.peers[to]; p != nil && hops <= maxHops {
+		p.out.put(m, hops)
+	}
+}
+
+// Places are the addresses that a region has named, if it has been connected.
+func (r *Relay) Places(of im.Region) Places {
+	if of == r.cfg.Region {
+		return r.cfg.Places
+	}
+	if p := r.peers[of]; p != nil {
+		p.out.mu.Lock()
+		defer p.out.mu.Unlock()
+		return p.out.places
+	}
+	return Places{}
+}
+
+// Status says how it stands with one other region.
+type Status struct {
+	Region im.Region `json:"region"`
+	Addr   string    `json:"addr"`
+	// Up: messages can leave; Since when that is so, or not. Cause is why not.
+	Up    bool      `json:"up"`
+	Since time.Time `json:"since"`
+	Cause string    `json:"cause,omitempty"`
+	// Queued are the bytes that wait, Owing the links that are asked to go on.
+	Queued int `json:"queued_bytes"`
+	Owing  int `json:"owing"`
+	// What left and what came; Dropped are messages that found no room or no
+	// connection.
+	Sent        uint64 `json:"sent"`
+	SentBatches uint64 `json:"sent_batches"`
+	SentBytes   uint64 `json:"sent_bytes"`
+	RawBytes    uint64 `json:"raw_bytes"`
+	Dropped     uint64 `json:"dropped"`
+	Received    uint64 `json:"received"`
+	Repeated    uint64 `json:"repeated_batches"`
+	Links       []string
+	HTTP        []string
+}
+
+// Status lists all other regions, by name.
+func (r *Relay) Status() []Status {
+	var list []Status
+	for _, name := range r.Regions() {
+		p := r.peers[name]
+		s := p.out.status()
+		s.Received, s.Repeated = p.in.received.Load(), p.in.repeated.Load()
+		list = append(list, s)
+	}
+	return list
+}
