@@ -81,7 +81,7 @@ func TestKindsMapToCodes(t *testing.T) {
 		im.Internal: 500, im.Invalid: 400, im.Unauthenticated: 401, im.PermissionDenied: 403, im.NotFound: 404,
 		im.AlreadyExists: 409, im.Conflict: 409, im.SequenceGap: 400, im.Stale: 400, im.TooLarge: 429,
 		im.NotContact: 403, im.Blocked: 403, im.Busy: 429, im.Unavailable: 503, im.Unimplemented: 501,
-		im.Insufficient: 400, im.Expired: 400, im.AllGone: 400,
+		im.Insufficient: 400, im.Expired: 400, im.AllGone: 400, im.Moved: 400,
 	}
 	f := newFixture(t, nil)
 	srv := f.server(t, nil)
