@@ -33,7 +33,7 @@ func (n *Node) serveOps() (string, error) {
 	mux.HandleFunc("GET /drain", n.drainz)
 	if n.back != nil && n.back.regions != nil {
 		mux.HandleFunc("GET /regions", n.regionsz)
-		mux.Handle("POST /regions/move", requireOperator(n.operator, http.HandlerFunc(n.movez)))
+		mux.Handle("POST /regions/move", n.requireOperator(http.HandlerFunc(n.movez)))
 	}
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
