@@ -118,6 +118,8 @@ func TestEnvelopeBetweenTwoPeople(t *testing.T) {
 			break
 		}
 	}
+	// The entry may have come before the answer, or may come only now.
+	bob.types("/statement")
 	bob.sees("you won 1.00 in campaign")
 	bob.types("/shake " + id[1])
 	bob.sees("You have won as often as you may.")
