@@ -45,6 +45,7 @@ in order, on every device, whatever dies in between.`,
   skein serve --max-conns 1000000        the same in many processes, for as many links
   skein mailbox --ops 127.0.0.1:7072     the store and the mailboxes alone
   skein gateway                          what clients connect to, in front of them
+  skein health                           whether clients should be sent here
   skein chat --user alice --register     chat in the terminal
   skein bench chat                       150,000 messages, each one verified`,
 		SilenceUsage:  true,
@@ -52,7 +53,7 @@ in order, on every device, whatever dies in between.`,
 	}
 	root.AddCommand(
 		newServeCommand(), newMailboxCommand(), newGatewayCommand(), newWorkerCommand(),
-		newDrainCommand(), newNotifyCommand(), newWalletCommand(), newCampaignCommand(), newAuditCommand(),
+		newHealthCommand(), newDrainCommand(), newNotifyCommand(), newWalletCommand(), newCampaignCommand(), newAuditCommand(),
 		newRegionCommand(), newRelayCommand(),
 		newChatCommand(), newBenchCommand(), newConfigCommand(), newDoctorCommand(), newVersionCommand(),
 	)
