@@ -19,7 +19,8 @@ build: ## build the one static binary, bin/skein
 test: ## every test under the race detector, generated files, formatting
 	./scripts/deps.sh
 	./scripts/check.sh
-	TEST_NEED_REDIS=1 $(GO) test -race -timeout 25m ./...
+	TEST_NEED_REDIS=1 TEST_NEED_SYSTEMD=1 $(GO) test -race -timeout 25m ./...
+	cd deploy/check && $(GO) test ./...
 
 check: ## formatting, vet and generated files only
 	./scripts/check.sh

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Installs what the tests need beyond Go, where it is missing: a C compiler for
-# the race detector, npm for the schema tools, and a Redis server, which the
-# tests of the Redis engine start on ports and in directories of their own.
+# the race detector, npm for the schema tools, a Redis server, which the tests of
+# the Redis engine start on ports and in directories of their own, and
+# systemd-analyze, which looks at the services in deploy/systemd.
 set -euo pipefail
 
 missing=()
 command -v gcc >/dev/null || missing+=(gcc libc6-dev)
 command -v npx >/dev/null || missing+=(npm)
 command -v redis-server >/dev/null || command -v valkey-server >/dev/null || missing+=(redis-server)
+command -v systemd-analyze >/dev/null || missing+=(systemd)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if ! command -v apt-get >/dev/null; then
