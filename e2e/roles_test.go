@@ -42,6 +42,12 @@ var shapes = map[string]func(t *testing.T, data string, more ...string) *server{
 	"two processes and workers": func(t *testing.T, data string, more ...string) *server {
 		return startNode(t, gatewayArgs(startNode(t, mailboxArgs(data)...), append(more, "--workers", "2")...)...)
 	},
+	"two mailboxes over Redis": func(t *testing.T, data string, more ...string) *server {
+		c := newNodes(t, data)
+		c.mailbox("one")
+		c.mailbox("two")
+		return c.gateway(more...)
+	},
 }
 
 // inEveryShape runs a test on each of them.

@@ -42,6 +42,7 @@ func buildAndRun(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "cannot build the program: %v\n%s", err, out)
 		return 1
 	}
+	defer stopRedis()
 	return m.Run()
 }
 

@@ -54,7 +54,7 @@ in order, on every device, whatever dies in between.`,
 	root.AddCommand(
 		newServeCommand(), newMailboxCommand(), newGatewayCommand(), newWorkerCommand(),
 		newHealthCommand(), newDrainCommand(), newNotifyCommand(), newWalletCommand(), newCampaignCommand(), newAuditCommand(),
-		newRegionCommand(), newRelayCommand(),
+		newClusterCommand(), newRegionCommand(), newRelayCommand(),
 		newChatCommand(), newBenchCommand(), newConfigCommand(), newDoctorCommand(), newVersionCommand(),
 	)
 	return root

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -123,4 +124,14 @@ func (m *Membership) Leave(ctx context.Context) error {
 		return nil
 	}
 	return m.cfg.Records.DeleteMember(ctx, node)
+}
+
+// Read reads the nodes' records once, for somebody who only looks.
+func Read(ctx context.Context, records Records, log *slog.Logger) ([]Member, error) {
+	m := New(Config{Records: records, Logger: log})
+	if err := m.look(ctx); err != nil {
+		return nil, err
+	}
+	members, _ := m.Members()
+	return members, nil
 }

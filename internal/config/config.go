@@ -95,6 +95,8 @@ type Config struct {
 	RedisPasswordFile string `toml:"redis_password_file" help:"file with the password for Redis; empty: none"`
 	// RedisCA turns TLS on.
 	RedisCA string `toml:"redis_ca" help:"PEM file with the authorities that Redis servers are to be certified by, or 'system'; empty: no TLS"`
+	// RedisPrefix begins every key, so that several clusters can share servers.
+	RedisPrefix string `toml:"redis_prefix" help:"what the keys in Redis begin with; every cluster of nodes has its own"`
 	// RedisReplicas must have a write before it is acknowledged.
 	RedisReplicas int `toml:"redis_replicas" help:"replicas that must have a write before it is acknowledged; 1 with two replicas per primary survives the loss of any server"`
 	// Node names the node among those that share a store. It stays the same when
@@ -136,6 +138,8 @@ func Default() Config {
 		Store:  StorePebble,
 		Redis:  "127.0.0.1:6379",
 		Weight: 100,
+
+		RedisPrefix: "skein:",
 
 		CacheMB:  64,
 		LogLevel: "info",

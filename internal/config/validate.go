@@ -89,6 +89,9 @@ func (c *Config) checkStore(p *problems) {
 	default:
 		p.add("store: one of %s, %s", StorePebble, StoreRedis)
 	}
+	if c.RedisPrefix == "" || len(c.RedisPrefix) > 64 || strings.ContainsAny(c.RedisPrefix, "{}") {
+		p.add("redis_prefix: 1 to 64 bytes without braces")
+	}
 	p.between("redis_replicas", c.RedisReplicas, 0, 16)
 	p.between("weight", c.Weight, 1, 1_000_000)
 	if len(c.Node) > MaxNode || strings.ContainsFunc(c.Node, func(r rune) bool { return r <= ' ' || r > '~' }) {

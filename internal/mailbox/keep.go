@@ -87,7 +87,6 @@ func (m *Mailbox) pause(changed <-chan struct{}, until time.Time) {
 func (m *Mailbox) take(list []im.Slot) {
 	err := m.acquire(m.ctx, list)
 	if err == nil {
-		m.cfg.Logger.Info("slots are served", "slots", len(list))
 		return
 	}
 	m.cause.Store(&err)
@@ -117,6 +116,9 @@ func (m *Mailbox) acquire(ctx context.Context, list []im.Slot) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	if list = m.slots.stillWanted(list); len(list) == 0 {
+		return nil
+	}
 	epochs, err := m.store.Acquire(ctx, m.cfg.Node, list)
 	if err != nil {
 		return im.Errorf(im.Unavailable, "cannot acquire slots: %w", err)
@@ -139,6 +141,7 @@ func (m *Mailbox) acquire(ctx context.Context, list []im.Slot) error {
 		s.Own(sh.slots, sh.epochs, sh.pending)
 	}
 	m.slots.acquired(list, epochs)
+	m.cfg.Logger.Info("slots are served", "slots", len(list))
 	return nil
 }
 
@@ -195,7 +198,11 @@ func (m *Mailbox) onLost(list []im.Slot, err error) {
 			m.cfg.Fenced()
 		}
 	}
-	if wanted := m.slots.gone(list, rest, served); wanted > 0 {
+	switch wanted := m.slots.gone(list, rest, served); {
+	case wanted == 0:
+	case fenced != nil:
+		m.cfg.Logger.Warn("slots are not served: another node has acquired them", "slots", wanted)
+	default:
 		m.cfg.Logger.Error("slots are not served: the store refused a commit", "slots", wanted, "err", err)
 	}
 }

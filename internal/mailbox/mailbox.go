@@ -25,6 +25,9 @@ type Config struct {
 	// Shared: other nodes work on the same store, so this one serves only the
 	// slots that Assign says.
 	Shared bool
+	// AuditEvery is how often a node that shares its store asks whether its slots
+	// are still its own; 0: DefaultAudit.
+	AuditEvery time.Duration
 	// Elsewhere is offered every link message first, and reports whether it has
 	// seen to it, or lost it: the sender sends it again. It must return at once.
 	// nil: every entity is on this node.
@@ -72,6 +75,8 @@ type Mailbox struct {
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 	slots  *slots
+	// doubted asks for an audit at once.
+	doubted chan struct{}
 	// acquirers holds one element per running acquisition.
 	acquirers chan struct{}
 	// cause is why slots were not served at last.
@@ -96,7 +101,7 @@ func New(cfg Config, st store.Store) *Mailbox {
 	cfg.Core.Logger = cfg.Logger
 	cfg.Core.Confirm = cfg.Core.Confirm || cfg.Shared
 	cfg.Core.MaxHot /= cfg.Shards
-	m := &Mailbox{cfg: cfg, store: st, control: admit.NewController(cfg.Admission), slots: newSlots(), acquirers: make(chan struct{}, acquirers)}
+	m := &Mailbox{cfg: cfg, store: st, control: admit.NewController(cfg.Admission), slots: newSlots(), acquirers: make(chan struct{}, acquirers), doubted: make(chan struct{}, 1)}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	for range cfg.Shards {
 		m.shards = append(m.shards, shard.New(shard.Options{
@@ -127,6 +132,9 @@ func (m *Mailbox) Start(ctx context.Context) error {
 		}
 	}
 	m.tasks.Go(m.keep)
+	if m.cfg.Shared {
+		m.tasks.Go(m.audit)
+	}
 	m.tasks.Go(m.watchLoad)
 	return nil
 }

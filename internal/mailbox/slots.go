@@ -96,6 +96,22 @@ func (s *slots) plan(now time.Time) (acquire, leave []im.Slot, again time.Time) 
 	return acquire, leave, again
 }
 
+// stillWanted are those of the slots being acquired that are still to be served;
+// the others are absent from now on.
+func (s *slots) stillWanted(list []im.Slot) []im.Slot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kept := make([]im.Slot, 0, len(list))
+	for _, slot := range list {
+		if s.want[slot] {
+			kept = append(kept, slot)
+		} else {
+			s.set(slot, absent)
+		}
+	}
+	return kept
+}
+
 // acquired notes that slots are served from now on.
 func (s *slots) acquired(list []im.Slot, epochs []im.Epoch) {
 	s.mu.Lock()

@@ -77,8 +77,9 @@ type Node struct {
 	route     *route.Mailbox
 	linkTotal linkTotal
 	shared    *shared
-	// workers serve the links.
+	// workers serve the links; news is for them.
 	workers *workers
+	news    chan struct{}
 	servers []*http.Server
 	addrs   Addresses
 	ready   atomic.Bool
@@ -97,7 +98,7 @@ type Node struct {
 const stopTimeout = 10 * time.Second
 
 func newNode(cfg config.Config, opts Options) *Node {
-	return &Node{cfg: cfg, log: opts.Logger, opts: opts, failed: make(chan struct{}), drained: make(chan struct{}), stopping: make(chan struct{})}
+	return &Node{cfg: cfg, log: opts.Logger, opts: opts, failed: make(chan struct{}), drained: make(chan struct{}), stopping: make(chan struct{}), news: make(chan struct{}, 1)}
 }
 
 // Start starts the roles. On error nothing is left running.

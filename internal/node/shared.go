@@ -48,7 +48,8 @@ func (n *Node) openShared(ctx context.Context) error {
 // redisOptions are the settings of the engine.
 func redisOptions(cfg *config.Config) (redis.Options, error) {
 	opts := redis.Options{
-		Addresses: cfg.RedisAddresses(), Username: cfg.RedisUser, PasswordFile: cfg.RedisPasswordFile, Replicas: cfg.RedisReplicas,
+		Addresses: cfg.RedisAddresses(), Username: cfg.RedisUser, PasswordFile: cfg.RedisPasswordFile,
+		Prefix: cfg.RedisPrefix, Replicas: cfg.RedisReplicas,
 	}
 	switch cfg.RedisCA {
 	case "":
@@ -119,7 +120,7 @@ func (n *Node) join(ctx context.Context) error {
 		self.Roles, self.Weight = n.advertised(n.addrs.Roles), float64(n.cfg.Weight)
 	}
 	n.shared.membership = cluster.New(cluster.Config{
-		Records: n.shared.store, Self: self, Changed: n.membersChanged, Superseded: n.fail, Logger: n.log,
+		Records: n.shared.store, Self: self, Changed: n.membersChanged, Lapsed: n.doubt, Superseded: n.fail, Logger: n.log,
 	})
 	if err := n.shared.membership.Start(ctx); err != nil {
 		return err
@@ -139,6 +140,15 @@ func (n *Node) membersChanged(members []cluster.Member, table *cluster.Table) {
 	if n.back != nil {
 		n.back.mailbox.Assign(mine)
 	}
+	n.tellCrew()
+}
+
+// doubt hears that others may have taken the node's slots.
+func (n *Node) doubt() {
+	n.log.Warn("the node's record may have expired; asking whether its slots are still its own")
+	if n.back != nil {
+		n.back.mailbox.Audit()
+	}
 }
 
 // announce tells the others where clients reach this node.
@@ -153,6 +163,27 @@ func (n *Node) announce() {
 			self.MaxLinks = int64(n.cfg.MaxConns)
 		}
 	})
+	if n.front != nil {
+		n.tasks.Go(n.reportLinks)
+	}
+}
+
+// reportEvery is how often the others are told how many clients a node has.
+const reportEvery = 2 * time.Second
+
+// reportLinks tells them, until the node stops.
+func (n *Node) reportLinks() {
+	tick := time.NewTicker(reportEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-n.stopping:
+			return
+		case <-tick.C:
+			links := n.links()
+			n.shared.membership.Update(func(self *cluster.Member) { self.Links = links })
+		}
+	}
 }
 
 // elsewhere carries link messages for entities that other nodes serve.

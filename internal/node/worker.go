@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"runtime"
 
+	"github.com/skein-im/skein/internal/cluster"
 	"github.com/skein-im/skein/internal/gateway"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/link"
@@ -45,6 +46,7 @@ func RunWorker(ctx context.Context, in io.ReadCloser, out io.Writer, opts Worker
 				}
 				return n.front.notify(ctx, frame)
 			},
+			askMembers: func(_ context.Context, arg json.RawMessage) (any, error) { return struct{}{}, n.takeMembers(arg) },
 		},
 		Drain: func(ctx context.Context, why supervise.Reason, arg json.RawMessage) error {
 			n.log.Info("draining", "why", string(why))
@@ -77,7 +79,12 @@ func startWorker(ctx context.Context, in supervise.Input, opts WorkerOptions) (_
 			_ = n.Stop()
 		}
 	}()
-	n.connectMailbox(s.Mailbox, s.Secret)
+	if s.Members != nil {
+		n.openRoute(s.Secret)
+		n.route.Update(s.Members, cluster.NewTable(s.Members))
+	} else {
+		n.connectMailbox(s.Mailbox, s.Secret)
+	}
 	n.attaching = max(fewAttaching, gateway.DefaultMaxAttaching/in.Count)
 	if n.front, err = n.newFront(); err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/skein-im/skein/internal/cluster"
 	"github.com/skein-im/skein/internal/config"
 	"github.com/skein-im/skein/internal/link"
 	"github.com/skein-im/skein/internal/supervise"
@@ -32,9 +33,12 @@ type workers struct {
 
 // workerSettings are what a worker is started with.
 type workerSettings struct {
-	Config  config.Config `json:"config"`
-	Mailbox string        `json:"mailbox"`
-	Secret  string        `json:"secret"`
+	Config config.Config `json:"config"`
+	// Mailbox is where the one mailbox process is, Members are the nodes where
+	// there are several.
+	Mailbox string           `json:"mailbox"`
+	Members []cluster.Member `json:"members,omitempty"`
+	Secret  string           `json:"secret"`
 }
 
 // manyFiles stands for no limit.
@@ -78,11 +82,15 @@ func (n *Node) startWorkers(ctx context.Context, count int) error {
 	}
 	w.supervisor, err = supervise.Start(ctx, supervise.Config{
 		Count: count, Command: func(int) *exec.Cmd { return n.workerCommand(count) }, Input: settings, Logger: n.log,
+		OnChange: n.workerChanged,
 	})
 	if err != nil {
 		return fmt.Errorf("cannot start the workers: %w", err)
 	}
 	n.addrs.Link = w.port.Addr().String()
+	if n.shared != nil {
+		n.tasks.Go(n.keepCrewInformed)
+	}
 	return nil
 }
 
@@ -101,6 +109,10 @@ func (n *Node) workerSettings(count int) (workerSettings, error) {
 	// An address's links are dealt out to all workers.
 	s.Config.MaxConnsPerAddr = linksEach(cmp.Or(n.cfg.MaxConnsPerAddr, n.cfg.MaxConns/4), count, openFiles())
 	s.Config.ConnRatePerAddr = max(1, n.cfg.ConnRatePerAddr/count)
+	if n.shared != nil {
+		s.Members, _ = n.shared.membership.Members()
+		return s, nil
+	}
 	if n.back == nil {
 		return s, nil
 	}

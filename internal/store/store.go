@@ -15,6 +15,8 @@ type Store interface {
 	// Acquire makes owner the owner of slots and returns their new epochs,
 	// in the same order. It is durable when it returns.
 	Acquire(ctx context.Context, owner string, slots []im.Slot) ([]im.Epoch, error)
+	// Owners says who acquired slots last, in the same order.
+	Owners(ctx context.Context, slots []im.Slot) ([]Owner, error)
 	// Commit makes a batch durable. nil: all of it is. *SlotError: the
 	// parts of the slots it lists are not (fenced) and all others are.
 	// Any other error: nothing is known about any part, and the caller
@@ -43,6 +45,13 @@ type Store interface {
 
 	// Close waits for running calls and releases what the engine holds.
 	Close() error
+}
+
+// Owner is who acquired a slot last, and with which epoch; the zero value: nobody
+// has.
+type Owner struct {
+	Node  string
+	Epoch im.Epoch
 }
 
 // Lister is a store that can tell what it holds, for whoever looks at all of

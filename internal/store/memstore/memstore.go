@@ -21,6 +21,7 @@ type Store struct {
 
 	mu       sync.Mutex
 	epochs   [im.Slots]im.Epoch
+	owners   [im.Slots]string
 	entities map[im.Addr]*entity
 	members  map[string]member
 	ops      []*Op // begun and neither finished nor dropped, in order
@@ -78,8 +79,22 @@ func (s *Store) Acquire(ctx context.Context, owner string, slots []im.Slot) ([]i
 	for i, slot := range slots {
 		s.epochs[slot]++
 		epochs[i] = s.epochs[slot]
+		s.owners[slot] = owner
 	}
 	return epochs, nil
+}
+
+// Owners implements store.Store.
+func (s *Store) Owners(ctx context.Context, slots []im.Slot) ([]store.Owner, error) {
+	if err := s.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	owners := make([]store.Owner, len(slots))
+	for i, slot := range slots {
+		owners[i] = store.Owner{Node: s.owners[slot], Epoch: s.epochs[slot]}
+	}
+	return owners, nil
 }
 
 // Epoch is the current epoch of a slot; 0: nobody has acquired it yet.

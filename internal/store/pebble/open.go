@@ -187,7 +187,7 @@ func (s *Store) loadEpochs() error {
 		if err != nil {
 			return errors.Join(err, it.Close())
 		}
-		s.epochs[slot] = epoch
+		s.epochs[slot], s.owners[slot] = epoch, string(it.Value()[8:])
 	}
 	return errors.Join(it.Error(), it.Close())
 }

@@ -65,6 +65,7 @@ type Store struct {
 	// epoch holds for as long as a commit that was checked against it runs.
 	own    sync.RWMutex
 	epochs [im.Slots]im.Epoch
+	owners [im.Slots]string
 
 	// inflight is the commit that is about to change a slot and not yet
 	// durable. Reads wait for it.
@@ -114,6 +115,27 @@ func (s *Store) Close() error {
 	return err
 }
 
+// Owners implements store.Store.
+func (s *Store) Owners(ctx context.Context, slots []im.Slot) ([]store.Owner, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.exit()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.own.RLock()
+	defer s.own.RUnlock()
+	owners := make([]store.Owner, len(slots))
+	for i, slot := range slots {
+		if slot >= im.Slots {
+			return nil, im.Errorf(im.Invalid, "slot %d does not exist", slot)
+		}
+		owners[i] = store.Owner{Node: s.owners[slot], Epoch: s.epochs[slot]}
+	}
+	return owners, nil
+}
+
 // Acquire implements store.Store. It waits for commits that are under way.
 func (s *Store) Acquire(ctx context.Context, owner string, slots []im.Slot) ([]im.Epoch, error) {
 	if err := s.enter(); err != nil {
@@ -139,7 +161,7 @@ func (s *Store) Acquire(ctx context.Context, owner string, slots []im.Slot) ([]i
 		return nil, err
 	}
 	for i, slot := range slots {
-		s.epochs[slot] = epochs[i]
+		s.epochs[slot], s.owners[slot] = epochs[i], owner
 	}
 	return epochs, nil
 }

@@ -18,6 +18,9 @@ var commitLua string
 //go:embed acquire.lua
 var acquireLua string
 
+//go:embed owner.lua
+var ownerLua string
+
 //go:embed records.lua
 var recordsLua string
 
@@ -59,13 +62,14 @@ func newQuery(text string) query {
 
 // scripts are all that the engine runs.
 type scripts struct {
-	commit, acquire, changeMembers, listMembers, format *script
-	records, entries, pending                           query
+	commit, acquire, owner, changeMembers, listMembers, format *script
+	records, entries, pending                                  query
 }
 
 func newScripts() *scripts {
 	return &scripts{
 		commit: newScript(writes + commitLua), acquire: newScript(writes + acquireLua),
+		owner:         newScript(reads + ownerLua),
 		changeMembers: newScript(writes + membersLua), listMembers: newScript(reads + membersLua),
 		format:  newScript(writes + formatLua),
 		records: newQuery(recordsLua), entries: newQuery(entriesLua), pending: newQuery(pendingLua),

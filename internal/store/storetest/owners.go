@@ -27,6 +27,22 @@ func testAcquire(e *env) {
 	}
 }
 
+// testOwners: who acquired a slot last is known.
+func testOwners(e *env) {
+	slots := []im.Slot{7, 3, 4095, 9}
+	first := e.acquire("a", 7, 3, 4095)
+	again := e.acquire("b b", 3)
+	want := []store.Owner{{Node: "a", Epoch: first[0]}, {Node: "b b", Epoch: again[0]}, {Node: "a", Epoch: first[2]}, {}}
+	owners, err := e.s.Owners(e.TB.Context(), slots)
+	if err != nil {
+		e.TB.Fatalf("Owners: %v", err)
+	}
+	e.equal("owners", owners, want)
+	if none, err := e.s.Owners(e.TB.Context(), nil); err != nil || len(none) != 0 {
+		e.TB.Fatalf("asking for no slot got %v, %v", none, err)
+	}
+}
+
 func testAcquireAll(e *env) {
 	slots := make([]im.Slot, im.Slots)
 	for i := range slots {

@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		run  func(*env)
 	}{
 		{"Acquire", testAcquire},
+		{"Owners", testOwners},
 		{"AcquireAll", testAcquireAll},
 		{"ZeroEpoch", testZeroEpoch},
 		{"Fencing", testFencing},

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/skein-im/skein/internal/cluster"
+	"github.com/skein-im/skein/internal/config"
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/node"
+)
+
+func newClusterCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "cluster",
+		Short: "Look at the nodes that share a store",
+	}
+	cmd.AddCommand(newClusterStatusCommand(), newClusterSlotsCommand())
+	return cmd
+}
+
+// clusterFlags are those of commands that look at the shared store.
+type clusterFlags struct {
+	file   string
+	asJSON bool
+}
+
+func (f *clusterFlags) add(cmd *cobra.Command) {
+	for _, s := range config.Settings() {
+		switch s.Key {
+		case "store", "redis", "redis_user", "redis_password_file", "redis_ca", "redis_prefix":
+			cmd.Flags().String(flagName(s.Key), fmt.Sprint(s.Default), s.Help)
+		}
+	}
+	cmd.Flags().StringVar(&f.file, "config", "", "TOML file with the settings of a node")
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print one line of JSON")
+}
+
+func (f *clusterFlags) look(cmd *cobra.Command) (*node.ClusterView, error) {
+	cfg, err := config.Load(f.file, changedFlags(cmd.Flags()))
+	if err != nil {
+		return nil, err
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	return node.LookAtCluster(cmd.Context(), cfg, log)
+}
+
+const fromTheStore = `
+What is shown comes from the store that the nodes share, so it is there even if no
+node answers; the settings are those of the nodes, from their file (--config), the
+environment or flags.`
+
+func newClusterStatusCommand() *cobra.Command {
+	var f clusterFlags
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show the nodes and their shares",
+		Long: `Shows the nodes whose records have not expired: their roles, versions, states, how
+many slots each is to serve (due) and has acquired (held), how many clients it
+has, and for how long it has been up. A slot that is not held by who is due to
+serve it is moving.
+` + fromTheStore,
+		Example: `  skein cluster status --store redis --redis 10.0.0.5:6379
+  skein cluster status --config /etc/skein/skein.toml --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			v, err := f.look(cmd)
+			if err != nil {
+				return err
+			}
+			v.Slots = nil
+			if f.asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(v)
+			}
+			printNodes(cmd.OutOrStdout(), v)
+			return nil
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func printNodes(out io.Writer, v *node.ClusterView) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NODE\tROLES\tVERSION\tSTATE\tDUE\tHELD\tLINKS\tUP\tADDRESSES")
+	for _, n := range v.Nodes {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\n", n.Node, rolesOf(&n.Member), n.Version, n.State,
+			n.Due, n.Held, n.Links, (time.Duration(n.Uptime) * time.Second).String(), addressesOf(&n.Member))
+	}
+	_ = w.Flush()
+	fmt.Fprintf(out, "%d of %d slots are moving.\n", v.Moving, im.Slots)
+}
+
+func rolesOf(m *cluster.Member) string {
+	switch {
+	case m.Roles != "" && m.Link != "":
+		return "mailbox,gateway"
+	case m.Roles != "":
+		return "mailbox"
+	}
+	return "gateway"
+}
+
+func addressesOf(m *cluster.Member) string {
+	list := ""
+	for _, a := range []struct{ what, addr string }{{"roles", m.Roles}, {"link", m.Link}, {"http", m.HTTP}, {"ops", m.Ops}} {
+		if a.addr != "" {
+			list += a.what + "=" + a.addr + " "
+		}
+	}
+	return list
+}
+
+func newClusterSlotsCommand() *cobra.Command {
+	var f clusterFlags
+	var user uint64
+	cmd := &cobra.Command{
+		Use:   "slots",
+		Short: "Show who serves which slots",
+		Long: `Shows for every slot who is to serve it by the placement that follows from the
+nodes' records, who has acquired it last, and under which epoch. With --user, only
+the slot that the user's mailbox is in.
+` + fromTheStore,
+		Example: `  skein cluster slots --store redis --redis 10.0.0.5:6379
+  skein cluster slots --store redis --redis 10.0.0.5:6379 --user 42`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			v, err := f.look(cmd)
+			if err != nil {
+				return err
+			}
+			if cmd.Flags().Changed("user") {
+				v.Slots = v.Slots[im.User(im.UserID(user)).Slot():][:1]
+			}
+			if f.asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(v.Slots)
+			}
+			printSlots(cmd.OutOrStdout(), v)
+			return nil
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().Uint64Var(&user, "user", 0, "a user's identifier")
+	return cmd
+}
+
+func printSlots(out io.Writer, v *node.ClusterView) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "SLOT\tDUE\tOWNER\tEPOCH\t")
+	for _, s := range v.Slots {
+		moving := ""
+		if s.Due != s.Owner || s.Due == "" {
+			moving = "moving"
+		}
+		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\n", s.Slot, orDash(s.Due), orDash(s.Owner), s.Epoch, moving)
+	}
+	_ = w.Flush()
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,124 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/skein-im/skein/internal/store/redis/redistest"
+)
+
+// sharedRedis is one server for all tests, each of which has keys of its own.
+var sharedRedis struct {
+	once   sync.Once
+	server *redistest.Server
+	err    error
+	used   atomic.Int64
+}
+
+// redisArgs are the settings of nodes that share a store of their own.
+func redisArgs(t *testing.T) []string {
+	t.Helper()
+	r := &sharedRedis
+	r.once.Do(func() { r.server, r.err = redistest.Start(redistest.Safe()...) })
+	if r.err != nil {
+		t.Skipf("no Redis: %v", r.err)
+	}
+	prefix := fmt.Sprintf("t%d:", r.used.Add(1))
+	return []string{"--store", "redis", "--redis", r.server.Addr, "--redis-prefix", prefix}
+}
+
+func stopRedis() {
+	if s := sharedRedis.server; s != nil {
+		_ = s.Stop()
+	}
+}
+
+// nodes are processes that share a store.
+type nodes struct {
+	t    *testing.T
+	data string
+	// shared are the settings that all have.
+	shared []string
+}
+
+func newNodes(t *testing.T, data string) *nodes {
+	t.Helper()
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return &nodes{t, data, redisArgs(t)}
+}
+
+// args are those of a node's command.
+func (c *nodes) args(role, name string, more ...string) []string {
+	args := []string{role, "--json", "--data", filepath.Join(c.data, name), "--node", name, "--ops", "127.0.0.1:0",
+		"--cluster-secret", filepath.Join(c.data, "cluster.secret")}
+	if role != "mailbox" {
+		args = append(args, "--http", "127.0.0.1:0", "--link", "127.0.0.1:0")
+	}
+	if role != "gateway" {
+		args = append(args, "--role-listen", "127.0.0.1:0")
+	}
+	return append(append(args, c.shared...), more...)
+}
+
+func (c *nodes) mailbox(name string, more ...string) *server {
+	c.t.Helper()
+	return startNode(c.t, c.args("mailbox", name, more...)...)
+}
+
+func (c *nodes) gateway(more ...string) *server {
+	c.t.Helper()
+	return startNode(c.t, c.args("gateway", "gate", more...)...)
+}
+
+// status is what skein cluster status says.
+type status struct {
+	Nodes []struct {
+		Node, State string
+		Due         int   `json:"slots_due"`
+		Held        int   `json:"slots_held"`
+		Links       int64 `json:"links"`
+	}
+	Moving int
+}
+
+func (c *nodes) status() (st status) {
+	c.t.Helper()
+	out, err := run(c.t, "", append([]string{"cluster", "status", "--json"}, c.shared...)...)
+	if err == nil {
+		err = json.Unmarshal([]byte(out), &st)
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return st
+}
+
+// await waits until the nodes' state satisfies a condition.
+func (c *nodes) await(what string, ok func(st status) bool) {
+	c.t.Helper()
+	ctx := testContext(c.t)
+	for {
+		st := c.status()
+		if ok(st) {
+			return
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			c.t.Fatalf("%s: it does not happen: %+v", what, st)
+		}
+	}
+}
+
+// settled: so many nodes are there, and every slot is with who is due to serve it.
+func settled(n int) func(st status) bool {
+	return func(st status) bool { return len(st.Nodes) == n && st.Moving == 0 }
+}

@@ -1,0 +1,76 @@
+package mailbox
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/skein-im/skein/internal/shard"
+)
+
+// DefaultAudit is the default of Config.AuditEvery.
+const DefaultAudit = 5 * time.Second
+
+// auditTimeout bounds one question to the store.
+const auditTimeout = 10 * time.Second
+
+// Audit asks soon whether this node's slots are still its own: something has
+// happened that lets it doubt that. It returns at once.
+func (m *Mailbox) Audit() {
+	select {
+	case m.doubted <- struct{}{}:
+	default:
+	}
+}
+
+// audit asks the store now and then who owns the slots that are served here. A
+// node that has nothing to commit would not learn that another one had a slot
+// for a moment, and left messages in it that nobody sends.
+func (m *Mailbox) audit() {
+	tick := time.NewTicker(cmp.Or(m.cfg.AuditEvery, DefaultAudit))
+	defer tick.Stop()
+	for {
+		select {
+		case <-m.ctx.Done():
+			return
+		case <-tick.C:
+		case <-m.doubted:
+		}
+		if err := m.auditOnce(); err != nil && m.ctx.Err() == nil {
+			m.cfg.Logger.Warn("it cannot be asked who owns the slots", "err", err)
+		}
+	}
+}
+
+func (m *Mailbox) auditOnce() error {
+	held, epochs := m.slots.held()
+	if len(held) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, auditTimeout)
+	defer cancel()
+	owners, err := m.store.Owners(ctx, held)
+	if err != nil {
+		return err
+	}
+	lost := map[*shard.Shard]*share{}
+	n := 0
+	for i, slot := range held {
+		if owners[i].Epoch == epochs[i] && owners[i].Node == m.cfg.Node {
+			continue
+		}
+		s := m.shardOfSlot(slot)
+		if lost[s] == nil {
+			lost[s] = &share{}
+		}
+		lost[s].slots, lost[s].epochs = append(lost[s].slots, slot), append(lost[s].epochs, epochs[i])
+		n++
+	}
+	if n > 0 {
+		m.cfg.Logger.Warn("slots have been acquired by other nodes without notice", "slots", n)
+	}
+	for s, l := range lost {
+		s.Disown(l.slots, l.epochs)
+	}
+	return nil
+}

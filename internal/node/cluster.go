@@ -1,0 +1,107 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/skein-im/skein/internal/cluster"
+	"github.com/skein-im/skein/internal/config"
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/store"
+	"github.com/skein-im/skein/internal/store/redis"
+)
+
+// ClusterView is what the shared store says of the nodes and their slots.
+type ClusterView struct {
+	// Nodes by name.
+	Nodes []ClusterNode `json:"nodes"`
+	// Moving is how many slots are not with the node that is to serve them;
+	// those that nobody is to serve are among them.
+	Moving int `json:"moving"`
+	// Slots are all of them, ascending.
+	Slots []ClusterSlot `json:"slots,omitempty"`
+}
+
+// ClusterNode is a node, and its share.
+type ClusterNode struct {
+	cluster.Member
+	// Uptime is for how long the process has been there, in seconds, by the
+	// clocks of its machine and of the one that looks.
+	Uptime float64 `json:"uptime_s"`
+	// Due is how many slots the node is to serve, Held how many it has
+	// acquired and nobody since.
+	Due  int `json:"slots_due"`
+	Held int `json:"slots_held"`
+}
+
+// ClusterSlot is a slot.
+type ClusterSlot struct {
+	Slot im.Slot `json:"slot"`
+	// Due is who is to serve it, Owner who has acquired it last.
+	Due   string   `json:"due"`
+	Owner string   `json:"owner"`
+	Epoch im.Epoch `json:"epoch"`
+}
+
+// LookAtCluster reads what the store that the settings name says.
+func LookAtCluster(ctx context.Context, cfg config.Config, log *slog.Logger) (*ClusterView, error) {
+	if cfg.Store != config.StoreRedis {
+		return nil, im.Errorf(im.Invalid, "only nodes that share a store are a cluster: give its settings, such as --store redis --redis HOST:PORT")
+	}
+	opts, err := redisOptions(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	opts.Logger = log
+	st, err := redis.Open(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	defer st.Close()
+	members, err := cluster.Read(ctx, st, log)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]im.Slot, im.Slots)
+	for i := range all {
+		all[i] = im.Slot(i)
+	}
+	owners, err := st.Owners(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	return viewOf(members, owners, time.Now()), nil
+}
+
+// viewOf puts records and owners together.
+func viewOf(members []cluster.Member, owners []store.Owner, now time.Time) *ClusterView {
+	v := &ClusterView{}
+	table := cluster.NewTable(members)
+	nodes := map[string]*ClusterNode{}
+	for _, m := range members {
+		up := now.Sub(time.UnixMilli(int64(m.Started))).Seconds()
+		nodes[m.Node] = &ClusterNode{Member: m, Uptime: max(0, up)}
+	}
+	for slot, owner := range owners {
+		s := ClusterSlot{Slot: im.Slot(slot), Owner: owner.Node, Epoch: owner.Epoch}
+		if due, ok := table.Owner(s.Slot); ok {
+			s.Due = due.Node
+			nodes[s.Due].Due++
+		}
+		if holder := nodes[s.Owner]; holder != nil {
+			holder.Held++
+		}
+		if s.Due == "" || s.Due != s.Owner {
+			v.Moving++
+		}
+		v.Slots = append(v.Slots, s)
+	}
+	for _, n := range nodes {
+		v.Nodes = append(v.Nodes, *n)
+	}
+	slices.SortFunc(v.Nodes, func(a, b ClusterNode) int { return cmp.Compare(a.Node, b.Node) })
+	return v
+}
