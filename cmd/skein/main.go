@@ -55,7 +55,7 @@ in order, on every device, whatever dies in between.`,
 		newServeCommand(), newMailboxCommand(), newGatewayCommand(), newWorkerCommand(),
 		newHealthCommand(), newDrainCommand(), newNotifyCommand(), newWalletCommand(), newCampaignCommand(), newAuditCommand(),
 		newClusterCommand(), newRegionCommand(), newRelayCommand(),
-		newChatCommand(), newBenchCommand(), newConfigCommand(), newDoctorCommand(), newVersionCommand(),
+		newChatCommand(), newBenchCommand(), newConfigCommand(), newDoctorCommand(), newPlanCommand(), newVersionCommand(),
 	)
 	return root
 }
