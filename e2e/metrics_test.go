@@ -139,6 +139,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 		{"mailbox", m},
 		{"gateway", startNode(t, gatewayArgs(m, "--workers", "1")...)},
 		{"serve", start(t, filepath.Join(dir, "s"), "--workers", "1")},
+		{"monitor", startNode(t, "monitor", "--json", "--data", filepath.Join(dir, "w"), "--ops", "127.0.0.1:0", "--monitor-targets", m.Ops)},
 		// Of those that share a store, only what the others do not have.
 		{"shared", start(t, filepath.Join(dir, "r"), "--store", "redis", "--redis", redisServer(t).Addr, "--role-listen", "127.0.0.1:0")},
 	} {

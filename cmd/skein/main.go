@@ -52,7 +52,7 @@ in order, on every device, whatever dies in between.`,
 		SilenceErrors: true,
 	}
 	root.AddCommand(
-		newServeCommand(), newMailboxCommand(), newGatewayCommand(), newWorkerCommand(),
+		newServeCommand(), newMailboxCommand(), newGatewayCommand(), newMonitorCommand(), newWorkerCommand(),
 		newHealthCommand(), newDrainCommand(), newNotifyCommand(), newWalletCommand(), newCampaignCommand(), newAuditCommand(),
 		newClusterCommand(), newRegionCommand(), newRelayCommand(),
 		newChatCommand(), newBenchCommand(), newConfigCommand(), newDoctorCommand(), newPlanCommand(), newVersionCommand(),

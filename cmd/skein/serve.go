@@ -65,6 +65,22 @@ elsewhere, and continue. While the mailbox is away, clients wait.`,
 	})
 }
 
+func newMonitorCommand() *cobra.Command {
+	return newNodeCommand(node.Monitor, &cobra.Command{
+		Use:   "monitor",
+		Short: "Watch processes: samples, alerts and a dashboard",
+		Long: `Collects the metrics of the processes whose operations addresses are in
+--monitor-targets, once a second; keeps a day of them in memory, writes them to
+logs in the directory monitor of --data, raises alerts, and serves all of it at
+--ops. 'skein serve' does the same for itself.
+
+Any number may run. Of those on one machine with the same --data, one writes the
+logs and calls the webhook; when it dies, another does.`,
+		Example: `  skein monitor --ops 127.0.0.1:7079 --monitor-targets 127.0.0.1:7070,127.0.0.1:7072
+  skein monitor --ops 127.0.0.1:7079 --monitor-targets 10.0.0.7:7070 --monitor-token-file /etc/skein/operator.token --monitor-webhook https://example.com/alerts`,
+	})
+}
+
 // newNodeCommand makes a command that runs a node.
 func newNodeCommand(role node.Role, cmd *cobra.Command) *cobra.Command {
 	var file string
@@ -84,7 +100,7 @@ func newNodeCommand(role node.Role, cmd *cobra.Command) *cobra.Command {
 }
 
 // settingRoles are the names of roles in config.Setting.
-var settingRoles = map[node.Role]string{node.Mailbox: "mailbox", node.Gateway: "gateway"}
+var settingRoles = map[node.Role]string{node.Mailbox: "mailbox", node.Gateway: "gateway", node.Monitor: "monitor"}
 
 // addSettings makes a flag of every setting that a role heeds.
 func addSettings(flags *pflag.FlagSet, role node.Role) {
@@ -169,7 +185,7 @@ func printAddresses(out io.Writer, a node.Addresses, asJSON bool) {
 		{"long links", a.Link, "TCP and WebSocket"},
 		{"gateways", a.Roles, "for 'skein gateway --mailbox'"},
 		{"relays", a.Relay, "for other regions"},
-		{"operations", a.Ops, "/healthz /readyz /metrics /drain"},
+		{"operations", a.Ops, "/healthz /readyz /metrics /drain /monitor/state"},
 		{"article API", a.Article, "no credentials: anyone who reaches it can write as anyone"},
 	} {
 		if l.addr != "" {

@@ -110,6 +110,19 @@ type Config struct {
 	Shards int `toml:"shards" role:"mailbox" help:"goroutines that share the mailboxes; 0: one per core"`
 	// CacheMB is the store's block cache.
 	CacheMB int `toml:"cache_mb" role:"mailbox" help:"block cache of the store, in MiB"`
+	// Monitor says whether 'skein serve' watches itself: see package monitor.
+	Monitor string `toml:"monitor" role:"serve" help:"watch this server, with a dashboard at --ops: on or off"`
+	// MonitorTargets are what is watched besides this process.
+	MonitorTargets string `toml:"monitor_targets" role:"monitor" help:"operations addresses, comma-separated, of processes to watch"`
+	// MonitorTokenFile has the token of targets on other machines; empty: this
+	// process's own.
+	MonitorTokenFile string `toml:"monitor_token_file" role:"monitor" help:"file with the operator's token of the processes to watch; empty: operator.token in the data directory"`
+	// MonitorWebhook is told of alerts.
+	MonitorWebhook string `toml:"monitor_webhook" role:"monitor" help:"URL to which alerts are posted; empty: none"`
+	// MonitorLogMB bounds the logs of samples in Data/monitor; 0: none.
+	MonitorLogMB int `toml:"monitor_log_mb" role:"monitor" help:"space for logs of samples in the data directory, in MiB; 0: no logs"`
+	// MonitorSeries bounds the series in memory, of 9 KB each.
+	MonitorSeries int `toml:"monitor_series" role:"monitor" help:"how many series of samples are kept in memory, 9 KB each after a day"`
 	// LogLevel is debug, info, warn or error.
 	LogLevel string `toml:"log_level" help:"debug, info, warn or error"`
 }
@@ -140,6 +153,10 @@ func Default() Config {
 		Weight: 100,
 
 		RedisPrefix: "skein:",
+
+		Monitor:       "on",
+		MonitorLogMB:  256,
+		MonitorSeries: 8192,
 
 		CacheMB:  64,
 		LogLevel: "info",
@@ -226,7 +243,8 @@ func set(f reflect.Value, value string) error {
 // Setting describes one setting to the command line.
 type Setting struct {
 	Key, Help string
-	// Role is the role that heeds it: "gateway", "mailbox", or "" for both.
+	// Role is the role that heeds it: "gateway", "mailbox", "monitor", "serve"
+	// for all in one, or "" for every one.
 	Role    string
 	Default any
 }

@@ -60,6 +60,9 @@ func TestUnknownAndMalformedAreErrors(t *testing.T) {
 		"unlimited":        func() error { _, err := Load("", map[string]string{"unlimited_addrs": "10.0.0.1"}); return err },
 		"drain":            func() error { _, err := Load("", map[string]string{"drain_seconds": "-1"}); return err },
 		"per address":      func() error { _, err := Load("", map[string]string{"conn_rate_per_addr": "0"}); return err },
+		"monitor":          func() error { _, err := Load("", map[string]string{"monitor": "maybe"}); return err },
+		"targets":          func() error { _, err := Load("", map[string]string{"monitor_targets": "a"}); return err },
+		"webhook":          func() error { _, err := Load("", map[string]string{"monitor_webhook": "file:///x"}); return err },
 		"connection limit": func() error { _, err := Load("", map[string]string{"max_conns": "0"}); return err },
 	} {
 		if load() == nil {

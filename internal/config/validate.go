@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -69,6 +70,7 @@ func (c *Config) Validate() error {
 	p.between("drain_seconds", c.DrainSeconds, 0, 3600)
 	p.between("shards", c.Shards, 0, 256)
 	p.between("cache_mb", c.CacheMB, 1, 1<<20)
+	c.checkMonitor(&p)
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		p.add("log_level: one of debug, info, warn, error")
@@ -120,6 +122,23 @@ func (c *Config) checkAddresses(p *problems) {
 		p.address("reconnect_to", a)
 	}
 }
+
+func (c *Config) checkMonitor(p *problems) {
+	if c.Monitor != "on" && c.Monitor != "off" {
+		p.add("monitor: on or off")
+	}
+	for _, a := range c.MonitorAddresses() {
+		p.address("monitor_targets", a)
+	}
+	if u, err := url.Parse(c.MonitorWebhook); c.MonitorWebhook != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		p.add("monitor_webhook: not a URL that begins with http:// or https://")
+	}
+	p.between("monitor_log_mb", c.MonitorLogMB, 0, 1<<20)
+	p.between("monitor_series", c.MonitorSeries, 100, 1<<17)
+}
+
+// MonitorAddresses are those of MonitorTargets.
+func (c *Config) MonitorAddresses() []string { return list(c.MonitorTargets) }
 
 // list splits a setting that has several values.
 func list(s string) []string {

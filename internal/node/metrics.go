@@ -129,7 +129,7 @@ func (n *Node) collectors() []prometheus.Collector {
 	if n.back != nil {
 		all = append(all, n.backCollector())
 	}
-	if n.shared != nil {
+	if n.shared != nil && n.opts.Role != Monitor {
 		all = append(all, n.sharedCollector())
 	}
 	if n.front != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/skein-im/skein/internal/api"
 	"github.com/skein-im/skein/internal/config"
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/monitor"
 	"github.com/skein-im/skein/internal/route"
 )
 
@@ -31,9 +32,11 @@ const (
 	Mailbox
 	// Gateway is what clients talk to, with the mailbox elsewhere.
 	Gateway
+	// Monitor watches processes; Serve watches itself too.
+	Monitor
 )
 
-func (r Role) String() string { return [...]string{"serve", "mailbox", "gateway"}[r] }
+func (r Role) String() string { return [...]string{"serve", "mailbox", "gateway", "monitor"}[r] }
 
 // Options are what the program gives a node besides its settings.
 type Options struct {
@@ -80,6 +83,8 @@ type Node struct {
 	// workers serve the links; news is for them.
 	workers *workers
 	news    chan struct{}
+	// monitor is nil where nothing is watched.
+	monitor *monitor.Monitor
 	servers []*http.Server
 	addrs   Addresses
 	ready   atomic.Bool
@@ -119,6 +124,9 @@ func Start(ctx context.Context, cfg config.Config, opts Options) (_ *Node, err e
 		return nil, err
 	}
 	n.announce()
+	if n.monitor != nil {
+		n.monitor.Start()
+	}
 	n.ready.Store(true)
 	return n, nil
 }
@@ -129,6 +137,9 @@ func (n *Node) startRoles(ctx context.Context) (err error) {
 	}
 	if err := n.openShared(ctx); err != nil {
 		return err
+	}
+	if n.opts.Role == Monitor {
+		return errors.Join(n.loadCredentials(), n.watchMembers(ctx))
 	}
 	if n.opts.Role != Gateway {
 		if err := n.startBackend(ctx); err != nil {
@@ -256,10 +267,13 @@ func (n *Node) Ready() error {
 
 // Health is nil while the node serves everything.
 func (n *Node) Health() error {
-	if n.back != nil {
+	switch {
+	case n.back != nil:
 		return n.back.health()
+	case n.route != nil:
+		return n.route.Health()
 	}
-	return n.route.Health()
+	return nil
 }
 
 // Drain asks for the node to be stopped: DrainAsked tells whoever runs it.
@@ -296,6 +310,9 @@ func (n *Node) stop(ctx context.Context, over time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, over+stopTimeout)
 	defer cancel()
 	errs = append(errs, n.drainClients(ctx, over))
+	if n.monitor != nil {
+		errs = append(errs, n.monitor.Stop())
+	}
 	for _, s := range n.servers {
 		if err := s.Shutdown(ctx); err != nil {
 			// Long polls may still wait; they can come back elsewhere.

@@ -25,6 +25,9 @@ func (n *Node) serveOps() (string, error) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	reg.MustRegister(n.collectors()...)
+	if err := n.newMonitor(reg); err != nil {
+		return "", err
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", n.healthz)
 	mux.HandleFunc("/readyz", n.readyz)
@@ -44,7 +47,7 @@ func (n *Node) serveOps() (string, error) {
 	if !loopback(n.cfg.Ops) {
 		h = n.requireOperator(mux)
 	}
-	return n.serveHTTP(n.cfg.Ops, h)
+	return n.serveHTTP(n.cfg.Ops, n.withMonitor(h))
 }
 
 // loopback reports whether an address can be reached from this machine only.

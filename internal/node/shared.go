@@ -69,7 +69,7 @@ func redisOptions(cfg *config.Config) (redis.Options, error) {
 	return opts, nil
 }
 
-var roleNames = map[Role]string{Serve: "serve", Mailbox: "mailbox", Gateway: "gateway"}
+var roleNames = map[Role]string{Serve: "serve", Mailbox: "mailbox", Gateway: "gateway", Monitor: "monitor"}
 
 // clusterName is the node's name among those that share its store: the same
 // whenever it is started again on the same machine and directory.
@@ -153,7 +153,7 @@ func (n *Node) doubt() {
 
 // announce tells the others where clients reach this node.
 func (n *Node) announce() {
-	if n.shared == nil {
+	if n.shared == nil || n.opts.Role == Monitor {
 		return
 	}
 	n.shared.membership.Update(func(self *cluster.Member) {

@@ -1,0 +1,76 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/skein-im/skein/internal/monitor"
+)
+
+// What rules, charts and the list of nodes are made of is exported.
+func TestMetricsOfTheMonitorExist(t *testing.T) {
+	n := startNode(t, testConfig(t))
+	_, text := fetch(t, http.DefaultClient, "http://"+n.Addresses().Ops+"/metrics", "")
+	for _, want := range monitor.Metrics() {
+		name, labels, _ := strings.Cut(want, "{")
+		if !strings.Contains(text, "# TYPE "+name+" ") {
+			t.Errorf("%s is not exported", name)
+		}
+		for _, l := range strings.Split(strings.TrimSuffix(labels, "}"), ",") {
+			if !strings.Contains(text, l) {
+				t.Errorf("%s has no label %s", name, l)
+			}
+		}
+	}
+}
+
+func TestMonitorRole(t *testing.T) {
+	watched := startNode(t, testConfig(t))
+	cfg := testConfig(t)
+	cfg.MonitorTargets = watched.Addresses().Ops
+	n, err := Start(context.Background(), cfg, Options{Role: Monitor, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for up := 0; up < 2; {
+		up = 0
+		for _, one := range n.monitor.State().Nodes {
+			if one.Up {
+				up++
+			}
+		}
+	}
+	if status, _ := fetch(t, http.DefaultClient, "http://"+n.Addresses().Ops+"/healthz", ""); status != 200 {
+		t.Errorf("healthz: %d", status)
+	}
+	if err := n.Stop(); err != nil {
+		t.Error(err)
+	}
+	cfg.MonitorTargets = ""
+	if _, err := Start(context.Background(), cfg, Options{Role: Monitor, Logger: slog.New(slog.DiscardHandler)}); err == nil {
+		t.Error("it starts without anything to watch")
+	}
+}
+
+func TestMonitorPagesAskForTheToken(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Ops = "0.0.0.0:0"
+	n := startNode(t, cfg)
+	_, port, _ := net.SplitHostPort(n.Addresses().Ops)
+	if status, body := fetch(t, http.DefaultClient, "http://127.0.0.1:"+port+"/monitor/state", ""); status != 401 || strings.Contains(body, "nodes") {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
+func TestMonitorOff(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Monitor = "off"
+	n := startNode(t, cfg)
+	if status, _ := fetch(t, http.DefaultClient, "http://"+n.Addresses().Ops+"/monitor/state", ""); status != 404 {
+		t.Errorf("%d", status)
+	}
+}
