@@ -16,6 +16,13 @@ type sendFunc func(Receipt, error)
 // the end of the client, and the end of ctx, after which the message may yet
 // be accepted.
 func (c *Client) Send(ctx context.Context, to UserID, content Content) (Receipt, error) {
+	return c.SendTraced(ctx, to, content, 0)
+}
+
+// SendTraced is Send that asks the server to trace the message: every process
+// that it comes through records when it had it, and what took how long, for an
+// operator to look at. A server that is asked too often does not heed it.
+func (c *Client) SendTraced(ctx context.Context, to UserID, content Content, trace TraceID) (Receipt, error) {
 	select {
 	case c.slots <- struct{}{}:
 	case <-ctx.Done():
@@ -28,7 +35,7 @@ func (c *Client) Send(ctx context.Context, to UserID, content Content) (Receipt,
 		err     error
 	}
 	ch := make(chan outcome, 1)
-	if err := c.enqueue(to, content, func(r Receipt, err error) { ch <- outcome{r, err} }); err != nil {
+	if err := c.enqueue(to, content, trace, func(r Receipt, err error) { ch <- outcome{r, err} }); err != nil {
 		return Receipt{}, err
 	}
 	select {
@@ -54,16 +61,16 @@ func (c *Client) SendAsync(to UserID, content Content, answered func(Receipt, er
 	default:
 		return im.Errorf(im.Busy, "%d sends wait for their receipts", cap(c.slots))
 	}
-	return c.enqueue(to, content, answered)
+	return c.enqueue(to, content, 0, answered)
 }
 
 // enqueue hands a send that has a slot to the core.
-func (c *Client) enqueue(to UserID, content Content, answered sendFunc) error {
+func (c *Client) enqueue(to UserID, content Content, trace TraceID, answered sendFunc) error {
 	content.Body = bytes.Clone(content.Body)
 	c.mu.Lock()
 	err := c.err
 	if err == nil {
-		err = c.core.Send(to, content, answered)
+		err = c.core.SendTraced(to, content, trace, answered)
 		c.nudge()
 	}
 	c.mu.Unlock()

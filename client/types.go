@@ -88,6 +88,8 @@ type Entry struct {
 	Contact   ContactEvent
 	Refusal   ErrorKind
 	Money     *Money
+	// Trace is 0 unless the message is traced.
+	Trace TraceID
 }
 
 // entryOf copies an entry out of the frame it came in.
@@ -100,6 +102,7 @@ func entryOf(e *wire.Entry) Entry {
 		Seq: e.Seq, Kind: EntryKind(e.Kind), Peer: e.Peer, Outgoing: e.Outgoing,
 		Time: timeOf(e.Time), PairID: e.PairID, Device: e.Device, ClientSeq: e.ClientSeq,
 		Content: content, Contact: ContactEvent(e.Contact), Refusal: e.Refusal, Money: moneyOf(e.Money),
+		Trace: e.Trace,
 	}
 }
 

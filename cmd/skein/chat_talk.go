@@ -161,11 +161,13 @@ func (t *talker) line(ctx context.Context, line string) bool {
 	case text == "":
 		return true
 	case strings.HasPrefix(text, "//"):
-		t.send(ctx, text[1:])
+		t.send(ctx, text[1:], 0)
+	case strings.HasPrefix(text, "/trace "):
+		t.sendTraced(ctx, strings.TrimSpace(text[len("/trace "):]))
 	case strings.HasPrefix(text, "/"):
 		return t.command(ctx, strings.Fields(text))
 	default:
-		t.send(ctx, line)
+		t.send(ctx, line, 0)
 	}
 	return true
 }
@@ -257,7 +259,7 @@ func (t *talker) step(ctx context.Context, name, who, note string) error {
 }
 
 // send sends a line to the user of the moment.
-func (t *talker) send(ctx context.Context, text string) {
+func (t *talker) send(ctx context.Context, text string, trace client.TraceID) {
 	if t.peer == 0 {
 		t.say("%s", t.w.nobody)
 		return
@@ -267,7 +269,7 @@ func (t *talker) send(ctx context.Context, text string) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	r, err := t.c.SendText(ctx, t.peer, text)
+	r, err := t.c.SendTraced(ctx, t.peer, client.Text(text), trace)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		t.say("%s", t.w.late)
@@ -275,6 +277,16 @@ func (t *talker) send(ctx context.Context, text string) {
 		t.fail(err)
 	case !t.typed:
 		t.say(t.w.sent, t.when(r.Time), t.name(t.peer), clean(text))
+	}
+}
+
+// sendTraced is send that has the server trace the message, and prints what to
+// ask for.
+func (t *talker) sendTraced(ctx context.Context, text string) {
+	trace := client.NewTraceID()
+	t.send(ctx, text, trace)
+	if t.peer != 0 {
+		t.say(t.w.traced, trace)
 	}
 }
 

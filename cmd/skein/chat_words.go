@@ -12,7 +12,7 @@ type words struct {
 	welcome, offline                                                  string
 	help, unknown, usage, nobody, noSuchUser, nowTo, failed           string
 	late, notYet                                                      string
-	notice                                                            string
+	notice, traced                                                    string
 	balance, moneyLine, sentEnvelope, openedShare, nothingToOpen      string
 	badAmount, noSuchEnvelope, whichCampaign, won                     string
 	notWon                                                            map[client.ShakeOutcome]string
@@ -59,10 +59,12 @@ var english = words{
 /shake NUMBER    try to win an envelope of a campaign
 /balance         show what is in your wallet; /statement lists what changed it
 /wait N [SECS]   wait until N entries have come since the last time
+/trace TEXT      write TEXT and have the server trace it
 /quit            leave
 //...            write a line that begins with /
 A name can also be a user's number, like #4294967296.`,
 	notice:        "Notice: %s",
+	traced:        "The operator sees its way with: skein trace %s",
 	balance:       "You have %s.",
 	moneyLine:     "%s  %s",
 	sentEnvelope:  "Envelope %d is on its way.",
@@ -161,10 +163,12 @@ var chinese = words{
 /shake 编号       摇一摇，从活动里抢红包
 /balance          显示钱包余额；/statement 列出明细
 /wait N [秒]      等到自上次以来又来了 N 条
+/trace 文字       发出这行文字，并让服务器跟踪它
 /quit             退出
 //...             发送以 / 开头的一行
 名字也可以写成用户编号，如 #4294967296。`,
 	notice:        "公告：%s",
+	traced:        "运维人员可以查看它的去向：skein trace %s",
 	balance:       "你有 %s。",
 	moneyLine:     "%s  %s",
 	sentEnvelope:  "红包 %d 已发出。",

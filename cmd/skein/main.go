@@ -53,7 +53,7 @@ in order, on every device, whatever dies in between.`,
 	}
 	root.AddCommand(
 		newServeCommand(), newMailboxCommand(), newGatewayCommand(), newMonitorCommand(), newWorkerCommand(),
-		newHealthCommand(), newDrainCommand(), newNotifyCommand(), newWalletCommand(), newCampaignCommand(), newAuditCommand(),
+		newHealthCommand(), newDrainCommand(), newNotifyCommand(), newWalletCommand(), newCampaignCommand(), newAuditCommand(), newTraceCommand(),
 		newClusterCommand(), newRegionCommand(), newRelayCommand(),
 		newChatCommand(), newBenchCommand(), newConfigCommand(), newDoctorCommand(), newPlanCommand(), newVersionCommand(),
 	)

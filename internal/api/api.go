@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/skein-im/skein/docs"
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
 	"github.com/skein-im/skein/internal/account"
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/trace"
 )
 
 // Defaults of Config.
@@ -52,6 +54,10 @@ type Config struct {
 	// Observe, when set, is told of every method that was called, how it
 	// ended (KindUnspecified: well) and how long it took, waiting included.
 	Observe func(method string, kind im.ErrorKind, took time.Duration)
+	// Sampler decides which messages are traced, and Traces records what
+	// becomes of them here; nil: nobody does.
+	Sampler *trace.Sampler
+	Traces  *trace.Recorder
 }
 
 // API answers the methods of api.proto, over HTTP and over links.
@@ -64,6 +70,8 @@ type API struct {
 	polls   *places
 	drain   chan struct{}
 	once    sync.Once
+	// sends counts what Sampler is asked about.
+	sends atomic.Uint64
 }
 
 // New makes an API, which is an http.Handler. The address in a request's

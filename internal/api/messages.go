@@ -28,9 +28,9 @@ func (a *API) send(ctx context.Context, who *caller, req *skeinv1.SendRequest) (
 	if err != nil {
 		return nil, err
 	}
-	sent, err := im.Ask[*im.Sent](ctx, a.mailbox, im.User(who.user), &im.Send{
+	sent, err := a.submitSend(ctx, who.user, &im.Send{
 		To: im.UserID(req.To), Device: who.device, ClientSeq: im.ClientSeq(req.ClientSeq), Content: content,
-	})
+	}, req.Trace)
 	if err != nil {
 		return nil, err
 	}

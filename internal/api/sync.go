@@ -27,6 +27,7 @@ func (a *API) sync(ctx context.Context, who *caller, req *skeinv1.SyncRequest) (
 	if cursor < head {
 		raw, err := a.mailbox.ReadTimeline(ctx, who.user, cursor, limit)
 		if err != nil || len(raw) > 0 {
+			a.handedOut(who.user, raw)
 			return page(raw, limit, head, err)
 		}
 	}
@@ -113,6 +114,7 @@ func (a *API) poll(ctx context.Context, who *caller, cursor im.Seq, limit int, w
 
 	select {
 	case d := <-s.first:
+		a.handedOut(who.user, d.entries)
 		return page(d.entries, limit, d.head, d.err)
 	case <-timer.C:
 	case <-place.ended:

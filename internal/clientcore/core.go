@@ -124,6 +124,11 @@ func (c *Core[T]) Export() State {
 // Send puts a message into the outbox. The body must not change until the
 // send is answered. Busy: the outbox is full.
 func (c *Core[T]) Send(to im.UserID, content im.Content, tag T) error {
+	return c.SendTraced(to, content, 0, tag)
+}
+
+// SendTraced is Send that asks for the message to be traced.
+func (c *Core[T]) SendTraced(to im.UserID, content im.Content, trace im.TraceID, tag T) error {
 	if err := content.Check(); err != nil {
 		return err
 	}
@@ -133,7 +138,7 @@ func (c *Core[T]) Send(to im.UserID, content im.Content, tag T) error {
 	if len(c.out.live()) >= c.cfg.Outbox {
 		return im.Errorf(im.Busy, "%d sends wait for their answers, which is the limit", c.cfg.Outbox)
 	}
-	c.out.add(to, content, tag)
+	c.out.add(to, content, trace, tag)
 	return nil
 }
 

@@ -46,9 +46,9 @@ type item[T any] struct {
 
 func (o *outbox[T]) live() []item[T] { return o.items[o.head:] }
 
-func (o *outbox[T]) add(to im.UserID, content im.Content, tag T) {
+func (o *outbox[T]) add(to im.UserID, content im.Content, trace im.TraceID, tag T) {
 	o.last++
-	o.items = append(o.items, item[T]{send: wire.Send{To: to, ClientSeq: o.last, Content: content}, tag: tag, waiting: true})
+	o.items = append(o.items, item[T]{send: wire.Send{To: to, ClientSeq: o.last, Content: content, Trace: trace}, tag: tag, waiting: true})
 }
 
 // find returns the place of a client_seq in live(), or -1. Numbers are dense

@@ -123,6 +123,12 @@ type Config struct {
 	MonitorLogMB int `toml:"monitor_log_mb" role:"monitor" help:"space for logs of samples in the data directory, in MiB; 0: no logs"`
 	// MonitorSeries bounds the series in memory, of 9 KB each.
 	MonitorSeries int `toml:"monitor_series" role:"monitor" help:"how many series of samples are kept in memory, 9 KB each after a day"`
+	// TracePercent of all messages are traced, and all of TraceUsers, who are
+	// told by their numbers; clients may ask for more.
+	TracePercent float64 `toml:"trace_percent" role:"gateway" help:"per cent of the messages to trace, like 0.5"`
+	TraceUsers   string  `toml:"trace_users" role:"gateway" help:"numbers, comma-separated, of users all of whose messages are traced"`
+	// TraceExport is where spans go to besides the ops listener.
+	TraceExport string `toml:"trace_export" help:"URL of an OTLP collector that gets every span, like http://127.0.0.1:4318/v1/traces; empty: none"`
 	// LogLevel is debug, info, warn or error.
 	LogLevel string `toml:"log_level" help:"debug, info, warn or error"`
 }
@@ -230,6 +236,14 @@ func (c *Config) fields() map[string]reflect.Value {
 func set(f reflect.Value, value string) error {
 	if f.Kind() == reflect.String {
 		f.SetString(value)
+		return nil
+	}
+	if f.Kind() == reflect.Float64 {
+		v, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return fmt.Errorf("%q is not a number", value)
+		}
+		f.SetFloat(v)
 		return nil
 	}
 	n, err := strconv.Atoi(value)

@@ -9,7 +9,10 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/skein-im/skein/internal/im"
 )
 
 // problems gathers what is wrong with settings.
@@ -71,6 +74,7 @@ func (c *Config) Validate() error {
 	p.between("shards", c.Shards, 0, 256)
 	p.between("cache_mb", c.CacheMB, 1, 1<<20)
 	c.checkMonitor(&p)
+	c.checkTraces(&p)
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		p.add("log_level: one of debug, info, warn, error")
@@ -139,6 +143,35 @@ func (c *Config) checkMonitor(p *problems) {
 
 // MonitorAddresses are those of MonitorTargets.
 func (c *Config) MonitorAddresses() []string { return list(c.MonitorTargets) }
+
+func (c *Config) checkTraces(p *problems) {
+	if !(c.TracePercent >= 0 && c.TracePercent <= 100) {
+		p.add("trace_percent: between 0 and 100")
+	}
+	if _, err := c.TracedUsers(); err != nil {
+		p.add("trace_users: %v", err)
+	}
+	if c.TraceExport == "" {
+		return
+	}
+	u, err := url.Parse(c.TraceExport)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		p.add("trace_export: %q is not a URL like http://127.0.0.1:4318/v1/traces", c.TraceExport)
+	}
+}
+
+// TracedUsers are those of TraceUsers.
+func (c *Config) TracedUsers() ([]im.UserID, error) {
+	var users []im.UserID
+	for _, s := range list(c.TraceUsers) {
+		id, err := strconv.ParseUint(s, 10, 64)
+		if err != nil || id == 0 || im.UserID(id) > im.MaxUser {
+			return nil, fmt.Errorf("%q is not a user's number", s)
+		}
+		users = append(users, im.UserID(id))
+	}
+	return users, nil
+}
 
 // list splits a setting that has several values.
 func list(s string) []string {

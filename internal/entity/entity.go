@@ -156,15 +156,16 @@ func (tx *Tx) send(m *Message) {
 }
 
 // ack acknowledges everything up to seq; the last ack of a batch stands for
-// all of them.
-func (tx *Tx) ack(to im.Addr, seq im.LinkSeq) {
+// all of them, but for those of traced messages, which are followed one by one.
+func (tx *Tx) ack(to im.Addr, seq im.LinkSeq, trace im.TraceID) {
 	for i := len(tx.Messages) - 1; i >= 0 && i >= len(tx.Messages)-4; i-- {
-		if m := tx.Messages[i]; m.Seq == 0 && m.To == to {
+		if m := tx.Messages[i]; m.Seq == 0 && m.To == to && (trace == 0 || m.Body.Trace == 0) {
 			m.Ack = max(m.Ack, seq)
+			m.Body.Trace |= trace
 			return
 		}
 	}
-	tx.send(&Message{To: to, Ack: seq})
+	tx.send(&Message{To: to, Ack: seq, Body: Body{Trace: trace}})
 }
 
 // Changes reports whether there is anything to commit.

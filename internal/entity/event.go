@@ -132,6 +132,10 @@ func appendBody(b []byte, num protowire.Number, m *Body) []byte {
 		p = protowire.AppendBytes(p, content)
 	}
 	p = appendUint(p, 5, uint64(m.Error))
+	if m.Trace != 0 {
+		p = protowire.AppendTag(p, 6, protowire.Fixed64Type)
+		p = protowire.AppendFixed64(p, uint64(m.Trace))
+	}
 	b = protowire.AppendTag(b, num, protowire.BytesType)
 	return protowire.AppendBytes(b, p)
 }
@@ -237,6 +241,8 @@ func decodeBody(p []byte, m *Body) error {
 			return decodeContent(b, &m.Content)
 		case 5:
 			m.Error = im.ErrorKind(v)
+		case 6:
+			m.Trace = im.TraceID(v)
 		}
 		return nil
 	})
@@ -273,7 +279,7 @@ func (ev *event) linkBody() Body {
 	if ev.body.Kind != 0 {
 		return ev.body
 	}
-	return Body{Kind: BodyMessage, Time: ev.entry.Time, PairID: ev.entry.PairID, Content: ev.entry.Content}
+	return Body{Kind: BodyMessage, Time: ev.entry.Time, PairID: ev.entry.PairID, Content: ev.entry.Content, Trace: ev.entry.Trace}
 }
 
 // Visible is what devices see of a log entry, as an encoded skein.v1.Entry.

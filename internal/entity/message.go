@@ -13,6 +13,9 @@ type Message struct {
 	// of the link To -> From up to it.
 	Ack  im.LinkSeq
 	Body Body
+	// At is when a traced message left, in nanoseconds since 1970; entities
+	// neither set nor read it.
+	At int64
 }
 
 // BodyKind says what a link message is about; values equal
@@ -53,4 +56,7 @@ type Body struct {
 	Content im.Content
 	// Error says why a message was refused.
 	Error im.ErrorKind
+	// Trace is 0 unless the message is traced. Its ack and its refusal carry
+	// it too.
+	Trace im.TraceID
 }

@@ -101,7 +101,7 @@ func (p *purse) record(tx *Tx, ev *storev1.PurseEvent) {
 		p.transmit(tx, &p.peers[addrOf(out.To)].line, im.LinkSeq(out.Link), p.bodyOf(ev, out))
 	}
 	if ev.LinkIn != 0 {
-		tx.ack(addrOf(ev.From), im.LinkSeq(ev.LinkIn))
+		tx.ack(addrOf(ev.From), im.LinkSeq(ev.LinkIn), 0)
 	}
 }
 
@@ -167,7 +167,7 @@ func (p *purse) Receive(tx *Tx, m *Message) {
 		in = one.in
 	}
 	if m.Seq != in+1 {
-		tx.ack(m.From, in)
+		tx.ack(m.From, in, 0)
 		return
 	}
 	t := transferIn(&m.Body)

@@ -27,7 +27,7 @@ func (u *user) Receive(tx *Tx, m *Message) {
 	}
 	if m.Seq != in+1 {
 		// Repeated or ahead of a lost one: say how far it has come.
-		tx.ack(m.From, in)
+		tx.ack(m.From, in, m.Body.Trace)
 		return
 	}
 	if !u.room(m.From) {
@@ -66,10 +66,10 @@ func (u *user) take(tx *Tx, m *Message) {
 			return
 		}
 		ev.entry = wire.Entry{Kind: wire.EntryMessage, Peer: im.UserID(m.From.ID), Time: m.Body.Time,
-			PairID: m.Body.PairID, Content: m.Body.Content}
+			PairID: m.Body.PairID, Content: m.Body.Content, Trace: m.Body.Trace}
 	case BodyRefused:
 		ev.entry = wire.Entry{Kind: wire.EntryRefused, Peer: im.UserID(m.From.ID), Time: tx.Now,
-			PairID: m.Body.PairID, Refusal: m.Body.Error}
+			PairID: m.Body.PairID, Refusal: m.Body.Error, Trace: m.Body.Trace}
 	case BodyFund, BodyNotice, BodyCredit:
 		if !u.takeMoney(tx, ev, m) {
 			return
@@ -101,6 +101,6 @@ func (u *user) refuse(tx *Tx, ev *event, m *Message, kind im.ErrorKind) {
 		return
 	}
 	ev.to, ev.linkOut = m.From, nextLink
-	ev.body = Body{Kind: BodyRefused, Time: tx.Now, PairID: m.Body.PairID, Error: kind}
+	ev.body = Body{Kind: BodyRefused, Time: tx.Now, PairID: m.Body.PairID, Error: kind, Trace: m.Body.Trace}
 	u.record(tx, ev)
 }

@@ -42,7 +42,7 @@ func (u *user) handleSend(tx *Tx, c *im.Send) (im.Result, error) {
 	if p.full() || u.early[u.sendID+1] != nil {
 		return nil, errWindow()
 	}
-	u.recordSend(tx, p, c.Content, c.Device, cs, hash)
+	u.recordSend(tx, p, c.Content, c.Device, cs, hash, c.Trace.Of())
 	sent := &im.Sent{Seq: u.head, ClientSeq: cs, PairID: p.sendID, Time: tx.Now}
 	u.drainEarly(tx)
 	return sent, nil
@@ -55,11 +55,11 @@ func errWindow() error {
 }
 
 // recordSend makes one outgoing message happen.
-func (u *user) recordSend(tx *Tx, p *pair, content im.Content, dev im.DeviceID, cs im.ClientSeq, hash uint64) {
+func (u *user) recordSend(tx *Tx, p *pair, content im.Content, dev im.DeviceID, cs im.ClientSeq, hash uint64, trace im.TraceID) {
 	u.record(tx, &event{
 		entry: wire.Entry{
 			Kind: wire.EntryMessage, Peer: im.UserID(p.peer.ID), Outgoing: true, Time: tx.Now,
-			PairID: p.sendID + 1, Device: dev, ClientSeq: cs, Content: content,
+			PairID: p.sendID + 1, Device: dev, ClientSeq: cs, Content: content, Trace: trace,
 		},
 		to: p.peer, linkOut: nextLink, sendHash: hash,
 	})
@@ -147,7 +147,7 @@ func (u *user) handleSendNumbered(tx *Tx, c *im.SendNumbered) (im.Result, error)
 	if p.full() {
 		return nil, errWindow()
 	}
-	u.recordSend(tx, p, c.Content, 0, 0, 0)
+	u.recordSend(tx, p, c.Content, 0, 0, 0, 0)
 	sent := &im.Sent{Seq: u.head, PairID: p.sendID, Time: tx.Now}
 	u.drainEarly(tx)
 	return sent, nil
@@ -201,6 +201,6 @@ func (u *user) drainEarly(tx *Tx) {
 			u.record(tx, &event{entry: wire.Entry{Kind: wire.EntryRefused, Peer: e.to, Outgoing: true, Time: tx.Now, Refusal: kind}})
 			continue
 		}
-		u.recordSend(tx, p, e.content, 0, 0, 0)
+		u.recordSend(tx, p, e.content, 0, 0, 0, 0)
 	}
 }

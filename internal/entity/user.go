@@ -1,6 +1,7 @@
 package entity
 
 import (
+	"cmp"
 	"sort"
 
 	"github.com/skein-im/skein/internal/im"
@@ -172,7 +173,7 @@ func (u *user) record(tx *Tx, ev *event) {
 		u.transmit(tx, &u.pairs[ev.to].line, ev.linkOut, ev.linkBody())
 	}
 	if ev.linkIn != 0 {
-		tx.ack(ev.from, ev.linkIn)
+		tx.ack(ev.from, ev.linkIn, cmp.Or(ev.entry.Trace, ev.body.Trace))
 	}
 }
 

@@ -221,10 +221,14 @@ func (s *session) replay() {
 		// The one before may still be in somebody's hands.
 		cmd := *w.queue[0]
 		cmd.Session = s.id
+		if cmd.Trace != nil {
+			t := *cmd.Trace
+			cmd.Trace = &t
+		}
 		w.queue[0] = nil
 		w.queue = w.queue[1:]
 		s.mu.Unlock()
-		s.g.cfg.Mailbox.Submit(s.addr(), &cmd, s)
+		s.submit(&cmd)
 		s.mu.Lock()
 	}
 	w.replaying = false

@@ -46,6 +46,7 @@ func (s *session) ack(payload []byte) error {
 		s.busy().acks.put(m.Seq)
 	}
 	s.mu.Unlock()
+	s.acknowledged(m.Seq)
 	s.control()
 	return nil
 }

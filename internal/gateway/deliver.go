@@ -53,12 +53,16 @@ const maxDeliver = 256 << 10
 // deliver hands entries to the connection. It keeps the mutex meanwhile: a
 // resumption begins with an entry that has been handed over, and the next.
 func (s *session) deliver(id im.SessionID, last im.Seq, entries [][]byte) {
+	traced := s.g.tracedIn(entries)
 	s.mu.Lock()
 	if !s.is(live) || !s.current(id) {
 		s.mu.Unlock()
 		return
 	}
 	err := s.sendEntries(entries)
+	if traced != nil && err == nil {
+		s.delivered(traced)
+	}
 	s.after = last
 	s.mu.Unlock()
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/skein-im/skein/internal/admit"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/link"
+	"github.com/skein-im/skein/internal/trace"
 	"github.com/skein-im/skein/internal/wire"
 )
 
@@ -102,6 +103,10 @@ type Config struct {
 	// Sends, Calls and Shakes limit how many a device may ask for, Logins those
 	// of an address; nil: there is no limit.
 	Sends, Calls, Shakes, Logins *admit.Buckets
+	// Sampler decides which sends are traced, and Traces records what becomes
+	// of them here, and of the traced messages of others; nil: nobody does.
+	Sampler *trace.Sampler
+	Traces  *trace.Recorder
 }
 
 // Gateway implements link.Handler.
@@ -122,6 +127,7 @@ type Gateway struct {
 	shakings sync.Pool
 	pong     []byte
 	stats    counters
+	unacked  unacked
 }
 
 // New makes a Gateway.

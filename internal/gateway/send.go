@@ -17,7 +17,7 @@ func (s *session) send(payload []byte) error {
 	if err := m.Unmarshal(payload); err != nil {
 		return err
 	}
-	s.g.stats.sends.Add(1)
+	t := s.follow(s.g.stats.sends.Add(1), m.Trace)
 	now := s.g.cfg.Now()
 	taken := ticks(now.Sub(s.g.began))
 	err := check(&m)
@@ -25,16 +25,16 @@ func (s *session) send(payload []byte) error {
 		err = s.admit(s.g.cfg.Sends, admit.Live, now)
 	}
 	if err != nil {
-		s.answer(m.ClientSeq, taken, nil, err)
+		s.answerTraced(m.ClientSeq, taken, t, nil, err)
 		return nil
 	}
-	cmd := &im.Send{To: m.To, Device: s.device, Taken: taken, ClientSeq: m.ClientSeq, Content: m.Content}
+	cmd := &im.Send{To: m.To, Device: s.device, Taken: taken, ClientSeq: m.ClientSeq, Content: m.Content, Trace: t}
 	submit, err := s.accept(cmd)
 	switch {
 	case err != nil:
-		s.answer(m.ClientSeq, taken, nil, err)
+		s.answerTraced(m.ClientSeq, taken, t, nil, err)
 	case submit:
-		s.g.cfg.Mailbox.Submit(s.addr(), cmd, s)
+		s.submit(cmd)
 	}
 	return nil
 }
@@ -113,7 +113,7 @@ func (s *session) sent(cmd *im.Send, res im.Result, err error) {
 	if err == nil && sent.InTimeline {
 		sent = s.shown(sent)
 	}
-	s.answer(cmd.ClientSeq, cmd.Taken, sent, err)
+	s.answerTraced(cmd.ClientSeq, cmd.Taken, cmd.Trace, sent, err)
 	s.proceed()
 }
 

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -231,6 +232,7 @@ func (s *session) leave() {
 func (s *session) end() (detach bool) {
 	was := state(s.state.Load())
 	s.set(left)
+	s.g.unacked.take(s, math.MaxUint64)
 	w := s.work
 	s.work = nil
 	switch was {

@@ -26,6 +26,8 @@ type Send struct {
 	// ClientSeq is dense per device; 0 lets the mailbox choose.
 	ClientSeq ClientSeq
 	Content   Content
+	// Trace is nil unless the message is traced.
+	Trace *Trace
 }
 
 // Sent is the answer to Send and SendNumbered; repeating the command gives

@@ -22,7 +22,7 @@ type backend struct {
 
 func (n *Node) startBackend(ctx context.Context) error {
 	cfg := mailbox.DefaultConfig()
-	cfg.Shards, cfg.Logger = n.cfg.Shards, n.log
+	cfg.Shards, cfg.Logger, cfg.Core.Traces = n.cfg.Shards, n.log, n.traces.recorder
 	if n.shared != nil {
 		cfg.Node, cfg.Shared = n.shared.name, true
 		cfg.Elsewhere, cfg.Fenced = n.elsewhere, n.stale

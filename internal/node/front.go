@@ -69,6 +69,7 @@ func (n *Node) newFront() (*front, error) {
 		Mailbox: m, Accounts: accounts, Operator: n.operator, NextSession: next, Logger: n.log,
 		Limit: limits.check, Notify: n.notify, Shake: f.shakes.Ask,
 		Guard: n.bearer[listenerHTTP], Observe: f.meter.observe,
+		Sampler: n.traces.sampler, Traces: n.traces.recorder,
 	})
 	if err != nil {
 		return nil, err
@@ -76,7 +77,7 @@ func (n *Node) newFront() (*front, error) {
 	f.gateway, err = gateway.New(gateway.Config{
 		Mailbox: m, ParseToken: account.ParseToken, Caller: f.api, NextSession: next, Logger: n.log,
 		Sends: limits.sends, Calls: limits.calls, MaxAttaching: n.attaching,
-		Shaker: f.shakes, Shakes: limits.shakes,
+		Shaker: f.shakes, Shakes: limits.shakes, Sampler: n.traces.sampler, Traces: n.traces.recorder,
 	})
 	if err != nil {
 		return nil, err

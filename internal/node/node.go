@@ -86,6 +86,7 @@ type Node struct {
 	// monitor is nil where nothing is watched.
 	monitor *monitor.Monitor
 	servers []*http.Server
+	traces  tracing
 	addrs   Addresses
 	ready   atomic.Bool
 
@@ -136,6 +137,9 @@ func (n *Node) startRoles(ctx context.Context) (err error) {
 		return err
 	}
 	if err := n.openShared(ctx); err != nil {
+		return err
+	}
+	if err := n.startTraces(roleNames[n.opts.Role]); err != nil {
 		return err
 	}
 	if n.opts.Role == Monitor {

@@ -38,6 +38,8 @@ func (n *Node) serveOps() (string, error) {
 		mux.HandleFunc("GET /regions", n.regionsz)
 		mux.Handle("POST /regions/move", n.requireOperator(http.HandlerFunc(n.movez)))
 	}
+	mux.HandleFunc("GET /traces", n.serveTrace)
+	mux.HandleFunc("GET /traces/slow", n.serveSlowTraces)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)

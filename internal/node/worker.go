@@ -39,6 +39,13 @@ func RunWorker(ctx context.Context, in io.ReadCloser, out io.Writer, opts Worker
 		},
 		Handlers: map[string]supervise.Handler{
 			askSample: func(context.Context, json.RawMessage) (any, error) { return n.frontSample(), nil },
+			askTraces: func(_ context.Context, arg json.RawMessage) (any, error) {
+				var q traceQuery
+				if err := json.Unmarshal(arg, &q); err != nil {
+					return nil, im.Errorf(im.Invalid, "not a question for traces: %w", err)
+				}
+				return n.traces.report(q), nil
+			},
 			askNotify: func(ctx context.Context, arg json.RawMessage) (any, error) {
 				var frame []byte
 				if err := json.Unmarshal(arg, &frame); err != nil {
@@ -79,6 +86,9 @@ func startWorker(ctx context.Context, in supervise.Input, opts WorkerOptions) (_
 			_ = n.Stop()
 		}
 	}()
+	if err := n.startTraces(fmt.Sprintf("worker %d", in.Index)); err != nil {
+		return nil, err
+	}
 	if s.Members != nil {
 		n.openRoute(s.Secret)
 		n.route.Update(s.Members, cluster.NewTable(s.Members))

@@ -18,6 +18,7 @@ import (
 	"github.com/skein-im/skein/internal/link"
 	"github.com/skein-im/skein/internal/supervise"
 	"github.com/skein-im/skein/internal/telemetry"
+	"github.com/skein-im/skein/internal/trace"
 )
 
 // workers are the processes that serve the long links in this one's stead.
@@ -185,6 +186,19 @@ func (w *workers) ready() int {
 	return n
 }
 
+// reports asks every worker for traces.
+func (w *workers) reports(q traceQuery) []trace.Report {
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	defer cancel()
+	var all []trace.Report
+	for _, a := range w.supervisor.AskAll(ctx, askTraces, q, func() any { return new(trace.Report) }) {
+		if a.Err == nil {
+			all = append(all, *a.Reply.(*trace.Report))
+		}
+	}
+	return all
+}
+
 // notify hands frames to the links of every worker.
 func (w *workers) notify(ctx context.Context, frame []byte) (reached uint64, err error) {
 	for _, a := range w.supervisor.AskAll(ctx, askNotify, frame, func() any { return new(uint64) }) {
@@ -232,6 +246,7 @@ func (w *workers) kill() {
 const (
 	askSample = "sample"
 	askNotify = "notify"
+	askTraces = "traces"
 )
 
 func decodeOrder(arg json.RawMessage, fallback time.Duration) time.Duration {

@@ -15,7 +15,11 @@ var commands = slices.Concat([]commandCodec{
 		b = appendUint(b, 2, m.Device)
 		b = appendUint(b, 3, m.Session)
 		b = appendUint(b, 4, m.ClientSeq)
-		return appendContent(b, 5, &m.Content)
+		b = appendContent(b, 5, &m.Content)
+		if m.Trace != nil {
+			b = appendUint(appendUint(appendUint(b, 7, m.Trace.ID), 8, m.Trace.At), 9, m.Trace.Begun)
+		}
+		return b
 	}, func(m *im.Send, f *fields) {
 		switch f.num {
 		case 1:
@@ -28,6 +32,8 @@ var commands = slices.Concat([]commandCodec{
 			m.ClientSeq = number[im.ClientSeq](f)
 		case 5, 6:
 			setContent(&m.Content, 5, f)
+		case 7, 8, 9:
+			setTrace(m, f)
 		}
 	}),
 	command(2, "AckDelivered", func(b []byte, m *im.AckDelivered) []byte {
@@ -280,5 +286,19 @@ func setProvision(m *im.Provision, f *fields) {
 		m.Friends = numbers(f, m.Friends)
 	case 2:
 		m.TokenHashes = append(m.TokenHashes, f.hash())
+	}
+}
+
+func setTrace(m *im.Send, f *fields) {
+	if m.Trace == nil {
+		m.Trace = new(im.Trace)
+	}
+	switch f.num {
+	case 7:
+		m.Trace.ID = number[im.TraceID](f)
+	case 8:
+		m.Trace.At = int64(f.uint())
+	case 9:
+		m.Trace.Begun = int64(f.uint())
 	}
 }

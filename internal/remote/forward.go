@@ -24,7 +24,9 @@ func AppendMessage(dst []byte, m *entity.Message) []byte {
 	dst = appendUint(dst, 8, m.Body.Time)
 	dst = appendUint(dst, 9, m.Body.PairID)
 	dst = appendContent(dst, 10, &m.Body.Content)
-	return appendUint(dst, 12, m.Body.Error)
+	dst = appendUint(dst, 12, m.Body.Error)
+	dst = appendUint(dst, 13, m.Body.Trace)
+	return appendUint(dst, 14, m.At)
 }
 
 // ReadMessage reads a link message, which does not alias b.
@@ -61,6 +63,10 @@ func setMessage(m *entity.Message, f *fields) {
 		setContent(&m.Body.Content, 10, f)
 	case 12:
 		m.Body.Error = number[im.ErrorKind](f)
+	case 13:
+		m.Body.Trace = number[im.TraceID](f)
+	case 14:
+		m.At = int64(f.uint())
 	}
 }
 

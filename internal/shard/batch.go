@@ -13,6 +13,10 @@ import (
 type batch struct {
 	parts []*part
 	bytes int
+	// traced: some part is followed; cut is when it went to the store, stored
+	// when the store had answered.
+	traced      bool
+	cut, stored int64
 }
 
 // part is what a batch holds of one entity.
@@ -23,6 +27,8 @@ type part struct {
 	// confirm: the part is committed even if it changes nothing.
 	confirm bool
 	replies []reply
+	// followed are the inputs that are traced.
+	followed []followed
 }
 
 // reply is a command's outcome that waits for the commit.
@@ -74,6 +80,7 @@ func (c *Core) Cut() *Batch {
 			b.Changes.Changes = append(b.Changes.Changes, c.change(p))
 		}
 	}
+	c.departed(c.fill)
 	c.flight, c.fill = c.fill, &batch{}
 	return b
 }
@@ -112,12 +119,14 @@ func (c *Core) Done(now im.Millis, b *Batch, err error) (lost []im.Slot) {
 		p.cell.flight = nil
 		if fenced != nil && fenced.Fenced(p.cell.addr.Slot()) {
 			c.fail(p, errNotOwner())
+			c.released(b.inner, p, errNotOwner())
 			continue
 		}
 		if n := len(p.fx.Append); n > 0 {
 			p.cell.durable = p.fx.First + im.Seq(n) - 1
 		}
 		c.release(p.cell, p, nil)
+		c.released(b.inner, p, nil)
 	}
 	if fenced != nil {
 		c.Stats.Fenced++
@@ -134,6 +143,7 @@ func (c *Core) failAll(b *Batch, err error) []im.Slot {
 	cause := &im.Error{Kind: im.Unavailable, RetryAfterMS: 1000, Detail: "the store does not take writes", Err: err}
 	for _, p := range b.inner.parts {
 		c.fail(p, cause)
+		c.released(b.inner, p, cause)
 	}
 	return c.DropAll(cause)
 }
@@ -225,7 +235,7 @@ func (c *Core) release(cl *cell, p *part, r *reply) {
 		}
 	}
 	for _, m := range p.fx.Messages {
-		c.host.Forward(m)
+		c.leave(m)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/trace"
 )
 
 // Config bounds what a Core does.
@@ -42,7 +43,9 @@ type Config struct {
 	// counts: when entities are asked for faster than the store can read them,
 	// that is where the queue is.
 	Started func(in *Input, queued im.Millis)
-	Logger  *slog.Logger
+	// Traces records what becomes of inputs that are traced; nil: nobody does.
+	Traces *trace.Recorder
+	Logger *slog.Logger
 }
 
 // DefaultConfig is right for a node of a few cores.
@@ -226,9 +229,18 @@ func (c *Core) cell(a im.Addr) *cell {
 	return cl
 }
 
-// apply runs one input on a loaded entity.
+// apply begins with one input of a loaded entity.
 func (c *Core) apply(cl *cell, in Input) {
 	c.started(&in)
+	if id := in.trace(); id != 0 && c.cfg.Traces != nil {
+		c.applyTraced(cl, &in, id)
+		return
+	}
+	c.run(cl, in)
+}
+
+// run has a loaded entity process one input.
+func (c *Core) run(cl *cell, in Input) {
 	if in.Msg != nil {
 		if in.Msg.Seq == 0 {
 			c.Stats.Acks++

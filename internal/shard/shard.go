@@ -340,6 +340,7 @@ func (s *Shard) commitLoop() {
 		// A commit is never abandoned half way: its fate must be known.
 		begun := time.Now()
 		err := s.opts.Store.Commit(context.Background(), &b.Changes)
+		b.inner.committed(s.opts.Traces)
 		s.finished <- commitResult{b, time.Since(begun), err}
 	}
 }

@@ -16,6 +16,7 @@ func (s *Shard) Submit(in Input) {
 	if !s.admit(&in) {
 		return
 	}
+	arrived(s.opts.Traces, &in)
 	length, bytes := s.limits(&in)
 	size := in.size()
 	s.mu.Lock()

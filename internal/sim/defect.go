@@ -72,6 +72,8 @@ const (
 	ClaimedTwice
 	// LimitEarly: a campaign says of every win that it was the user's last one.
 	LimitEarly
+	// TraceLost: a message that is sent again is not traced any more.
+	TraceLost
 	defects
 )
 
@@ -83,7 +85,7 @@ var defectNames = [defects]string{
 	"deliveries of a lost session", "resumption replaces a newer login", "sessions are not detached",
 	"claim of a returned lease honoured", "credit repeated on retransmission", "refund racing with an open",
 	"overdraft by concurrent creates", "shares off by a cent after a reload", "end missed out of memory", "won before the claim",
-	"lease kept after it expired", "lease claimed for two users", "limit told too early",
+	"lease kept after it expired", "lease claimed for two users", "limit told too early", "trace lost by retransmission",
 }
 
 func (d Defect) String() string { return defectNames[d] }

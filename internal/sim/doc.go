@@ -47,7 +47,7 @@
 // At every step (ledger.go, tie.go, conn.go, device.go): commits extend logs densely
 // and under the current epoch; every link is taken densely, and only what is
 // durable at its sender; a message becomes durable once, is received or
-// refused once, in order, as it was sent; a client_seq has one answer, and no
+// refused once, in order, as it was sent, with the trace that it was sent with; a client_seq has one answer, and no
 // answer rests on what is not durable; a device is shown only what is durable,
 // densely and within its window; counters never go back. A connection that lives
 // on sees each entry once and in order, whatever happens behind its gateway; each

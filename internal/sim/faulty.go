@@ -137,6 +137,17 @@ func (f *faulty) Timer(tx *entity.Tx) {
 	f.refunded(tx, logged)
 }
 
+// Resend implements entity.Entity.
+func (f *faulty) Resend(tx *entity.Tx, peer im.Addr, entries []im.LogEntry) {
+	before := len(tx.Messages)
+	f.Entity.Resend(tx, peer, entries)
+	if f.w.defect == TraceLost {
+		for _, m := range tx.Messages[before:] {
+			m.Body.Trace = 0
+		}
+	}
+}
+
 func (f *faulty) givenUp() bool { return f.w.defect == GivesUp && f.timers > 3 }
 
 // Status implements entity.Entity.

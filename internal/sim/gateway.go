@@ -10,6 +10,7 @@ import (
 	role "github.com/skein-im/skein/internal/gateway"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/shard"
+	"github.com/skein-im/skein/internal/trace"
 )
 
 // gateway is a gateway process: the real one, on simulated connections and
@@ -47,6 +48,7 @@ func (g *gateway) boot() {
 		Rand:        w.jitter,
 		After:       g.after,
 		ResumeFor:   w.plan.resumeFor, MaxAttaching: w.plan.attaching,
+		Sampler: trace.NewSampler(tracedPercent, nil, uint64(g.id)<<32|uint64(g.life)), Traces: w.recorder(g.clock),
 	})
 	if err != nil {
 		w.fail("gateway %d: %v", g.id, err)
@@ -56,6 +58,14 @@ func (g *gateway) boot() {
 		g.connect(n)
 	}
 	g.openCounter()
+}
+
+// tracedPercent of the messages carry a trace.
+const tracedPercent = 20
+
+// recorder records on virtual time; nobody reads it.
+func (w *world) recorder(clock func() im.Millis) *trace.Recorder {
+	return trace.New(trace.Options{Node: "sim", Spans: 64, Clock: func() time.Time { return time.UnixMilli(int64(clock())) }})
 }
 
 // after runs f after a while, unless the process has died or f was stopped.

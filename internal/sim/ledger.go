@@ -35,9 +35,10 @@ type pairLedger struct {
 }
 
 type message struct {
-	body []byte
-	seq  im.Seq
-	fate fate
+	body  []byte
+	seq   im.Seq
+	fate  fate
+	trace uint64
 }
 
 // fate of a message, seen from its receiver and back.
@@ -148,22 +149,35 @@ func (l *ledger) messages(seq im.Seq, ev *storev1.Event) {
 	case e.GetKind() == skeinv1.EntryKind_ENTRY_KIND_MESSAGE:
 		l.recv++
 		l.w.stats.Received++
-		if m := l.handle(seq, e.GetPeer(), e.GetPairId(), received); !bytes.Equal(m.body, e.GetContent().GetBody()) {
+		m := l.handle(seq, e.GetPeer(), e.GetPairId(), received)
+		if !bytes.Equal(m.body, e.GetContent().GetBody()) {
 			l.fail(seq, "received %q, but %q was sent", e.GetContent().GetBody(), m.body)
 		}
+		l.traced(seq, m, e.GetTrace())
 	case e.GetKind() == skeinv1.EntryKind_ENTRY_KIND_REFUSED && !e.GetOutgoing():
 		m := &l.pair(e.GetPeer()).messages[e.GetPairId()-1]
 		if m.fate != refused {
 			l.fail(seq, "message %d to %d comes back, its fate was %d", e.GetPairId(), e.GetPeer(), m.fate)
 		}
 		m.fate = returned
+		l.traced(seq, m, e.GetTrace())
 		l.w.stats.Refused++
 	}
 	if b := ev.GetBody(); b.GetKind() == storev1.LinkKind_LINK_KIND_REFUSED {
-		l.handle(seq, ev.GetTo().GetId(), b.GetPairId(), refused)
+		l.traced(seq, l.handle(seq, ev.GetTo().GetId(), b.GetPairId(), refused), b.GetTrace())
 	}
 	if r := ev.GetRefused(); r != nil {
 		l.answered(seq, im.DeviceID(r.GetDevice()), r.GetClientSeq(), sendLedger{seq: seq, kind: im.ErrorKind(r.GetKind())})
+	}
+}
+
+// traced checks that a message has kept its trace, or its having none.
+func (l *ledger) traced(seq im.Seq, m *message, trace uint64) {
+	if trace != m.trace {
+		l.fail(seq, "has trace %x, but was sent with %x", trace, m.trace)
+	}
+	if trace != 0 {
+		l.w.stats.Traced++
 	}
 }
 
@@ -179,7 +193,7 @@ func (l *ledger) sent(seq im.Seq, e *skeinv1.Entry) {
 	}
 	l.w.bodies[string(body)] = true
 	l.w.stats.Sent++
-	p.messages = append(p.messages, message{body: body, seq: seq})
+	p.messages = append(p.messages, message{body: body, seq: seq, trace: e.GetTrace()})
 	if e.GetDevice() == 0 {
 		l.numbered = append(l.numbered, body)
 		return

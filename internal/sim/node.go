@@ -214,6 +214,7 @@ func newCore(n *node, index int) *core {
 	cfg := n.w.plan.core
 	cfg.Jitter = n.w.jitter
 	cfg.Confirm = n.w.defect != ReadsUnconfirmed
+	cfg.Traces = n.w.recorder(n.clock)
 	c.core = shard.NewCore(cfg, c)
 	return c
 }

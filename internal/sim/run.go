@@ -25,6 +25,8 @@ type Report struct {
 	Virtual        time.Duration
 	// Entries, and among them messages sent, received and refused.
 	Entries, Sent, Received, Refused int
+	// Traced counts steps at which a message's trace was looked at.
+	Traced int
 	// What went wrong: commits that failed or were fenced, loads, those that
 	// failed, entities put out of memory, messages sent again.
 	Failed, Fenced, Loads, LoadErrors, Evicted, Resent uint64
@@ -45,6 +47,7 @@ func (r *Report) Add(o Report) {
 	r.Sent += o.Sent
 	r.Received += o.Received
 	r.Refused += o.Refused
+	r.Traced += o.Traced
 	r.Failed += o.Failed
 	r.Fenced += o.Fenced
 	r.Loads += o.Loads

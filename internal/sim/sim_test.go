@@ -51,7 +51,7 @@ func checkVaried(t *testing.T, r Report, seeds int) {
 	per := func(n uint64) float64 { return float64(n) / float64(seeds) }
 	for what, n := range map[string]uint64{
 		"failed commits": r.Failed, "fenced commits": r.Fenced, "failed loads": r.LoadErrors, "evictions": r.Evicted,
-		"messages sent again": r.Resent, "resumed sessions": r.Resumed, "sessions given up": r.Unresumed, "refused messages": uint64(r.Refused), "received messages": uint64(r.Received),
+		"messages sent again": r.Resent, "resumed sessions": r.Resumed, "sessions given up": r.Unresumed, "refused messages": uint64(r.Refused), "received messages": uint64(r.Received), "traced messages": uint64(r.Traced),
 		"changes of balances": uint64(r.Money), "opened shares": uint64(r.Opened), "won envelopes": uint64(r.Won),
 	} {
 		if per(n) < 0.3 {

@@ -133,7 +133,7 @@ func protoEntry(m *Entry) *skeinv1.Entry {
 		Outgoing: m.Outgoing, TimeMs: int64(m.Time), PairId: m.PairID,
 		Device: uint32(m.Device), ClientSeq: uint64(m.ClientSeq),
 		Content: protoContent(m.Content), Contact: skeinv1.ContactEvent(m.Contact),
-		Refusal: skeinv1.ErrorKind(m.Refusal), Money: protoMoney(m.Money),
+		Refusal: skeinv1.ErrorKind(m.Refusal), Money: protoMoney(m.Money), Trace: uint64(m.Trace),
 	}
 }
 
@@ -149,7 +149,7 @@ func protoMoney(m *Money) *skeinv1.Money {
 }
 
 func protoSend(m *Send) *skeinv1.Send {
-	return &skeinv1.Send{To: uint64(m.To), ClientSeq: uint64(m.ClientSeq), Content: protoContent(m.Content)}
+	return &skeinv1.Send{To: uint64(m.To), ClientSeq: uint64(m.ClientSeq), Content: protoContent(m.Content), Trace: uint64(m.Trace)}
 }
 
 func protoSendAck(m *SendAck) *skeinv1.SendAck {
@@ -174,6 +174,8 @@ func seeds() [][]byte {
 		&skeinv1.Entry{Kind: 256}, &skeinv1.Entry{Kind: -1},
 		&skeinv1.Send{To: 5, ClientSeq: 1, Content: text},
 		&skeinv1.Send{To: 5, Content: &skeinv1.Content{Body: make([]byte, 200)}},
+		&skeinv1.Send{To: 5, ClientSeq: 1, Content: text, Trace: 1<<63 | 7},
+		&skeinv1.Entry{Seq: 1, Content: text, Trace: math.MaxUint64}, &skeinv1.Entry{Trace: 1},
 		&skeinv1.SendAck{ClientSeq: 9, Seq: 1 << 63, TimeMs: 12, InTimeline: true, PairId: 4},
 		&skeinv1.SendAck{ClientSeq: 9, Error: &skeinv1.Error{}},
 		&skeinv1.SendAck{ClientSeq: 9, Error: &skeinv1.Error{
@@ -293,7 +295,7 @@ func FuzzEntryValues(f *testing.F) {
 			Seq: im.Seq(seq), Kind: kind, Peer: im.UserID(peer), Outgoing: out, Time: im.Millis(ms),
 			PairID: pair, Device: im.DeviceID(dev), ClientSeq: im.ClientSeq(cseq),
 			Content: im.Content{Type: im.ContentType(typ), Body: body},
-			Contact: contact, Refusal: im.ErrorKind(refusal),
+			Contact: contact, Refusal: im.ErrorKind(refusal), Trace: im.TraceID(pair),
 		}
 		if out {
 			m.Money = &Money{Event: im.MoneyEvent(kind), Cents: im.Cents(ms), Balance: im.Cents(seq), Prev: im.Seq(cseq), Ref: peer,

@@ -43,6 +43,8 @@ type Entry struct {
 	Refusal   im.ErrorKind
 	// Money is nil unless the entry is about it.
 	Money *Money
+	// Trace is 0 unless the message is traced.
+	Trace im.TraceID
 }
 
 // SizeEntry is how many bytes AppendEntry appends.
@@ -58,7 +60,8 @@ func SizeEntry(m *Entry) int {
 		sizeContent(&m.Content) +
 		sizeUint(uint64(m.Contact)) +
 		sizeUint(uint64(m.Refusal)) +
-		sizeMoney(m.Money)
+		sizeMoney(m.Money) +
+		sizeTrace(m.Trace)
 }
 
 // AppendEntry appends the encoded entry.
@@ -74,7 +77,8 @@ func AppendEntry(dst []byte, m *Entry) []byte {
 	dst = appendContent(dst, 9, &m.Content)
 	dst = appendUint(dst, 10, uint64(m.Contact))
 	dst = appendUint(dst, 11, uint64(m.Refusal))
-	return appendMoney(dst, 12, m.Money)
+	dst = appendMoney(dst, 12, m.Money)
+	return appendTrace(dst, m.Trace)
 }
 
 // Unmarshal reads an encoded entry; Content.Body aliases b.
@@ -110,6 +114,8 @@ func (m *Entry) Unmarshal(b []byte) error {
 				m.Money = new(Money)
 			}
 			r.nest(readMoney(r.data, m.Money))
+		case keyTrace:
+			m.Trace = im.TraceID(r.u)
 		}
 	}
 	return r.end("Entry")

@@ -8,8 +8,9 @@ import (
 
 // Wire types, the low three bits of a field's key.
 const (
-	varint = uint64(protowire.VarintType)
-	bytes  = uint64(protowire.BytesType)
+	varint  = uint64(protowire.VarintType)
+	bytes   = uint64(protowire.BytesType)
+	fixed64 = uint64(protowire.Fixed64Type)
 )
 
 // reader walks the fields of one message. Keys hold number and wire type
@@ -42,6 +43,8 @@ func (r *reader) next() bool {
 		r.u, n = protowire.ConsumeVarint(r.rest)
 	case protowire.BytesType:
 		r.data, n = protowire.ConsumeBytes(r.rest)
+	case protowire.Fixed64Type:
+		r.u, n = protowire.ConsumeFixed64(r.rest)
 	default:
 		n = protowire.ConsumeFieldValue(num, typ, r.rest)
 	}

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	"github.com/skein-im/skein/internal/im"
 )
 
@@ -12,18 +14,28 @@ type Send struct {
 	To        im.UserID
 	ClientSeq im.ClientSeq
 	Content   im.Content
+	// Trace is 0 unless the client forces a trace.
+	Trace im.TraceID
 }
 
 // SizeSend is how many bytes AppendSend appends.
 func SizeSend(m *Send) int {
-	return sizeUint(uint64(m.To)) + sizeUint(uint64(m.ClientSeq)) + sizeContent(&m.Content)
+	n := sizeUint(uint64(m.To)) + sizeUint(uint64(m.ClientSeq)) + sizeContent(&m.Content)
+	if m.Trace != 0 {
+		n += 1 + 8
+	}
+	return n
 }
 
 // AppendSend appends the encoded message.
 func AppendSend(dst []byte, m *Send) []byte {
 	dst = appendUint(dst, 1, uint64(m.To))
 	dst = appendUint(dst, 2, uint64(m.ClientSeq))
-	return appendContent(dst, 3, &m.Content)
+	dst = appendContent(dst, 3, &m.Content)
+	if m.Trace != 0 {
+		dst = protowire.AppendFixed64(append(dst, byte(4<<3|fixed64)), uint64(m.Trace))
+	}
+	return dst
 }
 
 // AppendSendFrame appends the message in a frame.
@@ -43,6 +55,8 @@ func (m *Send) Unmarshal(b []byte) error {
 			m.ClientSeq = im.ClientSeq(r.u)
 		case 3<<3 | bytes:
 			r.nest(readContent(r.data, &m.Content))
+		case 4<<3 | fixed64:
+			m.Trace = im.TraceID(r.u)
 		}
 	}
 	return r.end("Send")

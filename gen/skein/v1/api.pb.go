@@ -997,8 +997,11 @@ type SendRequest struct {
 	To    uint64                 `protobuf:"varint,1,opt,name=to,proto3" json:"to,omitempty"`
 	// Dense per device, from 1. 0 lets the server choose the next one; such a
 	// send is not de-duplicated when repeated.
-	ClientSeq     uint64   `protobuf:"varint,2,opt,name=client_seq,json=clientSeq,proto3" json:"client_seq,omitempty"`
-	Content       *Content `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
+	ClientSeq uint64   `protobuf:"varint,2,opt,name=client_seq,json=clientSeq,proto3" json:"client_seq,omitempty"`
+	Content   *Content `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
+	// Asks for the message to be traced under this id: 16 hexadecimal digits, the
+	// first of them 8 or higher. Empty: the server decides.
+	Trace         string `protobuf:"bytes,4,opt,name=trace,proto3" json:"trace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1052,6 +1055,13 @@ func (x *SendRequest) GetContent() *Content {
 		return x.Content
 	}
 	return nil
+}
+
+func (x *SendRequest) GetTrace() string {
+	if x != nil {
+		return x.Trace
+	}
+	return ""
 }
 
 type SendResponse struct {
@@ -1878,12 +1888,13 @@ const file_skein_v1_api_proto_rawDesc = "" +
 	"\x05state\x18\x02 \x01(\x0e2\x16.skein.v1.ContactStateR\x05state\x12\x18\n" +
 	"\ablocked\x18\x03 \x01(\bR\ablocked\x12\x12\n" +
 	"\x04note\x18\x04 \x01(\tR\x04note\x12\x19\n" +
-	"\blast_seq\x18\x05 \x01(\x04R\alastSeq\"i\n" +
+	"\blast_seq\x18\x05 \x01(\x04R\alastSeq\"\x7f\n" +
 	"\vSendRequest\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\x04R\x02to\x12\x1d\n" +
 	"\n" +
 	"client_seq\x18\x02 \x01(\x04R\tclientSeq\x12+\n" +
-	"\acontent\x18\x03 \x01(\v2\x11.skein.v1.ContentR\acontent\"q\n" +
+	"\acontent\x18\x03 \x01(\v2\x11.skein.v1.ContentR\acontent\x12\x14\n" +
+	"\x05trace\x18\x04 \x01(\tR\x05trace\"q\n" +
 	"\fSendResponse\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x1d\n" +
 	"\n" +

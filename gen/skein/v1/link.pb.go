@@ -686,7 +686,10 @@ type Entry struct {
 	Refusal ErrorKind `protobuf:"varint,11,opt,name=refusal,proto3,enum=skein.v1.ErrorKind" json:"refusal,omitempty"`
 	// Money: what happened. content is a greeting, a title or a reference, and
 	// peer the friend whom an envelope comes from, or goes to when it is one.
-	Money         *Money `protobuf:"bytes,12,opt,name=money,proto3" json:"money,omitempty"`
+	Money *Money `protobuf:"bytes,12,opt,name=money,proto3" json:"money,omitempty"`
+	// The trace that follows the message, if one does. The number is high so that
+	// the field is the last of an encoded entry, where it is found at a glance.
+	Trace         uint64 `protobuf:"fixed64,1000,opt,name=trace,proto3" json:"trace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -803,6 +806,13 @@ func (x *Entry) GetMoney() *Money {
 		return x.Money
 	}
 	return nil
+}
+
+func (x *Entry) GetTrace() uint64 {
+	if x != nil {
+		return x.Trace
+	}
+	return 0
 }
 
 // Money is what an entry says of money.
@@ -1226,10 +1236,13 @@ func (x *Welcome) GetSendWindow() uint32 {
 
 // Send asks for one message to be accepted. client_seq is dense per device.
 type Send struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	To            uint64                 `protobuf:"varint,1,opt,name=to,proto3" json:"to,omitempty"`
-	ClientSeq     uint64                 `protobuf:"varint,2,opt,name=client_seq,json=clientSeq,proto3" json:"client_seq,omitempty"`
-	Content       *Content               `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	To        uint64                 `protobuf:"varint,1,opt,name=to,proto3" json:"to,omitempty"`
+	ClientSeq uint64                 `protobuf:"varint,2,opt,name=client_seq,json=clientSeq,proto3" json:"client_seq,omitempty"`
+	Content   *Content               `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
+	// Asks for the message to be traced under this number, whose highest bit is
+	// set; 0: the server decides.
+	Trace         uint64 `protobuf:"fixed64,4,opt,name=trace,proto3" json:"trace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1283,6 +1296,13 @@ func (x *Send) GetContent() *Content {
 		return x.Content
 	}
 	return nil
+}
+
+func (x *Send) GetTrace() uint64 {
+	if x != nil {
+		return x.Trace
+	}
+	return 0
 }
 
 // SendAck answers Send after the durable commit.
@@ -1899,7 +1919,7 @@ const file_skein_v1_link_proto_rawDesc = "" +
 	"\x13skein/v1/link.proto\x12\bskein.v1\"H\n" +
 	"\aContent\x12)\n" +
 	"\x04type\x18\x01 \x01(\x0e2\x15.skein.v1.ContentTypeR\x04type\x12\x12\n" +
-	"\x04body\x18\x02 \x01(\fR\x04body\"\x90\x03\n" +
+	"\x04body\x18\x02 \x01(\fR\x04body\"\xa7\x03\n" +
 	"\x05Entry\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12'\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x13.skein.v1.EntryKindR\x04kind\x12\x12\n" +
@@ -1914,7 +1934,8 @@ const file_skein_v1_link_proto_rawDesc = "" +
 	"\acontact\x18\n" +
 	" \x01(\x0e2\x16.skein.v1.ContactEventR\acontact\x12-\n" +
 	"\arefusal\x18\v \x01(\x0e2\x13.skein.v1.ErrorKindR\arefusal\x12%\n" +
-	"\x05money\x18\f \x01(\v2\x0f.skein.v1.MoneyR\x05money\"\x9d\x02\n" +
+	"\x05money\x18\f \x01(\v2\x0f.skein.v1.MoneyR\x05money\x12\x15\n" +
+	"\x05trace\x18\xe8\a \x01(\x06R\x05trace\"\x9d\x02\n" +
 	"\x05Money\x12*\n" +
 	"\x05event\x18\x01 \x01(\x0e2\x14.skein.v1.MoneyEventR\x05event\x12\x14\n" +
 	"\x05cents\x18\x02 \x01(\x03R\x05cents\x12\x18\n" +
@@ -1954,12 +1975,13 @@ const file_skein_v1_link_proto_rawDesc = "" +
 	"\fheartbeat_ms\x18\a \x01(\rR\vheartbeatMs\x12\x17\n" +
 	"\atime_ms\x18\b \x01(\x03R\x06timeMs\x12\x1f\n" +
 	"\vsend_window\x18\t \x01(\rR\n" +
-	"sendWindow\"b\n" +
+	"sendWindow\"x\n" +
 	"\x04Send\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\x04R\x02to\x12\x1d\n" +
 	"\n" +
 	"client_seq\x18\x02 \x01(\x04R\tclientSeq\x12+\n" +
-	"\acontent\x18\x03 \x01(\v2\x11.skein.v1.ContentR\acontent\"\xb4\x01\n" +
+	"\acontent\x18\x03 \x01(\v2\x11.skein.v1.ContentR\acontent\x12\x14\n" +
+	"\x05trace\x18\x04 \x01(\x06R\x05trace\"\xb4\x01\n" +
 	"\aSendAck\x12\x1d\n" +
 	"\n" +
 	"client_seq\x18\x01 \x01(\x04R\tclientSeq\x12\x10\n" +

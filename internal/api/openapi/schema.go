@@ -91,7 +91,7 @@ func (s *schemas) value(f protoreflect.FieldDescriptor) (object, error) {
 		return obj("type", "boolean"), nil
 	case protoreflect.Uint32Kind:
 		return obj("type", "integer", "minimum", 0, "maximum", uint32(math.MaxUint32)), nil
-	case protoreflect.Uint64Kind:
+	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
 		// Answers hold texts, since not every reader of JSON has 64 bits;
 		// requests may hold either.
 		return obj("type", []string{"string", "integer"}, "format", "uint64", "pattern", "^[0-9]+$", "minimum", 0), nil

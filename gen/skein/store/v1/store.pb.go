@@ -401,9 +401,11 @@ type LinkBody struct {
 	TimeMs int64                  `protobuf:"varint,2,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
 	// Chat: the message's number. Contact messages: the last link number of
 	// the other direction that their sender had taken.
-	PairId        uint64      `protobuf:"varint,3,opt,name=pair_id,json=pairId,proto3" json:"pair_id,omitempty"`
-	Content       *v1.Content `protobuf:"bytes,4,opt,name=content,proto3" json:"content,omitempty"`
-	ErrorKind     uint32      `protobuf:"varint,5,opt,name=error_kind,json=errorKind,proto3" json:"error_kind,omitempty"`
+	PairId    uint64      `protobuf:"varint,3,opt,name=pair_id,json=pairId,proto3" json:"pair_id,omitempty"`
+	Content   *v1.Content `protobuf:"bytes,4,opt,name=content,proto3" json:"content,omitempty"`
+	ErrorKind uint32      `protobuf:"varint,5,opt,name=error_kind,json=errorKind,proto3" json:"error_kind,omitempty"`
+	// The trace of the message that is refused; otherwise it is in the entry.
+	Trace         uint64 `protobuf:"fixed64,6,opt,name=trace,proto3" json:"trace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -469,6 +471,13 @@ func (x *LinkBody) GetContent() *v1.Content {
 func (x *LinkBody) GetErrorKind() uint32 {
 	if x != nil {
 		return x.ErrorKind
+	}
+	return 0
+}
+
+func (x *LinkBody) GetTrace() uint64 {
+	if x != nil {
+		return x.Trace
 	}
 	return 0
 }
@@ -1261,14 +1270,15 @@ const file_skein_store_v1_store_proto_rawDesc = "" +
 	"\x06device\x18\x01 \x01(\rR\x06device\x12\x1d\n" +
 	"\n" +
 	"client_seq\x18\x02 \x01(\x04R\tclientSeq\x12\x12\n" +
-	"\x04kind\x18\x03 \x01(\rR\x04kind\"\xb6\x01\n" +
+	"\x04kind\x18\x03 \x01(\rR\x04kind\"\xcc\x01\n" +
 	"\bLinkBody\x12,\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x18.skein.store.v1.LinkKindR\x04kind\x12\x17\n" +
 	"\atime_ms\x18\x02 \x01(\x03R\x06timeMs\x12\x17\n" +
 	"\apair_id\x18\x03 \x01(\x04R\x06pairId\x12+\n" +
 	"\acontent\x18\x04 \x01(\v2\x11.skein.v1.ContentR\acontent\x12\x1d\n" +
 	"\n" +
-	"error_kind\x18\x05 \x01(\rR\terrorKind\"\x92\x02\n" +
+	"error_kind\x18\x05 \x01(\rR\terrorKind\x12\x14\n" +
+	"\x05trace\x18\x06 \x01(\x06R\x05trace\"\x92\x02\n" +
 	"\bUserHead\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x16\n" +
 	"\x06exists\x18\x02 \x01(\bR\x06exists\x12\x12\n" +
