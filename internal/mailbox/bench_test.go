@@ -3,6 +3,7 @@ package mailbox
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -12,11 +13,24 @@ import (
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store/pebble"
+	"github.com/skein-im/skein/internal/trace"
 )
 
 // BenchmarkMessages is the mailbox with store and without links: each message
 // is sent, stored twice, delivered and acknowledged, on a real disk.
-func BenchmarkMessages(b *testing.B) {
+func BenchmarkMessages(b *testing.B) { benchmarkMessages(b, nil, nil) }
+
+// BenchmarkTraced is the same with a share of the messages traced. Compare the
+// lines of one run.
+func BenchmarkTraced(b *testing.B) {
+	for _, percent := range []float64{0, 1, 100} {
+		b.Run(fmt.Sprintf("percent=%v", percent), func(b *testing.B) {
+			benchmarkMessages(b, trace.New(trace.Options{}), trace.NewSampler(percent, nil, 1))
+		})
+	}
+}
+
+func benchmarkMessages(b *testing.B, traces *trace.Recorder, sampler *trace.Sampler) {
 	const users, friends, window = 1000, 30, 16
 	log := slog.New(slog.DiscardHandler)
 	st, err := pebble.Open(b.TempDir(), pebble.Options{Logger: log})
@@ -27,6 +41,7 @@ func BenchmarkMessages(b *testing.B) {
 	cfg := DefaultConfig()
 	cfg.Logger = log
 	cfg.Admission.Threshold = 0
+	cfg.Core.Traces = traces
 	m := New(cfg, st)
 	if err := m.Start(context.Background()); err != nil {
 		b.Fatal(err)
@@ -34,7 +49,7 @@ func BenchmarkMessages(b *testing.B) {
 	defer m.Stop()
 	all := make([]*benchUser, users)
 	for i := range all {
-		u := &benchUser{m: m, id: im.UserID(i + 1), window: make(chan struct{}, window)}
+		u := &benchUser{m: m, id: im.UserID(i + 1), window: make(chan struct{}, window), traces: traces, sampler: sampler}
 		for f := range friends {
 			u.friends = append(u.friends, im.UserID((i+f*7+1)%users+1))
 		}
@@ -108,14 +123,20 @@ type benchUser struct {
 	window  chan struct{}
 	left    *counter
 	done    chan struct{}
+	traces  *trace.Recorder
+	sampler *trace.Sampler
 }
 
 func (u *benchUser) send(n int, body []byte) {
 	for i := range n {
 		u.window <- struct{}{}
 		to := u.friends[rand.IntN(len(u.friends))]
-		u.m.Submit(im.User(u.id), &im.Send{To: to, Device: 1, Session: im.SessionID(u.id), ClientSeq: im.ClientSeq(i + 1),
-			Content: im.Content{Type: im.ContentText, Body: body}}, u)
+		cmd := &im.Send{To: to, Device: 1, Session: im.SessionID(u.id), ClientSeq: im.ClientSeq(i + 1),
+			Content: im.Content{Type: im.ContentText, Body: body}}
+		if id := u.sampler.Pick(uint64(u.id)<<32|uint64(i), u.id, 0); id != 0 {
+			cmd.Trace = &im.Trace{ID: id, At: u.traces.Now()}
+		}
+		u.m.Submit(im.User(u.id), cmd, u)
 	}
 }
 

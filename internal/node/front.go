@@ -190,6 +190,7 @@ type frontSample struct {
 	Remote  remote.ClientStats `json:"remote"`
 	Shakes  shake.Stats        `json:"shakes"`
 	API     apiSample          `json:"api"`
+	Traces  traceStats         `json:"traces"`
 	Process processSample      `json:"process"`
 	// MaxLinks and MaxHeld bound the links and the bytes held for them.
 	MaxLinks int `json:"max_links"`
@@ -206,7 +207,8 @@ func (n *Node) frontSample() frontSample {
 	f := n.front
 	s := frontSample{
 		Gateway: f.gateway.Stats(), Links: f.links.Stats(), Limit: f.limit.Stats(), Shakes: f.shakes.Stats(),
-		API: f.meter.sample(), Process: sampleProcess(), MaxHeld: n.cfg.ConnMemoryMB << 20,
+		Traces: n.traces.stats(),
+		API:    f.meter.sample(), Process: sampleProcess(), MaxHeld: n.cfg.ConnMemoryMB << 20,
 		Polls: f.api.Polls(), MaxPolls: api.DefaultMaxPolls,
 	}
 	_, s.Hashing, s.MaxHashing = f.hasher.Load()

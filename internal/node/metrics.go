@@ -134,6 +134,8 @@ func (n *Node) collectors() []prometheus.Collector {
 	}
 	if n.front != nil {
 		all = append(all, n.frontCollector())
+	} else {
+		all = append(all, n.traceCollector())
 	}
 	if n.workers != nil {
 		all = append(all, n.workersCollector())

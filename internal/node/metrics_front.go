@@ -20,6 +20,7 @@ func (n *Node) frontCollector() prometheus.Collector {
 	addRemote(c)
 	addShakes(c)
 	addProcess(c, func(s *frontSample) *processSample { return &s.Process })
+	addTraces(c, func(s *frontSample) *traceStats { return &s.Traces })
 	return c
 }
 

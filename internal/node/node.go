@@ -343,6 +343,7 @@ func (n *Node) stop(ctx context.Context, over time.Duration) error {
 	if n.shared != nil {
 		errs = append(errs, n.shared.store.Close())
 	}
+	n.traces.stop(ctx)
 	return errors.Join(errs...)
 }
 

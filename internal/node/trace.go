@@ -1,20 +1,26 @@
 package node
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
 	"net/http"
 	"strconv"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/trace"
+	"github.com/skein-im/skein/internal/trace/otlp"
 )
 
 // tracing is what a process needs to follow messages.
 type tracing struct {
 	recorder *trace.Recorder
 	sampler  *trace.Sampler
+	// exporter is nil unless spans are exported.
+	exporter *otlp.Exporter
 }
 
 // startTraces makes the recorder of this process.
@@ -28,8 +34,51 @@ func (n *Node) startTraces(role string) error {
 		return err
 	}
 	n.traces.sampler = trace.NewSampler(n.cfg.TracePercent, users, binary.LittleEndian.Uint64(seed[:]))
-	n.traces.recorder = trace.New(trace.Options{Node: role + " " + n.processName()})
+	opts := trace.Options{Node: role + " " + n.processName()}
+	if n.cfg.TraceExport != "" {
+		n.traces.exporter = otlp.New(otlp.Config{URL: n.cfg.TraceExport, Version: n.opts.Version, Logger: n.log})
+		opts.Export = n.traces.exporter.Export
+	}
+	n.traces.recorder = trace.New(opts)
 	return nil
+}
+
+// stop posts the last spans.
+func (t *tracing) stop(ctx context.Context) {
+	if t.exporter != nil {
+		t.exporter.Close(ctx)
+	}
+}
+
+// traceStats are the counters of one process.
+type traceStats struct {
+	Spans   trace.Stats `json:"spans"`
+	Unheard uint64      `json:"unheard"`
+	Export  otlp.Stats  `json:"export"`
+}
+
+func (t *tracing) stats() traceStats {
+	return traceStats{Spans: t.recorder.Stats(), Unheard: t.sampler.Unheard(), Export: t.exporter.Stats()}
+}
+
+// addTraces exports what was traced, and what became of it.
+func addTraces[S any](c *collector[S], of func(*S) *traceStats) {
+	c.count("skein_trace_spans_total", "Spans recorded.", func(s *S) float64 { return float64(of(s).Spans.Recorded) })
+	c.gauge("skein_trace_kept_spans", "Spans in memory.", func(s *S) float64 { return float64(of(s).Spans.Kept) })
+	c.gauge("skein_trace_size_spans", "Spans that there is room for in memory.", func(s *S) float64 { return float64(of(s).Spans.Size) })
+	c.count("skein_trace_unheard_total", "Traces that clients asked for too often.", func(s *S) float64 { return float64(of(s).Unheard) })
+	c.count("skein_trace_exported_total", "Spans that the collector has taken.", func(s *S) float64 { return float64(of(s).Export.Exported) })
+	c.count("skein_trace_export_dropped_total", "Spans that the collector will not get.", func(s *S) float64 { return float64(of(s).Export.Dropped) })
+	c.count("skein_trace_export_failures_total", "Posts to the collector that did not succeed.", func(s *S) float64 { return float64(of(s).Export.Failures) })
+	c.queue("trace_export", func(s *S) int { return of(s).Export.Queued }, func(s *S) int { return of(s).Export.Limit })
+}
+
+// traceCollector is for a process without clients; where there are any, their
+// samples have the same.
+func (n *Node) traceCollector() prometheus.Collector {
+	c := &collector[traceStats]{samples: func() []traceStats { return []traceStats{n.traces.stats()} }}
+	addTraces(c, func(s *traceStats) *traceStats { return s })
+	return c
 }
 
 // traceQuery asks for one trace, or, without an id, for the slowest.

@@ -95,7 +95,7 @@ func (r *Recorder) Record(s Span) {
 	if s.Start == 0 || s.Start > s.End {
 		s.Start = s.End
 	}
-	s.Node, s.ID = r.opts.Node, rootID(s.Trace)
+	s.Node, s.ID = r.opts.Node, RootID(s.Trace)
 	if s.Step != Send {
 		s.ID = mix(r.last.Add(1))
 	}
@@ -154,9 +154,9 @@ func (r *Recorder) Stats() Stats {
 	}
 }
 
-// rootID is the identifier of a trace's root. All other spans are its children,
+// RootID is the identifier of a trace's root. All other spans are its children,
 // and every process knows it without being told.
-func rootID(id im.TraceID) uint64 { return mix(uint64(id)) }
+func RootID(id im.TraceID) uint64 { return mix(uint64(id)) }
 
 // mix is the finalizer of SplitMix64, and never 0.
 func mix(x uint64) uint64 {

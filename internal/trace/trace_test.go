@@ -215,7 +215,7 @@ func TestMerge(t *testing.T) {
 	if len(got.Traces) != 2 || got.Traces[0].ID != 4 || len(got.Traces[1].Spans) != 2 {
 		t.Fatalf("%+v", got)
 	}
-	if s := got.Traces[1].Spans; s[0].Node != "a" || s[1].Node != "b" || s[0].ID != rootID(3) {
+	if s := got.Traces[1].Spans; s[0].Node != "a" || s[1].Node != "b" || s[0].ID != RootID(3) {
 		t.Errorf("%+v", s)
 	}
 	if got := Merge(1, got); len(got.Traces) != 1 || got.Traces[0].ID != 4 {

@@ -1,0 +1,181 @@
+package e2e
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	collector "go.opentelemetry.io/proto/slim/otlp/collector/trace/v1"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/skein-im/skein/client"
+	"github.com/skein-im/skein/internal/trace"
+)
+
+// otlp is a collector on this machine, for any number of processes.
+type otlp struct {
+	url string
+	mu  sync.Mutex
+	// steps are the names of spans by trace.
+	steps map[string]map[string]bool
+	// raw is everything that came.
+	raw     strings.Builder
+	changed chan struct{}
+}
+
+func newOTLP(t *testing.T) *otlp {
+	o := &otlp{steps: map[string]map[string]bool{}, changed: make(chan struct{}, 1)}
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		m := new(collector.ExportTraceServiceRequest)
+		if err == nil {
+			err = proto.Unmarshal(body, m)
+		}
+		if err != nil {
+			t.Errorf("the collector got %q: %v", body, err)
+		}
+		o.take(body, m)
+	}))
+	t.Cleanup(srv.Close)
+	o.url = srv.URL + "/v1/traces"
+	return o
+}
+
+func (o *otlp) take(body []byte, m *collector.ExportTraceServiceRequest) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.raw.Write(body)
+	for _, rs := range m.ResourceSpans {
+		for _, s := range rs.ScopeSpans[0].Spans {
+			id := string(s.TraceId[8:])
+			if o.steps[id] == nil {
+				o.steps[id] = map[string]bool{}
+			}
+			o.steps[id][s.Name] = true
+		}
+	}
+	select {
+	case o.changed <- struct{}{}:
+	default:
+	}
+}
+
+// wait waits until there is a span of every step of a trace.
+func (o *otlp) wait(t *testing.T, id client.TraceID, want []string) {
+	t.Helper()
+	ctx := testContext(t)
+	key := make([]byte, 8)
+	for i := range key {
+		key[i] = byte(id >> (56 - 8*i))
+	}
+	for {
+		o.mu.Lock()
+		var missing []string
+		for _, step := range want {
+			if !o.steps[string(key)][step] {
+				missing = append(missing, step)
+			}
+		}
+		o.mu.Unlock()
+		if len(missing) == 0 {
+			return
+		}
+		select {
+		case <-o.changed:
+		case <-ctx.Done():
+			t.Fatalf("the collector has no span of %v", missing)
+		}
+	}
+}
+
+// hops are the steps of a message whose way is not disturbed.
+var hops = []string{
+	"send", "gateway.receive", "mailbox.arrive", "mailbox.queue", "mailbox.apply", "mailbox.batch", "mailbox.commit", "mailbox.release",
+	"gateway.answer", "link.forward", "receiver.queue", "receiver.apply", "receiver.batch", "receiver.commit", "receiver.release",
+	"gateway.deliver", "client.ack", "ack.forward", "ack.queue", "ack.apply",
+}
+
+// A message whose sender asks for it is followed through every process, to the
+// receiver and back; and what is told of it does not say what it said.
+func TestTrace(t *testing.T) {
+	t.Parallel()
+	for name, workers := range map[string]string{"two processes": "0", "workers": "2"} {
+		t.Run(name, func(t *testing.T) {
+			o := newOTLP(t)
+			m := startNode(t, mailboxArgs(filepath.Join(t.TempDir(), "data"), "--trace-export", o.url)...)
+			g := startNode(t, gatewayArgs(m, "--workers", workers, "--trace-export", o.url)...)
+			followMessage(t, o, m, g)
+		})
+	}
+}
+
+func followMessage(t *testing.T, o *otlp, m, g *server) {
+	const planted = "the-planted-body"
+	w := &world{server: g, http: "http://" + g.HTTP}
+	a, b := newUser(t, w, "alice"), newUser(t, w, "bob")
+	ac, bc := a.dial(t, "tcp://"+g.Link, a.token), b.dial(t, "tcp://"+g.Link, b.token)
+	makeFriends(t, a, b, ac, bc)
+	id := client.NewTraceID()
+	if _, err := ac.SendTraced(testContext(t), b.id, client.Text(planted), id); err != nil {
+		t.Fatal(err)
+	}
+	if e := next(t, bc, client.Message); string(e.Content.Body) != planted || e.Trace != id {
+		t.Fatalf("received %q with trace %v", e.Content.Body, e.Trace)
+	}
+	if _, err := ac.SendText(testContext(t), b.id, "not traced"); err != nil {
+		t.Fatal(err)
+	}
+	if e := next(t, bc, client.Message); e.Trace != 0 {
+		t.Errorf("a message that nobody asked about has trace %v", e.Trace)
+	}
+	o.wait(t, id, hops)
+	checkTrace(t, id, planted, m.Ops+","+g.Ops)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if strings.Contains(o.raw.String(), planted) || strings.Contains(o.raw.String(), a.token) || len(o.steps) != 1 {
+		t.Errorf("the collector knows too much: %d traces, %q", len(o.steps), o.raw.String())
+	}
+}
+
+// checkTrace holds what 'skein trace' says against what it should.
+func checkTrace(t *testing.T, id client.TraceID, planted, ops string) {
+	t.Helper()
+	out, err := run(t, "", "trace", id.String(), "--ops", ops, "--json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var report trace.Report
+	if err := json.Unmarshal([]byte(out), &report); err != nil || len(report.Traces) != 1 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	var got []string
+	for _, s := range report.Traces[0].Spans {
+		got = append(got, s.Step.String())
+		if s.End < s.Start || s.Error != 0 {
+			t.Errorf("%+v", s)
+		}
+	}
+	want := slices.Clone(hops)
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+	text, err := run(t, "", "trace", id.String(), "--ops", ops)
+	if err != nil || !strings.Contains(text, "receiver.commit") || !strings.Contains(text, "  gateway.receive") {
+		t.Errorf("%v: %s", err, text)
+	}
+	slow, err := run(t, "", "trace", "--slow", "5", "--ops", ops)
+	if err != nil || !strings.HasPrefix(slow, id.String()) {
+		t.Errorf("%v: slow: %s", err, slow)
+	}
+	if strings.Contains(out+text+slow, planted) {
+		t.Errorf("a trace tells the body: %s", out)
+	}
+}
