@@ -9,8 +9,13 @@ import (
 	"github.com/skein-im/skein/internal/im"
 )
 
-// DefaultSpans is how many spans a Recorder keeps of each kind.
-const DefaultSpans = 16384
+const (
+	// DefaultSpans is how many spans a Recorder keeps of each kind.
+	DefaultSpans = 16384
+	// MaxFound is how many spans of one trace it tells: clients may give one id
+	// to any number of messages.
+	MaxFound = 1024
+)
 
 // Options are what a Recorder needs.
 type Options struct {
@@ -122,15 +127,15 @@ func (r *Recorder) Spans(id im.TraceID) []Span {
 	if t := r.slow.keep[id]; t != nil {
 		return append([]Span(nil), t.spans...)
 	}
-	return r.find(id)
+	return r.find(id, MaxFound)
 }
 
 // find is Spans without the slow traces. The caller has the mutex.
-func (r *Recorder) find(id im.TraceID) []Span {
+func (r *Recorder) find(id im.TraceID, limit int) []Span {
 	if id.IsForced() {
-		return r.forced.of(id)
+		return r.forced.of(id, limit)
 	}
-	return r.drawn.of(id)
+	return r.drawn.of(id, limit)
 }
 
 // Stats are a Recorder's counters and gauges.
@@ -150,7 +155,7 @@ func (r *Recorder) Stats() Stats {
 	defer r.mu.Unlock()
 	return Stats{
 		Recorded: r.drawn.total + r.forced.total,
-		Kept:     len(r.drawn.spans) + len(r.forced.spans), Size: r.drawn.size + r.forced.size,
+		Kept:     r.drawn.kept() + r.forced.kept(), Size: r.drawn.size + r.forced.size,
 	}
 }
 

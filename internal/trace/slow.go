@@ -61,8 +61,7 @@ func (t *slowTraces) add(r *Recorder, s Span) {
 	if len(t.keep) >= MaxSlow {
 		t.dropFastest()
 	}
-	spans := r.find(s.Trace)
-	t.keep[s.Trace] = &slowTrace{spans: spans[max(0, len(spans)-MaxTraceSpans):], longest: long, at: s.End}
+	t.keep[s.Trace] = &slowTrace{spans: r.find(s.Trace, MaxTraceSpans), longest: long, at: s.End}
 	t.measure()
 }
 

@@ -53,11 +53,11 @@ func TestRecorderIsBounded(t *testing.T) {
 	if st := r.Stats(); st.Recorded != 1001 || st.Kept != 9 || st.Size != 16 {
 		t.Errorf("stats %+v", st)
 	}
-	if got := r.forced.of(forced); len(got) != 1 || got[0].Node != "n" {
+	if got := r.forced.of(forced, 9); len(got) != 1 || got[0].Node != "n" {
 		t.Errorf("the forced trace has %v", got)
 	}
 	for id, want := range map[im.TraceID]int{992: 0, 993: 1, 1000: 1} {
-		if got := r.drawn.of(id); len(got) != want {
+		if got := r.drawn.of(id, 9); len(got) != want {
 			t.Errorf("trace %d has %d spans in the ring, want %d", id, len(got), want)
 		}
 	}
@@ -318,5 +318,28 @@ func BenchmarkSpans(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// However many traces share a bucket, each is told with its own last spans, in
+// order.
+func TestRingChains(t *testing.T) {
+	r := ring{size: 100}
+	for i := range uint64(1000) {
+		r.add(Span{Trace: im.TraceID(i%7 + 1), Seq: i})
+	}
+	for id := range im.TraceID(9) {
+		found := r.of(id, 1000)
+		for i, s := range found {
+			if s.Trace != id || i > 0 && s.Seq != found[i-1].Seq+7 {
+				t.Fatalf("trace %d: span %d is %+v", id, i, s)
+			}
+		}
+		if want := id > 0 && id < 8; want && (len(found) < 14 || found[len(found)-1].Seq < 993) || !want && len(found) > 0 {
+			t.Errorf("trace %d has %d spans", id, len(found))
+		}
+		if few := r.of(id, 3); len(found) > 0 && (len(few) != 3 || few[2] != found[len(found)-1]) {
+			t.Errorf("the last three of trace %d are %+v", id, few)
+		}
 	}
 }
