@@ -14,6 +14,9 @@ import (
 // benchResult is the part of bench chat's JSON that tests look at.
 type benchResult struct {
 	Sent, Acked, Delivered, Lost, Duplicated, Reordered, Reconnects int
+
+	AckMS     struct{ Max float64 } `json:"ack_ms"`
+	DeliverMS struct{ Max float64 } `json:"deliver_ms"`
 }
 
 // benchChat starts bench chat against a server; the returned function waits

@@ -226,3 +226,103 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// Of two processes with one name, the one that joined earlier is told, once, and
+// does not touch the record any more.
+func TestSuperseded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecords()
+		told := 0
+		old := New(Config{Records: r, Self: Member{Node: "a", Started: 1, State: Up, Roles: "old:1"}, Logger: slog.New(slog.DiscardHandler),
+			Superseded: func(error) { told++ }})
+		if err := old.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		again := join(t, r, Member{Node: "a", Started: 2, State: Up, Roles: "new:1"})
+		time.Sleep(10 * DefaultEvery)
+		synctest.Wait()
+		if told != 1 {
+			t.Errorf("the older one was told %d times", told)
+		}
+		_ = old.Leave(t.Context())
+		if members, _ := again.Members(); len(members) != 1 || members[0].Roles != "new:1" {
+			t.Errorf("there are %+v", members)
+		}
+		if list, _ := r.Members(t.Context()); len(list) != 1 {
+			t.Errorf("the record that is left is %v", list)
+		}
+		_ = again.Leave(t.Context())
+	})
+}
+
+// After the store was away, those who could not refresh their records either are
+// not missed at once; and a node knows that its own may have expired.
+func TestStoreAwayForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecords()
+		lapsed := 0
+		w := &watch{}
+		a := New(Config{Records: r, Self: node("a"), Logger: slog.New(slog.DiscardHandler), Lapsed: func() { lapsed++ },
+			Changed: func(members []Member, _ *Table) {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				w.views = append(w.views, make([]string, len(members)))
+			}})
+		if err := a.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b := join(t, r, node("b"))
+		time.Sleep(2 * DefaultEvery)
+		synctest.Wait()
+		r.breakDown(errors.New("away"))
+		time.Sleep(2 * DefaultTTL)
+		// b comes back a second later than a.
+		_ = b.Leave(t.Context())
+		r.breakDown(nil)
+		time.Sleep(time.Second)
+		again := join(t, r, node("b"))
+		time.Sleep(DefaultTTL)
+		synctest.Wait()
+		if lapsed != 1 {
+			t.Errorf("a was told %d times that its record had expired", lapsed)
+		}
+		for _, v := range w.views[1:] {
+			if len(v) != 2 {
+				t.Errorf("a saw %d nodes", len(v))
+			}
+		}
+		_ = again.Leave(t.Context())
+		time.Sleep(2 * DefaultEvery)
+		synctest.Wait()
+		if members, _ := a.Members(); len(members) != 1 {
+			t.Errorf("after b has left, a sees %v", members)
+		}
+		_ = a.Leave(t.Context())
+	})
+}
+
+// Sync returns when others' changes have been seen; Refresh may be called at any
+// rate.
+func TestSync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecords()
+		a, b := join(t, r, node("a")), join(t, r, node("b"))
+		b.Update(func(m *Member) { m.State = Draining })
+		if err := b.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for range 100 {
+			a.Refresh()
+		}
+		if err := a.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, table := a.Members(); len(table.SlotsOf("b")) != 0 {
+			t.Error("b drains and has slots")
+		}
+		_, _ = a.Leave(t.Context()), b.Leave(t.Context())
+		if err := a.Sync(t.Context()); err == nil {
+			t.Error("a node that has left looks at records")
+		}
+	})
+}

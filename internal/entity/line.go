@@ -186,3 +186,18 @@ func (ls *lines) restart(tx *Tx, l *line) {
 	ls.marked = true
 	ls.wake(l.due)
 }
+
+// hurrySpread is over how many milliseconds entities spread what they send to
+// peers that can be reached again.
+const hurrySpread = 200
+
+// Hurry implements Entity: what has been sent again in vain is sent from the
+// beginning, soon.
+func (ls *lines) Hurry(tx *Tx, reachable func(peer im.Addr) bool) {
+	for _, l := range ls.open {
+		if l.tries > 0 && len(l.refs) > 0 && reachable(l.peer) {
+			l.link.restart(tx.Now, tx.Now+1+im.Millis(tx.Jitter(hurrySpread)))
+			ls.wake(l.due)
+		}
+	}
+}

@@ -49,6 +49,14 @@ func (m *Mailbox) Settled(ctx context.Context) error {
 	}
 }
 
+// Hurry says that slots are served again, here or elsewhere: entities that wait
+// for an answer from there need not wait longer.
+func (m *Mailbox) Hurry(list []im.Slot) {
+	for _, s := range m.shards {
+		s.Hurry(list)
+	}
+}
+
 // Serves reports whether this node serves an entity now.
 func (m *Mailbox) Serves(a im.Addr) bool { return m.slots.here[a.Slot()].Load() }
 
@@ -137,10 +145,17 @@ func (m *Mailbox) acquire(ctx context.Context, list []im.Slot) error {
 		sh.slots, sh.epochs = append(sh.slots, slot), append(sh.epochs, epochs[i])
 		sh.pending = append(sh.pending, pending[i]...)
 	}
+	// Before the shards know: they may lose slots again at once.
+	m.slots.acquired(list, epochs)
 	for s, sh := range shares {
 		s.Own(sh.slots, sh.epochs, sh.pending)
 	}
-	m.slots.acquired(list, epochs)
+	if m.cfg.Shared {
+		m.Hurry(list)
+	}
+	if m.cfg.Acquired != nil {
+		m.cfg.Acquired(list)
+	}
 	m.cfg.Logger.Info("slots are served", "slots", len(list))
 	return nil
 }

@@ -32,6 +32,9 @@ type Config struct {
 	// seen to it, or lost it: the sender sends it again. It must return at once.
 	// nil: every entity is on this node.
 	Elsewhere func(m *entity.Message) bool
+	// Acquired hears that this node serves slots from now on; it must return at
+	// once, and may be nil.
+	Acquired func(list []im.Slot)
 	// Fenced hears that another node has acquired a slot that this one served;
 	// it must return at once, and may be nil.
 	Fenced func()

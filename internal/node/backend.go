@@ -25,7 +25,7 @@ func (n *Node) startBackend(ctx context.Context) error {
 	cfg.Shards, cfg.Logger, cfg.Core.Traces = n.cfg.Shards, n.log, n.traces.recorder
 	if n.shared != nil {
 		cfg.Node, cfg.Shared = n.shared.name, true
-		cfg.Elsewhere, cfg.Fenced = n.elsewhere, n.stale
+		cfg.Elsewhere, cfg.Fenced, cfg.Acquired = n.elsewhere, n.stale, n.announceSlots
 		n.back = &backend{mailbox: mailbox.New(cfg, n.shared.store)}
 		return n.back.mailbox.Start(ctx)
 	}

@@ -42,9 +42,13 @@ func (n *Node) serveRoles() error {
 	if err != nil {
 		return err
 	}
-	n.back.roles, err = remote.NewServer(remote.ServerConfig{
-		Mailbox: n.back.served(), Receive: n.back.mailbox.Receive, Secret: []byte(secret), Node: n.processName(), Logger: n.log,
-	})
+	cfg := remote.ServerConfig{
+		Mailbox: n.back.served(), Secret: []byte(secret), Node: n.processName(), Logger: n.log,
+	}
+	if n.shared != nil {
+		cfg.Receive, cfg.Served = n.back.mailbox.Receive, n.served
+	}
+	n.back.roles, err = remote.NewServer(cfg)
 	if err != nil {
 		return err
 	}

@@ -195,6 +195,16 @@ func (n *Node) elsewhere(m *entity.Message) bool {
 	return true
 }
 
+// announceSlots tells the other nodes what this one serves.
+func (n *Node) announceSlots(slots []im.Slot) { n.route.Announce(slots) }
+
+// served hears that another node serves slots: what was sent to them in vain goes
+// out again, to whom the newest table says.
+func (n *Node) served(slots []im.Slot) {
+	n.stale()
+	n.back.mailbox.Hurry(slots)
+}
+
 // stale asks for the newest members.
 func (n *Node) stale() {
 	if n.shared != nil && n.shared.membership != nil {

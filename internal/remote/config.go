@@ -32,6 +32,9 @@ type ServerConfig struct {
 	// Receive takes link messages from other nodes; it must return at once.
 	// nil: there are none.
 	Receive func(m *entity.Message)
+	// Served hears which slots another node serves from now on; it must return
+	// at once. nil: nobody wants to know.
+	Served func(slots []im.Slot)
 	// Secret is shared by all nodes; at least MinSecret bytes.
 	Secret []byte
 	// Node names this node.

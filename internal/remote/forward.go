@@ -6,6 +6,7 @@ import (
 
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/wire"
 )
 
 // Link messages travel one way and unanswered: whoever sends one sends it again
@@ -77,22 +78,21 @@ type outbound struct {
 	open bool
 	buf  []byte
 
+	// forwarded and dropped count link messages.
 	forwarded, dropped atomic.Uint64
 }
 
-// put encodes a link message, if there is a link and room.
-func (o *outbound) put(m *entity.Message, most int) (first, ok bool) {
+// put encodes a frame, if there is a link and room. first: nothing was waiting.
+func (o *outbound) put(t wire.Type, most int, fill func(dst []byte) []byte) (first, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	before := len(o.buf)
 	if !o.open || before >= most {
-		o.dropped.Add(1)
 		return false, false
 	}
 	var at int
-	o.buf, at = openFrame(o.buf, typeForward)
-	o.buf = closeFrame(AppendMessage(o.buf, m), at)
-	o.forwarded.Add(1)
+	o.buf, at = openFrame(o.buf, t)
+	o.buf = closeFrame(fill(o.buf), at)
 	return before == 0, true
 }
 
@@ -118,9 +118,25 @@ func (o *outbound) take(dst []byte) []byte {
 // Forward carries a link message towards the mailbox node, or drops and counts
 // it: its sender sends it again.
 func (c *Client) Forward(m *entity.Message) {
-	first, ok := c.outbound.put(m, c.cfg.MaxForwardBytes)
-	if !ok || !first {
-		return
+	if c.hand(typeForward, func(dst []byte) []byte { return AppendMessage(dst, m) }) {
+		c.outbound.forwarded.Add(1)
+	} else {
+		c.outbound.dropped.Add(1)
+	}
+}
+
+// Announce tells the mailbox node that this one serves slots from now on, or does
+// not: who waits for an answer from there finds out later, too.
+func (c *Client) Announce(slots []im.Slot) {
+	c.hand(typeServed, func(dst []byte) []byte { return appendServed(dst, slots) })
+}
+
+// hand puts a frame on the link that is not answered, and reports whether there
+// is a link and room.
+func (c *Client) hand(t wire.Type, fill func(dst []byte) []byte) bool {
+	first, ok := c.outbound.put(t, c.cfg.MaxForwardBytes, fill)
+	if !first {
+		return ok
 	}
 	c.mu.Lock()
 	l := c.link
@@ -128,6 +144,50 @@ func (c *Client) Forward(m *entity.Message) {
 	if l != nil {
 		l.nudge()
 	}
+	return true
+}
+
+func appendServed(dst []byte, slots []im.Slot) []byte {
+	list := make([]uint64, len(slots))
+	for i, s := range slots {
+		list[i] = uint64(s)
+	}
+	return appendNumbers(dst, 1, list)
+}
+
+func readServed(b []byte) ([]im.Slot, error) {
+	var list []uint64
+	f := fields{rest: b}
+	for f.next() {
+		if f.num == 1 {
+			list = numbers(&f, list)
+		}
+	}
+	if len(list) > im.Slots {
+		return nil, im.Errorf(im.Invalid, "%d slots; there are %d", len(list), im.Slots)
+	}
+	slots := make([]im.Slot, len(list))
+	for i, n := range list {
+		if n >= im.Slots {
+			return nil, im.Errorf(im.Invalid, "slot %d does not exist", n)
+		}
+		slots[i] = im.Slot(n)
+	}
+	return slots, f.err("list of slots")
+}
+
+// served hears from another node that it serves slots from now on.
+func (l *serverLink) served(payload []byte) error {
+	if l.srv.cfg.Served == nil {
+		l.traffic.skipped.Add(1)
+		return nil
+	}
+	slots, err := readServed(payload)
+	if err != nil {
+		return err
+	}
+	l.srv.cfg.Served(slots)
+	return nil
 }
 
 // forwarded takes a link message from another node.

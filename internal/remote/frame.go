@@ -24,6 +24,8 @@ const (
 	typeLevel   wire.Type = 44
 	// typeForward carries a link message from node to node.
 	typeForward wire.Type = 45
+	// typeServed says which slots a node serves from now on.
+	typeServed wire.Type = 46
 )
 
 const (

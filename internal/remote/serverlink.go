@@ -100,6 +100,8 @@ func (l *serverLink) frame(t wire.Type, payload []byte) error {
 		return l.submit(payload)
 	case typeForward:
 		return l.forwarded(payload)
+	case typeServed:
+		return l.served(payload)
 	case typeGoAway:
 		l.mu.Lock()
 		l.leaving = true

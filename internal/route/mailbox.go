@@ -27,6 +27,9 @@ type Link interface {
 	Offer(to im.Addr, cmd im.Command, done im.Completion) bool
 	// Forward carries a link message, or loses it.
 	Forward(m *entity.Message)
+	// Announce tells the node which slots this one serves from now on, or does
+	// not.
+	Announce(slots []im.Slot)
 	// Health is nil while the node can be reached.
 	Health() error
 	// Close ends the link, at the latest when ctx ends.
@@ -257,4 +260,11 @@ func (m *Mailbox) Forward(msg *entity.Message) {
 		return
 	}
 	n.link.Forward(msg)
+}
+
+// Announce tells every node which slots this one serves from now on.
+func (m *Mailbox) Announce(slots []im.Slot) {
+	for _, n := range m.view.Load().nodes {
+		n.link.Announce(slots)
+	}
 }

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"log/slog"
+	"slices"
 
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
@@ -371,6 +372,22 @@ func (c *Core) Tick(now im.Millis) {
 		cl.flushAt = 0
 		if !cl.gone && cl.ent.Status().Dirty {
 			c.do(cl, func(tx *entity.Tx) { cl.ent.Snapshot(tx) })
+		}
+	}
+}
+
+// Hurry says that the entities of slots have a node that serves them again: what
+// entities here have sent to them in vain goes out soon.
+func (c *Core) Hurry(now im.Millis, slots []im.Slot) {
+	c.now = now
+	var served [im.Slots]bool
+	for _, s := range slots {
+		served[s] = true
+	}
+	// Who has something to send again has a timer.
+	for _, cl := range slices.Clone(c.timers.cells) {
+		if cl.ready && !cl.gone {
+			c.do(cl, func(tx *entity.Tx) { cl.ent.Hurry(tx, func(peer im.Addr) bool { return served[peer.Slot()] }) })
 		}
 	}
 }

@@ -131,6 +131,11 @@ func (s *Shard) Own(slots []im.Slot, epochs []im.Epoch, pending []im.Addr) {
 	})
 }
 
+// Hurry says that slots are served again, here or elsewhere. See Core.Hurry.
+func (s *Shard) Hurry(slots []im.Slot) {
+	s.post(func(now im.Millis) { s.core.Hurry(now, slots) })
+}
+
 // Leave hands slots over to another node; done is called on the shard's
 // goroutine when they are served here no longer. See Core.Leave.
 func (s *Shard) Leave(slots []im.Slot, done func()) {

@@ -1,0 +1,139 @@
+package e2e
+
+import (
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// trial is a chat over two mailbox nodes to which something happens.
+type trial struct {
+	*nodes
+	one, two, gate *server
+	finished       <-chan struct{}
+	verdict        func() benchResult
+}
+
+func newTrial(t *testing.T, seconds string) *trial {
+	t.Helper()
+	c := newNodes(t, filepath.Join(t.TempDir(), "data"))
+	x := &trial{nodes: c, one: c.mailbox("one"), two: c.mailbox("two")}
+	x.gate = c.gateway()
+	c.await("the nodes share the slots", func(st status) bool { return settled(3)(st) && x.share(st, "two") > 0 })
+	x.finished, x.verdict = benchChat(t, x.gate, "--users", "100", "--friends", "10", "--rate", "500", "--duration", seconds, "--stall", "2m")
+	// It begins when the clients are there.
+	for metric(t, x.gate, "skein_gateway_sessions") < 100 {
+	}
+	between(t, x.finished, x.verdict)
+	return x
+}
+
+// share is how many slots a node is to serve.
+func (x *trial) share(st status, node string) int {
+	for _, n := range st.Nodes {
+		if n.Node == node {
+			return n.Due
+		}
+	}
+	return 0
+}
+
+// judge waits for the end: nothing may be lost, repeated or reordered, no link
+// of a client break, and nobody wait longer than most.
+func (x *trial) judge(most time.Duration) {
+	x.t.Helper()
+	r := x.verdict()
+	r.check(x.t)
+	if r.Reconnects > 0 {
+		x.t.Errorf("%d links broke", r.Reconnects)
+	}
+	ack := time.Duration(r.AckMS.Max * float64(time.Millisecond)).Round(time.Millisecond)
+	delivery := time.Duration(r.DeliverMS.Max * float64(time.Millisecond)).Round(time.Millisecond)
+	x.t.Logf("%d messages: the longest wait for an ack was %v, for a delivery %v", r.Sent, ack, delivery)
+	if max(ack, delivery) > most {
+		x.t.Errorf("somebody waited too long")
+	}
+}
+
+// served is within what time every user is to be served again; the race
+// detector and other tests on the same machine take their part.
+func served() time.Duration {
+	if raceEnabled {
+		return time.Minute
+	}
+	return 15 * time.Second
+}
+
+// A mailbox node dies: its users are served by the other one.
+func TestOneOfTwoMailboxesDies(t *testing.T) {
+	x := newTrial(t, "8s")
+	x.two.kill()
+	x.await("the other node serves all", func(st status) bool { return settled(2)(st) && x.share(st, "one") == 4096 })
+	x.judge(served())
+}
+
+// A mailbox node is stopped for longer than its record lasts, and goes on as if
+// nothing had happened: its slots are somebody else's by then, and it is fenced.
+func TestOneOfTwoMailboxesIsPaused(t *testing.T) {
+	x := newTrial(t, "12s")
+	if err := x.two.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	x.await("the other node serves all", func(st status) bool { return settled(2)(st) && x.share(st, "one") == 4096 })
+	between(t, x.finished, x.verdict)
+	if err := x.two.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	x.await("it serves its share again", func(st status) bool { return settled(3)(st) && x.share(st, "two") > 0 })
+	x.judge(served())
+	if n := strings.Count(x.two.logs.String(), "without notice"); n == 0 && metric(t, x.two, "skein_mailbox_fenced_total") == 0 {
+		t.Error("the paused node was not fenced, and did not find out that its slots were gone")
+	}
+}
+
+// A node that joins takes its share, and one that stops in order hands it over:
+// no link breaks, and nobody waits long.
+func TestMailboxJoinsAndDrains(t *testing.T) {
+	x := newTrial(t, "8s")
+	three := x.mailbox("three")
+	x.await("the third node serves its share", func(st status) bool { return settled(4)(st) && x.share(st, "three") > 0 })
+	between(t, x.finished, x.verdict)
+	three.stop(t)
+	x.two.stop(t)
+	x.await("the first node serves all", func(st status) bool { return settled(2)(st) && x.share(st, "one") == 4096 })
+	x.judge(served())
+	if strings.Contains(x.one.logs.String(), "another node has acquired them") {
+		t.Log("slots were acquired before they were handed over")
+	}
+}
+
+// Of two processes with one name, the older one ends.
+func TestTwoNodesWithOneName(t *testing.T) {
+	t.Parallel()
+	c := newNodes(t, filepath.Join(t.TempDir(), "data"))
+	old := c.mailbox("one")
+	again := startNode(t, append(c.args("mailbox", "one"), "--data", filepath.Join(c.data, "other"))...)
+	<-old.done
+	if old.err == nil || !strings.Contains(old.logs.String(), "another process has joined") {
+		t.Errorf("the older node ended with %v", old.err)
+	}
+	c.await("the newer one serves all", settled(1))
+	again.stop(t)
+}
+
+// A node that shares its store serves clients too.
+func TestServeOverRedis(t *testing.T) {
+	t.Parallel()
+	c := newNodes(t, filepath.Join(t.TempDir(), "data"))
+	one := startNode(t, c.args("serve", "one")...)
+	two := startNode(t, c.args("serve", "two", "--workers", "2")...)
+	c.await("they share the slots", settled(2))
+	_, first := benchChat(t, one, "--users", "50", "--friends", "5", "--rate", "200", "--duration", "2s")
+	first().check(t)
+	_, second := benchChat(t, two, "--users", "50", "--friends", "5", "--rate", "200", "--duration", "2s")
+	second().check(t)
+	one.stop(t)
+	two.stop(t)
+}
