@@ -83,7 +83,7 @@ func (r *Region) Move(ctx context.Context, user im.UserID, to im.Region) (*Moved
 		}
 	}
 	defer r.moves.end(user)
-	return r.carry(ctx, user, im.Home{Region: to, Version: h.Version + 1})
+	return r.carry(ctx, user, im.Home{Region: to, Version: h.Version + 1}, false)
 }
 
 // resume goes on with a departure that was begun, in the background.
@@ -101,7 +101,7 @@ func (r *Region) resume(user im.UserID, to im.Home) {
 	r.tasks.Go(func() {
 		defer func() { <-r.moves.slots }()
 		defer r.moves.end(user)
-		if _, err := r.carry(r.ctx, user, to); err != nil {
+		if _, err := r.carry(r.ctx, user, to, true); err != nil {
 			r.cfg.Logger.Warn("a move cannot go on yet", "user", uint64(user), "to", string(to.Region), "err", err)
 		}
 	})
@@ -119,15 +119,21 @@ type carrier struct {
 }
 
 // carry does all steps of a move. Each is harmless when repeated, so a move that
-// was broken off begins here again.
-func (r *Region) carry(ctx context.Context, user im.UserID, to im.Home) (*Moved, error) {
+// was broken off begins here again. departed: the user has surely departed, with
+// this home.
+func (r *Region) carry(ctx context.Context, user im.UserID, to im.Home, departed bool) (*Moved, error) {
 	far := r.cfg.Far(to.Region)
 	if far == nil {
 		return nil, im.Errorf(im.NotFound, "there is no region %s here", to.Region)
 	}
 	c := &carrier{r: r, user: user, to: to, far: far, moved: Moved{Home: to}}
 	arrival, err := c.arrive(ctx)
-	if err != nil {
+	switch {
+	case departed && im.KindOf(err) == im.Stale:
+		// Nobody but this move could bring the user there with this version:
+		// it did, and the user has moved on since.
+		arrival = &im.Arrival{Settled: true}
+	case err != nil:
 		return nil, err
 	}
 	c.next = arrival.Next
@@ -245,6 +251,7 @@ func (c *carrier) announce(ctx context.Context) error {
 		if h.Version < c.to.Version {
 			return im.Errorf(im.Internal, "the home of user %d stays at version %d", c.user, h.Version)
 		}
+		c.r.learn(c.user, *h)
 	}
 	return nil
 }

@@ -1,0 +1,35 @@
+// Package regions runs several regions on virtual time, and moves users between
+// them while they write to each other. It is for tests only. Entities, shards'
+// cores and package region are those of production; the network between regions,
+// stores and people are models.
+//
+// One seed makes one run. Whatever happens is an event of an agenda; moves, which
+// wait for answers, are goroutines, and the run goes on to the next event only
+// when all of them wait (testing/synctest). So a run that fails, fails again:
+//
+//	go test ./internal/sim/regions                            120 seeds (-short: 40), and the defects
+//	go test ./internal/sim/regions -run TestSeeds -seed=K     seed K, with its trace if it fails
+//
+// # Faults
+//
+// Link messages between regions are lost, repeated and delayed, calls fail before
+// or after they took effect, regions are cut off from each other. Regions crash,
+// with what is not committed, at random moments and at any step of a move: when
+// one is asked for, and before and after it is answered.
+//
+// # What must hold
+//
+// In the end every answered send stands in its sender's log, at the sequence of
+// its answer, once; everything that a user sent to another has arrived there once,
+// in order; every move has ended, and every user lives in exactly one region,
+// the one that the directory names; the money that came in is in the wallets. At
+// every commit (check.go): the version of a home never goes back, and one version
+// names one region.
+//
+// # Defects
+//
+// TestDefectsAreFound switches deliberate defects on (defect.go), and fails unless
+// the invariants find each.
+//
+// The package owns no state beyond a run and persists nothing.
+package regions

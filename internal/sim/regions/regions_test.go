@@ -1,0 +1,80 @@
+package regions
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"testing"
+	"testing/synctest"
+)
+
+var (
+	flagSeeds = flag.Int("seeds", 120, "how many seeds to run")
+	flagSeed  = flag.Uint64("seed", 0, "run this seed only, and print its trace when it fails")
+)
+
+// simulate is Run in a bubble.
+func simulate(t *testing.T, o Options) (r Report, err error) {
+	synctest.Test(t, func(*testing.T) { r, err = Run(o) })
+	return r, err
+}
+
+// TestSeeds runs the system as it is.
+func TestSeeds(t *testing.T) {
+	if *flagSeed != 0 {
+		var trace bytes.Buffer
+		if _, err := simulate(t, Options{Seed: *flagSeed, Trace: &trace}); err != nil {
+			t.Fatalf("%s\n%v", trace.String(), err)
+		}
+		return
+	}
+	seeds := *flagSeeds
+	if testing.Short() {
+		seeds = min(seeds, 40)
+	}
+	var total Report
+	for seed := uint64(1); seed <= uint64(seeds); seed++ {
+		r, err := simulate(t, Options{Seed: seed})
+		if err != nil {
+			t.Errorf("%v\nreplay: go test ./internal/sim/regions -run TestSeeds -seed=%d", err, seed)
+		}
+		total.Events += r.Events
+		total.Sent += r.Sent
+		total.Moves += r.Moves
+		total.Crashes += r.Crashes
+		total.Lost += r.Lost
+		total.Strays += r.Strays
+	}
+	t.Logf("%d seeds: %+v", seeds, total)
+	if total.Moves < seeds || total.Crashes < seeds/4 || total.Lost < seeds || total.Strays < seeds/10 {
+		t.Errorf("the runs meet too little of what they are for: %+v", total)
+	}
+}
+
+// TestDefectsAreFound: each deliberate mistake is noticed within some seeds.
+func TestDefectsAreFound(t *testing.T) {
+	for d := NotFrozen; d < defects; d++ {
+		t.Run(d.String(), func(t *testing.T) {
+			for seed := uint64(1); seed <= 60; seed++ {
+				if _, err := simulate(t, Options{Seed: seed, Defect: d}); err != nil {
+					t.Log(err)
+					return
+				}
+			}
+			t.Errorf("60 seeds did not find it")
+		})
+	}
+}
+
+// TestRunsAreTheSame: a seed makes the same run each time.
+func TestRunsAreTheSame(t *testing.T) {
+	var traces [2]bytes.Buffer
+	for i := range traces {
+		if _, err := simulate(t, Options{Seed: 7, Trace: &traces[i]}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(traces[0].Bytes(), traces[1].Bytes()) {
+		t.Error(fmt.Sprintf("two runs of a seed differ: %d and %d bytes of trace", traces[0].Len(), traces[1].Len()))
+	}
+}
