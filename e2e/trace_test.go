@@ -179,3 +179,33 @@ func checkTrace(t *testing.T, id client.TraceID, planted, ops string) {
 		t.Errorf("a trace tells the body: %s", out)
 	}
 }
+
+// Between regions, the relay is a step of the way.
+func TestTraceAcrossRegions(t *testing.T) {
+	t.Parallel()
+	p := startPair(t, nil, nil)
+	alice, bob := newUser(t, worldOf(p.east), "alice"), newUser(t, worldOf(p.west), "bob")
+	ac, bc := alice.dial(t, "tcp://"+p.east.Link, alice.token), bob.dial(t, "tcp://"+p.west.Link, bob.token)
+	makeFriends(t, alice, bob, ac, bc)
+	id := client.NewTraceID()
+	if _, err := ac.SendTraced(testContext(t), bob.id, client.Text("hello"), id); err != nil {
+		t.Fatal(err)
+	}
+	if e := next(t, bc, client.Message); e.Trace != id {
+		t.Fatalf("received with trace %v", e.Trace)
+	}
+	// The ack goes before the reply, on the same way.
+	if _, err := bc.SendText(testContext(t), alice.id, "re: hello"); err != nil {
+		t.Fatal(err)
+	}
+	next(t, ac, client.Message)
+	out, err := run(t, "", "trace", id.String(), "--ops", p.east.Ops+","+p.west.Ops)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for step, want := range map[string]int{"relay.forward": 2, "mailbox.commit": 1, "receiver.commit": 1, "ack.apply": 1} {
+		if n := strings.Count(out, step); n != want {
+			t.Errorf("%d times %s:\n%s", n, step, out)
+		}
+	}
+}

@@ -134,7 +134,7 @@ func (n *Node) collectors() []prometheus.Collector {
 	}
 	if n.front != nil {
 		all = append(all, n.frontCollector())
-	} else {
+	} else if n.back != nil {
 		all = append(all, n.traceCollector())
 	}
 	if n.workers != nil {

@@ -139,11 +139,11 @@ func (n *Node) startRoles(ctx context.Context) (err error) {
 	if err := n.openShared(ctx); err != nil {
 		return err
 	}
-	if err := n.startTraces(roleNames[n.opts.Role]); err != nil {
-		return err
-	}
 	if n.opts.Role == Monitor {
 		return errors.Join(n.loadCredentials(), n.watchMembers(ctx))
+	}
+	if err := n.startTraces(roleNames[n.opts.Role]); err != nil {
+		return err
 	}
 	if n.opts.Role != Gateway {
 		if err := n.startBackend(ctx); err != nil {

@@ -63,7 +63,7 @@ func (n *Node) newRegions() error {
 	rs.relay, err = relay.New(relay.Config{
 		Region: self, Peers: n.cfg.Peers(), Listen: n.cfg.RelayListen, Credentials: creds, Logger: n.log,
 		Places:  n.places(),
-		Deliver: rs.region.Deliver, Nudge: rs.region.Nudge,
+		Deliver: n.relayed(rs.region.Deliver), Nudge: rs.region.Nudge,
 	})
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/trace"
 	"github.com/skein-im/skein/internal/trace/otlp"
@@ -47,6 +48,20 @@ func (n *Node) startTraces(role string) error {
 func (t *tracing) stop(ctx context.Context) {
 	if t.exporter != nil {
 		t.exporter.Close(ctx)
+	}
+}
+
+// relayed records how long messages that are traced were on their way from
+// another region.
+func (n *Node) relayed(deliver func(im.Region, *entity.Message, uint8)) func(im.Region, *entity.Message, uint8) {
+	rec := n.traces.recorder
+	return func(from im.Region, m *entity.Message, hops uint8) {
+		if m.Body.Trace != 0 {
+			s := trace.Span{Trace: m.Body.Trace, Step: trace.Relay, Start: m.At, End: rec.Now(), Of: trace.Entity(m.To), Seq: uint64(max(m.Seq, m.Ack))}
+			rec.Record(s)
+			m.At = s.End
+		}
+		deliver(from, m, hops)
 	}
 }
 
