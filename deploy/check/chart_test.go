@@ -108,7 +108,9 @@ store: redis
 redis: {addresses: "redis-1:6379,redis-2:6379", passwordSecret: redis}
 mailbox: {replicas: 3, settings: {weight: 200}}
 gateway: {replicas: 4, settings: {max_conns: 200000, log_level: debug}}
-settings: {log_level: warn}
+settings: {log_level: warn, redis_ca: /etc/skein/authority/ca.crt}
+extraVolumes: [{name: authority, secret: {secretName: authority}}]
+extraVolumeMounts: [{name: authority, mountPath: /etc/skein/authority, readOnly: true}]
 tls: {secret: certificate}
 service: {type: LoadBalancer, annotations: {example.com/balancer: "yes"}}
 image: {repository: registry.example.com/skein, tag: v1}

@@ -166,6 +166,9 @@ spec:
         {{- if and $v.tls.secret (ne .role "mailbox") }}
         - {name: tls, mountPath: /etc/skein/tls, readOnly: true}
         {{- end }}
+        {{- with $v.extraVolumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
   volumes:
     - name: settings
       configMap:
@@ -191,6 +194,9 @@ spec:
       secret:
         secretName: {{ $v.tls.secret }}
         defaultMode: 0440
+    {{- end }}
+    {{- with $v.extraVolumes }}
+    {{- toYaml . | nindent 4 }}
     {{- end }}
 {{- end }}
 
