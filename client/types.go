@@ -53,6 +53,8 @@ const (
 	// MoneyStep: Money says what happened. Content is a greeting, a title or
 	// a reference.
 	MoneyStep = EntryKind(wire.EntryMoney)
+	// Gone: the server no longer keeps what this device lacks up to Seq.
+	Gone = EntryKind(wire.EntryGone)
 )
 
 // ContactEvent is a step between two users.

@@ -58,6 +58,8 @@ func (t *talker) show(e *client.Entry) {
 		t.say("%s  %s", at, line)
 	case client.MoneyStep:
 		t.showMoney(e)
+	case client.Gone:
+		t.say(t.w.gone, e.Seq)
 	case client.Refused:
 		reason := t.w.kinds[e.Refusal]
 		if reason == "" {

@@ -17,7 +17,7 @@ type words struct {
 	badAmount, noSuchEnvelope, whichCampaign, won                     string
 	notWon                                                            map[client.ShakeOutcome]string
 	money, spent                                                      map[client.MoneyEvent]string
-	sent, refused                                                     string
+	sent, refused, gone                                               string
 	noContacts, noHistory, device, thisDevice, online, blocked        string
 	states                                                            map[int32]string
 	events, ownEvents                                                 map[client.ContactEvent]string
@@ -107,6 +107,7 @@ A name can also be a user's number, like #4294967296.`,
 	notYet:     "%d of %d entries came in time.",
 	sent:       "%s  you -> %s: %s",
 	refused:    "%s  %s did not get your message number %d: %s",
+	gone:       "what came before is no longer kept by the server (up to entry %d)",
 	noContacts: "You have no contacts yet. /add NAME asks somebody.",
 	noHistory:  "There is nothing yet.",
 	device:     "%d  %s  since %s",
@@ -211,6 +212,7 @@ var chinese = words{
 	notYet:     "时限内来了 %d 条，应有 %d 条。",
 	sent:       "%s  你 -> %s：%s",
 	refused:    "%s  %s 没有收到你的第 %d 条消息：%s",
+	gone:       "更早的消息服务器已不再保存（到第 %d 条为止）",
 	noContacts: "还没有联系人。用 /add 名字 添加。",
 	noHistory:  "还没有消息。",
 	device:     "%d  %s  自 %s",

@@ -22,7 +22,7 @@ const (
 	Calls
 	// Reads are lists and history.
 	Reads
-	// Bulk is provisioning.
+	// Bulk is provisioning, and what tidies up.
 	Bulk
 	// Classes is how many there are.
 	Classes
@@ -66,7 +66,7 @@ func ClassOf(cmd im.Command) Class {
 		return Login
 	case *im.ListDevices, *im.ListContacts, *im.GetWallet, *im.GetEnvelope, *im.GetCampaign, *im.GetPayment:
 		return Reads
-	case *im.Provision:
+	case *im.Provision, *im.Tidy:
 		return Bulk
 	}
 	return Calls

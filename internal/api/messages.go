@@ -119,8 +119,12 @@ func (a *API) readBefore(ctx context.Context, user, peer im.UserID, before im.Se
 	if err != nil && im.KindOf(err) != im.NotFound {
 		return nil, 0, err
 	}
-	if err != nil || len(raw) == 0 {
+	if err != nil {
 		return nil, 0, errNotInConversation(before)
+	}
+	if len(raw) == 0 {
+		// It was let go of, with all before it.
+		return nil, 0, nil
 	}
 	var first skeinv1.Entry
 	if err := proto.Unmarshal(raw[0], &first); err != nil {

@@ -66,7 +66,7 @@ func (r *Report) problem(a im.Addr, format string, args ...any) {
 // Run audits everything in a store that is at rest. The error says that it
 // could not be read; what does not add up is in the report.
 func Run(ctx context.Context, src Source) (*Report, error) {
-	a := auditor{ctx: ctx, src: src, report: &Report{}, links: map[way]*traffic{}}
+	a := auditor{ctx: ctx, src: src, report: &Report{}, links: map[way]*traffic{}, openings: map[im.Addr]*opening{}}
 	for slot := range im.Slot(im.Slots) {
 		addrs, err := src.List(ctx, slot)
 		if err != nil {
@@ -87,6 +87,8 @@ type auditor struct {
 	src    Source
 	report *Report
 	links  map[way]*traffic
+	// openings are those of wallets whose logs have lost their beginning.
+	openings map[im.Addr]*opening
 }
 
 // way is one direction of a link.
@@ -95,6 +97,12 @@ type way struct{ from, to im.Addr }
 // traffic is the money that went one way, message by message.
 type traffic struct {
 	sent, taken []im.Cents
+	// before are the messages that the log of a wallet, which is one end, no
+	// longer has; known: they are counted.
+	before im.LinkSeq
+	known  bool
+	// acked is what a purse, which is the sender, believes to be taken.
+	acked im.LinkSeq
 	// ends counts the ends that were read.
 	ends int
 }
@@ -104,6 +112,8 @@ type book struct {
 	addr      im.Addr
 	held      im.Cents
 	statement im.Seq
+	// opening is nil as long as the log has its beginning.
+	opening *opening
 	// ways are those that it has taken part in.
 	ways map[way]bool
 }
@@ -114,14 +124,16 @@ func (a *auditor) visit(addr im.Addr) error {
 	if total == nil {
 		return nil
 	}
-	believed, err := a.believed(addr)
+	ent, err := a.load(addr)
 	if err != nil {
 		return err
 	}
+	believed := entity.Holding(ent)
 	b := &book{addr: addr, ways: map[way]bool{}}
-	if err := a.read(b); err != nil {
+	if err := a.read(b, ent); err != nil {
 		return err
 	}
+	a.bounds(b, ent, believed)
 	a.report.Entities++
 	*total += believed
 	if believed != b.held {
@@ -150,12 +162,12 @@ func (a *auditor) totalOf(k im.Kind) *im.Cents {
 	return nil
 }
 
-// believed is what the entity itself believes to have. One that cannot be
-// loaded has nothing, and is a problem.
-func (a *auditor) believed(addr im.Addr) (im.Cents, error) {
+// load makes the entity as it believes itself to be. One that cannot be loaded
+// is empty, and a problem.
+func (a *auditor) load(addr im.Addr) (entity.Entity, error) {
 	ent, err := entity.New(addr)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	var damage error
 	data, err := a.src.Load(a.ctx, addr, func(recs []im.Record) im.Seq {
@@ -164,7 +176,7 @@ func (a *auditor) believed(addr im.Addr) (im.Cents, error) {
 		return seq
 	})
 	if err != nil {
-		return 0, im.Errorf(im.Unavailable, "cannot read %v: %w", addr, err)
+		return nil, im.Errorf(im.Unavailable, "cannot read %v: %w", addr, err)
 	}
 	for _, e := range data.Tail {
 		if damage == nil {
@@ -173,9 +185,9 @@ func (a *auditor) believed(addr im.Addr) (im.Cents, error) {
 	}
 	if damage != nil {
 		a.report.problem(addr, "cannot be loaded: %v", damage)
-		return 0, nil
+		return entity.New(addr)
 	}
-	return entity.Holding(ent), nil
+	return ent, nil
 }
 
 // Reads of logs are this large.
@@ -185,11 +197,14 @@ const (
 )
 
 // read adds up a log.
-func (a *auditor) read(b *book) error {
+func (a *auditor) read(b *book, ent entity.Entity) error {
 	for next := im.Seq(1); ; {
 		entries, err := a.src.ReadLog(a.ctx, b.addr, next, readEntries, readBytes)
 		if err != nil {
 			return im.Errorf(im.Unavailable, "cannot read the log of %v: %w", b.addr, err)
+		}
+		if next == 1 {
+			a.begin(b, entries, ent.Status())
 		}
 		if len(entries) == 0 {
 			return nil
@@ -209,6 +224,7 @@ func (a *auditor) read(b *book) error {
 
 // enter books one entry.
 func (a *auditor) enter(b *book, seq im.Seq, m *entity.Movement) {
+	b.open(m)
 	b.held += m.Net()
 	a.report.In += m.CameIn
 	a.report.Out += m.WentOut
@@ -224,15 +240,15 @@ func (a *auditor) enter(b *book, seq im.Seq, m *entity.Movement) {
 	}
 	if m.In != 0 {
 		t := a.traffic(b, way{m.From, b.addr})
-		if m.In != im.LinkSeq(len(t.taken))+1 {
-			a.report.problem(b.addr, "entry %d takes message %d of %v after %d", seq, m.In, m.From, len(t.taken))
+		if last := t.last(b, t.taken, m.In); m.In != last+1 {
+			a.report.problem(b.addr, "entry %d takes message %d of %v after %d", seq, m.In, m.From, last)
 		}
 		t.taken = append(t.taken, m.Taken)
 	}
 	for _, s := range m.Sent {
 		t := a.traffic(b, way{b.addr, s.To})
-		if s.Seq != im.LinkSeq(len(t.sent))+1 {
-			a.report.problem(b.addr, "entry %d sends message %d to %v after %d", seq, s.Seq, s.To, len(t.sent))
+		if last := t.last(b, t.sent, s.Seq); s.Seq != last+1 {
+			a.report.problem(b.addr, "entry %d sends message %d to %v after %d", seq, s.Seq, s.To, last)
 		}
 		t.sent = append(t.sent, s.Cents)
 	}
@@ -253,15 +269,16 @@ func (a *auditor) traffic(b *book, w way) *traffic {
 func (a *auditor) close(w way) {
 	t := a.links[w]
 	delete(a.links, w)
+	before := a.explain(w, t)
 	if len(t.taken) > len(t.sent) {
-		a.report.problem(w.to, "has taken %d messages of %v, which has sent %d", len(t.taken), w.from, len(t.sent))
+		a.report.problem(w.to, "has taken %d messages of %v, which has sent %d", before+len(t.taken), w.from, before+len(t.sent))
 	}
 	for i, c := range t.sent {
 		switch {
 		case i >= len(t.taken):
 			a.report.InFlight += c
 		case c != t.taken[i]:
-			a.report.problem(w.to, "has taken %d cents with message %d of %v, which has sent %d", t.taken[i], i+1, w.from, c)
+			a.report.problem(w.to, "has taken %d cents with message %d of %v, which has sent %d", t.taken[i], before+i+1, w.from, c)
 		}
 	}
 }
@@ -279,6 +296,7 @@ func (a *auditor) settle() {
 	for _, w := range ways {
 		a.close(w)
 	}
+	a.checkOpenings()
 	r := a.report
 	if r.In != r.Held()+r.Out {
 		r.problem(im.Addr{}, "%d cents came in, but %d are held and %d went out", r.In, r.Held(), r.Out)

@@ -12,6 +12,7 @@ import (
 
 	storev1 "github.com/skein-im/skein/gen/skein/store/v1"
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
+	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/mailbox"
 	"github.com/skein-im/skein/internal/store"
@@ -23,6 +24,8 @@ type site struct {
 	t  *testing.T
 	st *memstore.Store
 	m  *mailbox.Mailbox
+	// retain is how much of users' logs is kept.
+	retain entity.Retention
 }
 
 func newSite(t *testing.T) *site {
@@ -36,6 +39,7 @@ func (s *site) start() {
 	s.t.Helper()
 	cfg := mailbox.DefaultConfig()
 	cfg.Logger, cfg.Admission.Threshold = slog.New(slog.DiscardHandler), 0
+	cfg.Core.Retain = s.retain
 	s.m = mailbox.New(cfg, s.st)
 	if err := s.m.Start(s.t.Context()); err != nil {
 		s.t.Fatal(err)

@@ -11,6 +11,11 @@
 // be what the other has sent, message by message; what was sent and not taken
 // yet is in flight. And the totals must agree.
 //
+// A wallet's log may have lost its beginning to retention. What the wallet had
+// where its log begins is then proved from the other ends: it must be what
+// envelopes, campaigns and payments, whose logs are kept whole, have sent it and
+// taken from it before. And nothing may be missing that was not let go of.
+//
 // The package owns nothing and writes nothing. The store must be at rest:
 // entries that arrive during the audit would look like errors. Memory is
 // bounded by the links of which one end has been read.

@@ -61,7 +61,7 @@ func (t *timeline) deliver(payload []byte) error {
 		if e.Seq == 0 {
 			return im.Errorf(im.Invalid, "an entry without a sequence")
 		}
-		if t.arrived(e.Seq) {
+		if t.arrived(&e) {
 			t.unacked += len(b)
 			if e.Kind == wire.EntryFiller {
 				t.skip(e.Seq)
@@ -75,20 +75,21 @@ func (t *timeline) deliver(payload []byte) error {
 
 // saw counts an entry as seen that this device made itself.
 func (t *timeline) saw(seq im.Seq) {
-	if t.arrived(seq) {
+	if t.arrived(&wire.Entry{Seq: seq}) {
 		t.skip(seq)
 	}
 }
 
-// arrived moves received if seq is next. Repeated entries are dropped; one
-// beyond a gap asks for what is missing, once for the whole stream that
-// follows it.
-func (t *timeline) arrived(seq im.Seq) bool {
+// arrived moves received if the entry is next, or stands for all up to it that
+// is gone. Repeated entries are dropped; one beyond a gap asks for what is
+// missing, once for the whole stream that follows it.
+func (t *timeline) arrived(e *wire.Entry) bool {
+	seq := e.Seq
 	t.head = max(t.head, seq)
 	switch {
 	case seq <= t.received:
 		return false
-	case seq == t.received+1 && !t.paused:
+	case (seq == t.received+1 || e.Kind == wire.EntryGone) && !t.paused:
 		t.received = seq
 		t.ahead = 0
 		return true

@@ -108,6 +108,12 @@ type Config struct {
 	Advertise string `toml:"advertise" help:"host name or address under which others reach this node, where it listens on all addresses; empty: the host name"`
 	// Shards is how many goroutines share the mailboxes; 0: one per core.
 	Shards int `toml:"shards" role:"mailbox" help:"goroutines that share the mailboxes; 0: one per core"`
+	// RetainEntries and RetainDays bound how far back a user's history goes:
+	// entries beyond either are let go of, once every device of the user has
+	// acknowledged them, or they are RetainAwayDays old; 0: no bound.
+	RetainEntries  int `toml:"retain_entries" role:"mailbox" help:"entries of history kept per user; 0: all"`
+	RetainDays     int `toml:"retain_days" role:"mailbox" help:"days that history is kept; 0: for ever"`
+	RetainAwayDays int `toml:"retain_away_days" role:"mailbox" help:"days after which history goes, if it is to go, that some device has not fetched; 0: never"`
 	// CacheMB is the store's block cache.
 	CacheMB int `toml:"cache_mb" role:"mailbox" help:"block cache of the store, in MiB"`
 	// Monitor says whether 'skein serve' watches itself: see package monitor.
@@ -154,9 +160,10 @@ func Default() Config {
 		Mailbox:         DefaultRoleListen,
 		RelayListen:     "127.0.0.1:7003",
 
-		Store:  StorePebble,
-		Redis:  "127.0.0.1:6379",
-		Weight: 100,
+		Store:          StorePebble,
+		Redis:          "127.0.0.1:6379",
+		Weight:         100,
+		RetainAwayDays: 30,
 
 		RedisPrefix: "skein:",
 

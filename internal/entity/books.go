@@ -104,6 +104,40 @@ func purseMovement(e im.LogEntry) (m Movement, err error) {
 	return m, nil
 }
 
+// MoneyLink is how far an entity's link is with another, between which money
+// goes.
+type MoneyLink struct {
+	Peer           im.Addr
+	Out, Acked, In im.LinkSeq
+}
+
+// MoneyLinks are those that an entity knows of.
+func MoneyLinks(ent Entity) (links []MoneyLink) {
+	add := func(l *line) { links = append(links, MoneyLink{l.peer, l.out, l.acked, l.in}) }
+	var p *purse
+	switch e := ent.(type) {
+	case *user:
+		if e.wallet != nil {
+			for _, d := range e.wallet.dealings {
+				add(&d.line)
+			}
+		}
+		return links
+	case *envelope:
+		p = &e.purse
+	case *campaign:
+		p = &e.purse
+	case *payment:
+		p = &e.purse
+	default:
+		return nil
+	}
+	for _, one := range p.order {
+		add(&one.line)
+	}
+	return links
+}
+
 // Holding is the money that an entity has, as it believes itself.
 func Holding(ent Entity) im.Cents {
 	switch e := ent.(type) {

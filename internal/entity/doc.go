@@ -22,6 +22,11 @@
 // A user's dealings with envelopes, campaigns and payments are records of their
 // own ("w.................."), which are forgotten long after these have ended.
 //
+// How far back the log goes is up to the caller (Retention). Its beginning is let
+// go of in snapshots, never so far that a message without an ack goes, or the last
+// entry; nor, as long as its device has not been away for too long, one that a
+// device has not acknowledged.
+//
 // # Money
 //
 // It is in wallets, which are part of users, and in purses: envelopes, campaigns

@@ -35,8 +35,9 @@ type Entity interface {
 
 // Status is what the runtime needs to know of an entity after each call.
 type Status struct {
-	// Head is the last log sequence, durable or not.
-	Head im.Seq
+	// Head is the last log sequence, durable or not, and Trimmed the last one
+	// that is no longer kept.
+	Head, Trimmed im.Seq
 	// Due is when Timer wants to be called; 0: not at all.
 	Due im.Millis
 	// Wake is when the entity must be in memory again even if it owes
@@ -85,6 +86,8 @@ type Tx struct {
 	Jitter func(n int64) int64
 	// Durable is the last log sequence that is surely in the store.
 	Durable im.Seq
+	// Retain is how much of a user's log is kept.
+	Retain Retention
 	// Self is the entity's own address.
 	Self im.Addr
 	// Trip is what a call says of how long an ack took, and Waited of how
@@ -100,6 +103,8 @@ type Effects struct {
 	// First is the sequence of Append[0].
 	First  im.Seq
 	Append []Logged
+	// Trim lets go of the log entries before it; 0: of none.
+	Trim   im.Seq
 	Put    []im.Record
 	Delete []string
 	// Mark changes the entity's pending mark: 0 keeps it, 1 sets and 2
@@ -173,7 +178,7 @@ func (tx *Tx) ack(to im.Addr, seq im.LinkSeq, trace im.TraceID) {
 
 // Changes reports whether there is anything to commit.
 func (fx *Effects) Changes() bool {
-	return len(fx.Append) > 0 || len(fx.Put) > 0 || len(fx.Delete) > 0 || fx.Mark != KeepMark
+	return len(fx.Append) > 0 || len(fx.Put) > 0 || len(fx.Delete) > 0 || fx.Mark != KeepMark || fx.Trim != 0
 }
 
 // Empty reports whether there is nothing to commit and nothing to release.

@@ -20,9 +20,13 @@ type actor struct {
 	addr im.Addr
 	ent  Entity
 	now  im.Millis
-	// records, log and pending are what the store has.
+	// retain is how much of the log is kept.
+	retain Retention
+	// records, log and pending are what the store has; of the log it lacks the
+	// entries up to trimmed.
 	records map[string][]byte
 	log     [][]byte
+	trimmed im.Seq
 	pending bool
 	out     []*Message
 	kicks   []Kick
@@ -51,7 +55,7 @@ func (a *actor) user() *user { return a.ent.(*user) }
 // call runs f on the entity and takes over what it brought.
 func (a *actor) call(f func(tx *Tx)) {
 	a.t.Helper()
-	tx := &Tx{Now: a.now, Jitter: func(int64) int64 { return 0 }, Durable: im.Seq(len(a.log)), Self: a.addr}
+	tx := &Tx{Now: a.now, Jitter: func(int64) int64 { return 0 }, Durable: im.Seq(len(a.log)), Self: a.addr, Retain: a.retain}
 	f(tx)
 	if n := len(tx.Append); n > 0 && tx.First != im.Seq(len(a.log))+1 {
 		a.t.Fatalf("%v: entry %d is appended after %d", a.addr, tx.First, len(a.log))
@@ -59,6 +63,12 @@ func (a *actor) call(f func(tx *Tx)) {
 	for _, l := range tx.Append {
 		a.log = append(a.log, l.Value)
 		a.visible = append(a.visible, l.Visible)
+	}
+	if tx.Trim != 0 {
+		if tx.Trim-1 <= a.trimmed {
+			a.t.Fatalf("%v: trimmed up to %d after %d", a.addr, tx.Trim-1, a.trimmed)
+		}
+		a.trimmed = tx.Trim - 1
 	}
 	for _, r := range tx.Put {
 		a.records[r.Key] = r.Value
@@ -119,6 +129,9 @@ func (a *actor) read() {
 	for _, r := range reads {
 		var entries []im.LogEntry
 		for _, seq := range r.Seqs {
+			if seq <= a.trimmed {
+				continue // acknowledged meanwhile
+			}
 			entries = append(entries, im.LogEntry{Seq: seq, Value: a.log[seq-1]})
 		}
 		a.call(func(tx *Tx) { a.ent.Resend(tx, r.Peer, entries) })
@@ -147,6 +160,9 @@ func (a *actor) load() Entity {
 	seq, err := ent.Restore(recs)
 	if err != nil {
 		a.t.Fatalf("%v: %v", a.addr, err)
+	}
+	if seq < a.trimmed {
+		a.t.Fatalf("%v: the snapshot includes %d entries, and %d are gone", a.addr, seq, a.trimmed)
 	}
 	for i := int(seq); i < len(a.log); i++ {
 		if err := ent.Replay(im.LogEntry{Seq: im.Seq(i + 1), Value: a.log[i]}); err != nil {

@@ -38,6 +38,7 @@ func (u *user) Snapshot(tx *Tx) {
 	if u.outstanding == 0 {
 		u.unmark(tx)
 	}
+	u.trim(tx)
 	tx.put(headKey, u.encodeHead())
 	for first := 0; first < len(u.order); first += pageSize {
 		page := u.order[first:min(first+pageSize, len(u.order))]
@@ -75,7 +76,9 @@ func (u *user) encodeHead() []byte {
 	b = appendBool(b, 8, u.marked)
 	balance, statement := u.balance()
 	b = appendUint(b, 9, uint64(balance))
-	return appendUint(b, 10, uint64(statement))
+	b = appendUint(b, 10, uint64(statement))
+	b = appendUint(b, 11, uint64(u.trimmed))
+	return appendAges(b, 12, u.ages)
 }
 
 func encodePage(page []*pair) []byte {
@@ -189,6 +192,8 @@ func (u *user) restoreHead(value []byte) error {
 		w := u.ownWallet()
 		w.balance, w.statement = im.Cents(m.Balance), im.Seq(m.Statement)
 	}
+	u.trimmed = im.Seq(m.Trimmed)
+	u.ages = agesOf(m.Ages)
 	return nil
 }
 

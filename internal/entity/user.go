@@ -39,6 +39,8 @@ type user struct {
 
 	lines
 
+	history
+
 	dirty         bool
 	unsnapshotted int
 }
@@ -69,9 +71,9 @@ func newUser(id im.UserID) *user {
 func (u *user) Status() Status {
 	if u.absent() {
 		// Who leaves stays in memory, to ask that it goes on.
-		return Status{Head: u.head, Due: u.due, Outstanding: min(int(u.due), 1)}
+		return Status{Head: u.head, Trimmed: u.trimmed, Due: u.due, Outstanding: min(int(u.due), 1)}
 	}
-	return Status{Head: u.head, Due: u.due, Dirty: u.dirty, Unsnapshotted: u.unsnapshotted, Outstanding: u.outstanding}
+	return Status{Head: u.head, Trimmed: u.trimmed, Due: u.due, Dirty: u.dirty, Unsnapshotted: u.unsnapshotted, Outstanding: u.outstanding}
 }
 
 // Handle implements Entity.
@@ -116,6 +118,9 @@ func (u *user) Handle(tx *Tx, cmd im.Command) (im.Result, error) {
 		return u.handleContact(tx, c)
 	case *im.ListContacts:
 		return u.listContacts(), nil
+	case *im.Tidy:
+		u.tidy(tx)
+		return nil, nil
 	}
 	return u.handleMoney(tx, cmd)
 }

@@ -99,7 +99,8 @@ type Attached struct {
 // itself and says so with Detach.
 type Sink interface {
 	// Deliver hands over log-dense entries first..last, each an encoded
-	// skein.v1.Entry. The slices must not be changed, and may be kept.
+	// skein.v1.Entry; or a single one that says that first..last are gone. The
+	// slices must not be changed, and may be kept.
 	Deliver(first, last Seq, entries [][]byte)
 	// Kick ends the session. With CloseUnavailable the mailbox has lost it,
 	// and an Attach with Resume continues it.
@@ -276,6 +277,10 @@ func SessionOf(cmd Command) SessionID {
 	return 0
 }
 
+// Tidy lets go of what a user's mailbox need not keep any longer. It is for
+// users who do nothing: with those who do, it happens by the way. Result: nil.
+type Tidy struct{}
+
 // Repeatable reports whether a command may be submitted again when its fate is
 // unknown. A Send is when it has a ClientSeq; those about a session are the
 // business of who owns the session.
@@ -307,3 +312,4 @@ func (*Provision) command()     {}
 func (*BindName) command()      {}
 func (*LookupName) command()    {}
 func (*AllocateUsers) command() {}
+func (*Tidy) command()          {}

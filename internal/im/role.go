@@ -22,11 +22,12 @@ type Mailbox interface {
 	Submit(to Addr, cmd Command, done Completion)
 	// ReadTimeline returns durable entries of a user's timeline after a
 	// sequence, each an encoded skein.v1.Entry: at most limit, and at most
-	// 1 MiB unless the first alone is larger.
+	// 1 MiB unless the first alone is larger. The first one may say that those
+	// before the second are gone.
 	ReadTimeline(ctx context.Context, user UserID, after Seq, limit int) ([][]byte, error)
 	// ReadConversation returns durable entries of one conversation with
 	// sequences up to and including from, newest first, and the sequence
-	// to continue from (0: none left).
+	// to continue from (0: none left, or none that is kept).
 	ReadConversation(ctx context.Context, user UserID, from Seq, limit int) ([][]byte, Seq, error)
 }
 

@@ -23,7 +23,11 @@ func (m *Mailbox) ReadTimeline(ctx context.Context, user im.UserID, after im.Seq
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	page := make([][]byte, 0, len(entries))
+	page := make([][]byte, 0, len(entries)+1)
+	if len(entries) > 0 && entries[0].Seq > after+1 {
+		page = append(page, entity.Gone(entries[0].Seq-1))
+		entries = entries[:min(len(entries), limit-1)]
+	}
 	for _, e := range entries {
 		v, err := entity.Visible(e)
 		if err != nil {
@@ -60,6 +64,10 @@ func (m *Mailbox) readBack(ctx context.Context, user im.UserID, from im.Seq, lim
 		}
 		if len(entries) == 0 {
 			return nil, 0, im.Errorf(im.NotFound, "there is no entry %d", from)
+		}
+		if entries[0].Seq != from {
+			// What comes before is no longer kept.
+			return page, 0, nil
 		}
 		v, prev, err := visible(entries[0])
 		if err != nil {

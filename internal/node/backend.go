@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 
+	"github.com/skein-im/skein/internal/config"
+	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/mailbox"
 	"github.com/skein-im/skein/internal/remote"
@@ -23,6 +25,7 @@ type backend struct {
 func (n *Node) startBackend(ctx context.Context) error {
 	cfg := mailbox.DefaultConfig()
 	cfg.Shards, cfg.Logger, cfg.Core.Traces = n.cfg.Shards, n.log, n.traces.recorder
+	cfg.Core.Retain = retention(&n.cfg)
 	if n.shared != nil {
 		cfg.Node, cfg.Shared = n.shared.name, true
 		cfg.Elsewhere, cfg.Fenced, cfg.Acquired = n.elsewhere, n.stale, n.announceSlots
@@ -54,6 +57,14 @@ func (b *backend) served() im.Mailbox {
 		return b.regions.region
 	}
 	return b.mailbox
+}
+
+// retention is how much of users' logs the settings say to keep.
+func retention(cfg *config.Config) entity.Retention {
+	const day = 24 * 3600 * 1000
+	return entity.Retention{
+		Entries: cfg.RetainEntries, Age: im.Millis(cfg.RetainDays) * day, Away: im.Millis(cfg.RetainAwayDays) * day,
+	}
 }
 
 // health is nil while the store takes writes and every slot is served.

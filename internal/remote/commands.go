@@ -164,6 +164,7 @@ var commands = slices.Concat([]commandCodec{
 			m.Count = number[uint32](f)
 		}
 	}),
+	empty[im.Tidy](48, "Tidy"),
 	command(19, "timelineRead", func(b []byte, m *timelineRead) []byte {
 		return appendUint(appendUint(appendUint(b, 1, m.after), 2, m.limit), 3, m.patienceMS)
 	}, func(m *timelineRead, f *fields) {

@@ -88,7 +88,7 @@ func (c *Core) Cut() *Batch {
 func (c *Core) change(p *part) store.Change {
 	ch := store.Change{
 		Addr: p.cell.addr, Epoch: c.epochs[p.cell.addr.Slot()],
-		First: p.fx.First, Put: p.fx.Put, Delete: p.fx.Delete, Pending: store.Mark(p.fx.Mark),
+		First: p.fx.First, Trim: p.fx.Trim, Put: p.fx.Put, Delete: p.fx.Delete, Pending: store.Mark(p.fx.Mark),
 	}
 	if n := len(p.fx.Append); n > 0 {
 		ch.Append = make([][]byte, n)
@@ -124,6 +124,10 @@ func (c *Core) Done(now im.Millis, b *Batch, err error) (lost []im.Slot) {
 		}
 		if n := len(p.fx.Append); n > 0 {
 			p.cell.durable = p.fx.First + im.Seq(n) - 1
+		}
+		if trim := p.fx.Trim; trim != 0 {
+			c.Stats.Trimmed += uint64(trim - 1 - p.cell.trimmed)
+			p.cell.trimmed = trim - 1
 		}
 		c.release(p.cell, p, nil)
 		c.released(b.inner, p, nil)

@@ -32,6 +32,8 @@ type Config struct {
 	WindowBytes   int
 	// ReadBytes bounds one read of a timeline for a session.
 	ReadBytes int
+	// Retain is how much of users' logs is kept; the zero value: all.
+	Retain entity.Retention
 	// Confirm makes answers that change nothing wait for a commit too, so
 	// that the store has said that the slot has no newer owner: needed
 	// where several nodes share a store.
@@ -129,8 +131,10 @@ type cell struct {
 	owes bool
 	// parked waits for the entity to be loaded.
 	parked []Input
-	// durable is the last log sequence surely in the store.
+	// durable is the last log sequence surely in the store, trimmed the last
+	// one that surely is no longer.
 	durable  im.Seq
+	trimmed  im.Seq
 	fill     *part
 	flight   *part
 	sessions []*session
@@ -149,7 +153,7 @@ type cell struct {
 // NewCore makes a Core that owns no slot.
 func NewCore(cfg Config, host Host) *Core {
 	c := &Core{cfg: cfg, host: host, cells: map[im.Addr]*cell{}, fill: &batch{}}
-	c.tx.Jitter = cfg.Jitter
+	c.tx.Jitter, c.tx.Retain = cfg.Jitter, cfg.Retain
 	return c
 }
 

@@ -19,7 +19,8 @@
 // Nothing leaves an entity before what it rests on is durable. Effects of one
 // entity are released in the order they happened. A session gets a timeline's
 // entries densely, each once, and never more than its window, unless its
-// device asks for some again or says that it has more already. If part of a
+// device asks for some again or says that it has more already; in place of those
+// that are no longer kept it gets one that says so. If part of a
 // batch is refused, the entities concerned are forgotten, with whatever was
 // built on the refused part, and their callers are told to retry.
 //

@@ -53,6 +53,7 @@ type resend struct {
 type saved struct {
 	records map[string][]byte
 	log     [][]byte
+	trimmed im.Seq
 	pending bool
 }
 
@@ -155,7 +156,7 @@ func (h *harness) saved(a im.Addr) *saved {
 func (s *saved) read(from im.Seq, limit, maxBytes int) []im.LogEntry {
 	var out []im.LogEntry
 	size := 0
-	for seq := from; int(seq) <= len(s.log) && len(out) < limit && size <= maxBytes; seq++ {
+	for seq := max(from, s.trimmed+1); int(seq) <= len(s.log) && len(out) < limit && size <= maxBytes; seq++ {
 		out = append(out, im.LogEntry{Seq: seq, Value: s.log[seq-1]})
 		size += len(s.log[seq-1])
 	}
@@ -193,6 +194,7 @@ func (h *harness) apply(b *Batch) {
 			h.t.Fatalf("%v: entry %d is appended after %d", ch.Addr, ch.First, len(s.log))
 		}
 		s.log = append(s.log, ch.Append...)
+		s.trimmed = max(s.trimmed, max(ch.Trim, 1)-1)
 		for _, r := range ch.Put {
 			s.records[r.Key] = r.Value
 		}
@@ -309,6 +311,9 @@ type sink struct {
 
 func (s *sink) Deliver(first, last im.Seq, entries [][]byte) {
 	s.h.note("deliver %d: %d..%d", s.id, first, last)
+	if len(entries) == 1 && s.gone(last, entries[0]) {
+		return
+	}
 	for i, b := range entries {
 		var e wire.Entry
 		if err := e.Unmarshal(b); err != nil || e.Seq != first+im.Seq(i) {
@@ -319,6 +324,19 @@ func (s *sink) Deliver(first, last im.Seq, entries [][]byte) {
 	if int(last-first)+1 != len(entries) {
 		s.h.t.Fatalf("session %d: %d..%d has %d entries", s.id, first, last, len(entries))
 	}
+}
+
+// gone takes a word that what is before an entry, and the entry, are not kept.
+func (s *sink) gone(last im.Seq, entry []byte) bool {
+	var e wire.Entry
+	if err := e.Unmarshal(entry); err != nil || e.Kind != wire.EntryGone {
+		return false
+	}
+	if e.Seq != last {
+		s.h.t.Fatalf("session %d: up to %d is gone, delivered as %d", s.id, e.Seq, last)
+	}
+	s.got = append(s.got, fmt.Sprintf("gone up to %d", last))
+	return true
 }
 
 func (s *sink) Kick(code im.CloseCode, _ string) { s.h.note("kick %d: %d", s.id, code) }

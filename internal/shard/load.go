@@ -47,7 +47,8 @@ func (c *Core) Loaded(now im.Millis, a im.Addr, ticket uint64, ent entity.Entity
 	}
 	cl.ent = ent
 	cl.ready = true
-	cl.durable = ent.Status().Head
+	st := ent.Status()
+	cl.durable, cl.trimmed = st.Head, st.Trimmed
 	c.do(cl, func(tx *entity.Tx) { ent.Start(tx) })
 	for _, in := range c.unpark(cl) {
 		if cl.gone {

@@ -38,6 +38,10 @@ func (s *Shard) ReadEntries(a, peer im.Addr, seqs []im.Seq) {
 				s.opts.Logger.Error("a message to be sent again cannot be read", "entity", a.String(), "seq", seq, "err", err)
 				break
 			}
+			if e[0].Seq != seq {
+				// It was acknowledged meanwhile, and let go of.
+				continue
+			}
 			entries = append(entries, e[0])
 		}
 		return func(now im.Millis) { s.core.EntriesRead(now, a, peer, entries) }

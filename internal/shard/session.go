@@ -181,6 +181,14 @@ func (c *Core) push(s *session, entries [][]byte) {
 	s.sink.Deliver(first, last, entries)
 }
 
+// pushGone tells a session that what it is due up to an entry is no longer kept.
+// There is nothing to wait for up to there, so the window begins after it.
+func (c *Core) pushGone(s *session, last im.Seq) {
+	first := s.next
+	s.next, s.acked, s.unacked, s.bytes = last+1, last, nil, 0
+	s.sink.Deliver(first, last, [][]byte{entity.Gone(last)})
+}
+
 // showSent accounts for a sender's session seeing its own message in the
 // answer: everything before it is delivered first.
 func (c *Core) showSent(cl *cell, p *part, r *reply, sent *im.Sent) {
@@ -203,7 +211,13 @@ func (c *Core) showSent(cl *cell, p *part, r *reply, sent *im.Sent) {
 
 // pump reads on for a session that lags behind the timeline.
 func (c *Core) pump(cl *cell, s *session) {
-	if !s.live || s.reading || s.next > cl.durable || !c.room(s) {
+	if !s.live || s.reading || s.next > cl.durable {
+		return
+	}
+	if s.next <= cl.trimmed {
+		c.pushGone(s, cl.trimmed)
+	}
+	if !c.room(s) {
 		return
 	}
 	s.reading = true
@@ -223,8 +237,9 @@ func (c *Core) TimelineRead(now im.Millis, a im.Addr, id im.SessionID, entries [
 		return
 	}
 	s.reading = false
-	if len(entries) > 0 && entries[0].Seq != s.next {
-		// The session asked to start elsewhere meanwhile.
+	if s.next <= cl.trimmed || len(entries) > 0 && entries[0].Seq != s.next {
+		// The session asked to start elsewhere meanwhile, or the entries
+		// have been let go of.
 		c.pump(cl, s)
 		return
 	}

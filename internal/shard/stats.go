@@ -16,7 +16,7 @@ const Kinds = int(im.AllGone) + 1
 type Stats struct {
 	Commands, Messages, Acks      uint64
 	Commits, CommitErrors, Fenced uint64
-	Entries, Records              uint64
+	Entries, Records, Trimmed     uint64
 	Delivered, Retransmitted      uint64
 	Loads, LoadErrors, Evictions  uint64
 	Hot, Sessions, Parked         int

@@ -229,6 +229,9 @@ func (c *conn) check(t wire.Type, payload []byte) {
 		c.must(wire.RangeDeliver(payload, func(b []byte) error {
 			var e wire.Entry
 			err := e.Unmarshal(b)
+			if e.Kind == wire.EntryGone {
+				c.got = max(c.got, e.Seq-1)
+			}
 			c.came(e.Seq)
 			return err
 		}))

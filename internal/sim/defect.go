@@ -74,6 +74,12 @@ const (
 	LimitEarly
 	// TraceLost: a message that is sent again is not traced any more.
 	TraceLost
+	// TrimsOwed: entries go whose link messages have not arrived.
+	TrimsOwed
+	// TrimsUnseen: entries go that a device lacks.
+	TrimsUnseen
+	// GoneUnsaid: a device is not told that entries are gone.
+	GoneUnsaid
 	defects
 )
 
@@ -86,6 +92,7 @@ var defectNames = [defects]string{
 	"claim of a returned lease honoured", "credit repeated on retransmission", "refund racing with an open",
 	"overdraft by concurrent creates", "shares off by a cent after a reload", "end missed out of memory", "won before the claim",
 	"lease kept after it expired", "lease claimed for two users", "limit told too early", "trace lost by retransmission",
+	"entries gone before they arrived", "entries gone that a device lacks", "gone entries not told of",
 }
 
 func (d Defect) String() string { return defectNames[d] }

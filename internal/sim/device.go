@@ -28,8 +28,10 @@ type device struct {
 	// untaken are those that it has not got to.
 	stored  map[im.Seq]uint64
 	untaken []wire.Entry
-	taking  bool
-	paused  bool
+	// missed are those that were gone when the device came for them.
+	missed []span
+	taking bool
+	paused bool
 
 	conn   *conn
 	acking bool
@@ -282,6 +284,11 @@ func (d *device) takeSoon() {
 
 func (d *device) take() {
 	for _, e := range d.untaken {
+		if e.Kind == wire.EntryGone {
+			d.missed = append(d.missed, span{d.cursor() + 1, e.Seq})
+			d.core.Taken(e.Seq)
+			continue
+		}
 		hash := xxhash.Sum64(wire.AppendEntry(nil, &e))
 		if old, ok := d.stored[e.Seq]; ok && old != hash {
 			d.w.fail("%v: entry %d has changed", d, e.Seq)

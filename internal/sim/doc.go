@@ -49,7 +49,8 @@
 // durable at its sender; a message becomes durable once, is received or
 // refused once, in order, as it was sent, with the trace that it was sent with; a client_seq has one answer, and no
 // answer rests on what is not durable; a device is shown only what is durable,
-// densely and within its window; counters never go back. A connection that lives
+// densely and within its window; nothing is let go of that a receiver or a device still
+// has to get (history.go), and a device is told of what is gone; counters never go back. A connection that lives
 // on sees each entry once and in order, whatever happens behind its gateway; each
 // of its sends is answered once, and none overtakes another; a device's newest
 // login is not replaced by the resumption of an older one.

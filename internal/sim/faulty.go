@@ -150,6 +150,22 @@ func (f *faulty) Resend(tx *entity.Tx, peer im.Addr, entries []im.LogEntry) {
 
 func (f *faulty) givenUp() bool { return f.w.defect == GivesUp && f.timers > 3 }
 
+// Snapshot implements entity.Entity.
+func (f *faulty) Snapshot(tx *entity.Tx) {
+	f.Entity.Snapshot(tx)
+	st := f.Entity.Status()
+	if f.addr.Kind != im.KindUser || tx.Retain.Kept() || st.Head < 2 || tx.Trim >= st.Head {
+		return
+	}
+	seen := true
+	for _, d := range f.w.byID[im.UserID(f.addr.ID)].devices {
+		seen = seen && d.cursor() >= st.Head
+	}
+	if f.w.defect == TrimsOwed && seen && st.Outstanding > 0 || f.w.defect == TrimsUnseen && !seen && st.Outstanding == 0 {
+		tx.Trim = st.Head
+	}
+}
+
 // Status implements entity.Entity.
 func (f *faulty) Status() entity.Status {
 	st := f.Entity.Status()

@@ -23,6 +23,8 @@ type ledger struct {
 	in, out map[im.Addr]im.LinkSeq
 	pairs   map[uint64]*pairLedger
 	sends   map[im.DeviceID][]sendLedger
+	// retained is what history retention is about.
+	retained
 	// numbered are the bodies of messages without device, in order.
 	numbered [][]byte
 }
@@ -100,6 +102,7 @@ func (l *ledger) append(seq im.Seq, value []byte) {
 	}
 	l.w.logf("%v: durable: %d %v", l.addr, seq, &ev)
 	l.head = seq
+	l.since = append(l.since, l.w.now)
 	l.w.stats.Entries++
 	if e := ev.GetEntry(); e != nil && im.Seq(e.GetSeq()) != seq {
 		l.fail(seq, "says it is %d", e.GetSeq())
@@ -139,6 +142,7 @@ func (l *ledger) linkOut(seq im.Seq, to im.Addr, number uint64) {
 		l.fail(seq, "sends message %d to %v after %d", n, to, l.out[to])
 	}
 	l.out[to] = n
+	l.owed = append(l.owed, owed{seq, to, n})
 }
 
 func (l *ledger) messages(seq im.Seq, ev *storev1.Event) {

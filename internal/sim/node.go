@@ -50,6 +50,7 @@ func (n *node) boot() {
 	n.w.logf("node %d: starts", n.id)
 	n.acquireMissing()
 	n.audit(n.cores)
+	n.sweep(n.cores)
 }
 
 // audit asks the store now and then whether the node's slots are still its

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/shard"
 )
@@ -113,6 +114,11 @@ func draw(rng *rand.Rand) plan {
 		WindowBytes:   50 << pick(0, 8),
 		ReadBytes:     1 << pick(0, 12),
 		Logger:        slog.New(slog.NewTextHandler(io.Discard, nil)),
+	}
+	if rng.IntN(3) > 0 {
+		p.core.Retain = entity.Retention{
+			Entries: pick(0, 30), Age: im.Millis(pick(0, 1) * pick(500, 20_000)), Away: im.Millis(pick(0, 1) * pick(15_000, 60_000)),
+		}
 	}
 	for range pick(0, 10) {
 		p.blows = append(p.blows, blow(rng.IntN(int(blowKinds))))

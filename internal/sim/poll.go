@@ -53,6 +53,10 @@ func (p *poll) end() {
 // Deliver implements im.Sink.
 func (p *poll) Deliver(first, last im.Seq, entries [][]byte) {
 	p.w.logf("session %d of %v: deliver %d..%d", p.id, p.dev, first, last)
+	if p.w.ledger(p.dev.user.addr).checkGone(p.dev, first, last, entries) {
+		p.next, p.total = last+1, 0
+		return
+	}
 	p.total += len(entries)
 	if first != p.next || p.total > max(1, p.w.plan.core.WindowEntries) {
 		p.w.fail("session %d: entries %d..%d where %d was due; %d without an ack", p.id, first, last, p.next, p.total)

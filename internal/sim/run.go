@@ -27,6 +27,8 @@ type Report struct {
 	Entries, Sent, Received, Refused int
 	// Traced counts steps at which a message's trace was looked at.
 	Traced int
+	// Trimmed are the entries that were let go of.
+	Trimmed int
 	// What went wrong: commits that failed or were fenced, loads, those that
 	// failed, entities put out of memory, messages sent again.
 	Failed, Fenced, Loads, LoadErrors, Evicted, Resent uint64
@@ -48,6 +50,7 @@ func (r *Report) Add(o Report) {
 	r.Received += o.Received
 	r.Refused += o.Refused
 	r.Traced += o.Traced
+	r.Trimmed += o.Trimmed
 	r.Failed += o.Failed
 	r.Fenced += o.Fenced
 	r.Loads += o.Loads

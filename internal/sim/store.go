@@ -38,9 +38,11 @@ type entityData struct {
 	addr    im.Addr
 	records map[string][]byte
 	log     [][]byte
-	// head is the last entry, durable or not.
-	head    im.Seq
-	pending bool
+	// head is the last entry, durable or not. trimmed is the last one that the
+	// owner has let go of, gone the last that the store has, and log has all.
+	head          im.Seq
+	trimmed, gone im.Seq
+	pending       bool
 }
 
 // write is what a commit or an acquisition does to one slot.
@@ -224,6 +226,15 @@ func (s *storage) persist(sl *slotData, ch store.Change) {
 		e.log = append(e.log, value)
 		s.w.ledger(ch.Addr).append(im.Seq(len(e.log)), value)
 	}
+	if last := max(ch.Trim, 1) - 1; last > e.trimmed {
+		s.w.ledger(ch.Addr).trim(e.trimmed+1, last)
+		e.trimmed = last
+		// An engine may keep some of it.
+		e.gone += im.Seq(s.w.rng.IntN(int(last-e.gone) + 1))
+		if s.w.chance(0.7) {
+			e.gone = last
+		}
+	}
 }
 
 // crash loses what is not durable, except for what happened to be written.
@@ -302,7 +313,11 @@ func (s *storage) load(a im.Addr, tail func([]im.Record) im.Seq) store.Entity {
 	for _, key := range slices.Sorted(maps.Keys(e.records)) {
 		out.Records = append(out.Records, im.Record{Key: key, Value: e.records[key]})
 	}
-	out.Tail = s.readLog(a, tail(out.Records)+1, len(e.log), 1<<30)
+	from := tail(out.Records) + 1
+	if from <= e.trimmed {
+		s.w.fail("%v: the snapshot includes entries before %d, but those up to %d are gone", a, from, e.trimmed)
+	}
+	out.Tail = s.readLog(a, from, len(e.log), 1<<30)
 	return out
 }
 
@@ -311,7 +326,7 @@ func (s *storage) readLog(a im.Addr, from im.Seq, limit, maxBytes int) []im.LogE
 	e := s.data(a)
 	var out []im.LogEntry
 	size := 0
-	for seq := from; seq <= im.Seq(len(e.log)) && len(out) < limit && size <= maxBytes; seq++ {
+	for seq := max(from, e.gone+1); seq <= im.Seq(len(e.log)) && len(out) < limit && size <= maxBytes; seq++ {
 		value := e.log[seq-1]
 		out = append(out, im.LogEntry{Seq: seq, Value: value})
 		size += len(value)

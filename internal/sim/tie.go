@@ -208,7 +208,9 @@ func (t *tie) detach() {
 // Deliver implements im.Sink.
 func (s *tiedSink) Deliver(first, last im.Seq, entries [][]byte) {
 	w := s.t.w
-	s.check(first, last, entries)
+	if gone := s.check(first, last, entries); gone && w.defect == GoneUnsaid {
+		return
+	}
 	w.logf("session %d of %v: deliver %d..%d", s.id, s.c.dev, first, last)
 	if w.defect == CursorAhead {
 		w.submit(s.c.core, s.c.dev.user.addr, &im.AckDelivered{Device: s.c.dev.id, Session: s.id, Seq: last}, func(im.Result, error) {})
@@ -226,9 +228,13 @@ func (s *tiedSink) late(entries [][]byte) {
 	}
 }
 
-// check holds a delivery against what is durable.
-func (s *tiedSink) check(first, last im.Seq, entries [][]byte) {
+// check holds a delivery against what is durable, and reports whether it says
+// that entries are gone.
+func (s *tiedSink) check(first, last im.Seq, entries [][]byte) (gone bool) {
 	w, l := s.t.w, s.t.w.ledger(s.c.dev.user.addr)
+	if len(entries) > 0 && l.checkGone(s.c.dev, first, last, entries) {
+		return true
+	}
 	switch {
 	case last != first+im.Seq(len(entries))-1 || len(entries) == 0:
 		w.fail("session %d: a delivery says %d..%d and has %d entries", s.id, first, last, len(entries))
@@ -238,6 +244,7 @@ func (s *tiedSink) check(first, last im.Seq, entries [][]byte) {
 	for i, e := range entries {
 		l.checkVisible(s.c.dev, first+im.Seq(i), e)
 	}
+	return false
 }
 
 // Kick implements im.Sink.

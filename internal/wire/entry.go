@@ -12,6 +12,7 @@ const (
 	EntryContact EntryKind = 2
 	EntryRefused EntryKind = 3
 	EntryMoney   EntryKind = 4
+	EntryGone    EntryKind = 5
 )
 
 // ContactEvent says what happened between two users; values equal

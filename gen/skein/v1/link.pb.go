@@ -85,6 +85,9 @@ const (
 	EntryKind_ENTRY_KIND_REFUSED     EntryKind = 3
 	// Something about money: what changed the balance, and envelopes to open.
 	EntryKind_ENTRY_KIND_MONEY EntryKind = 4
+	// The beginning of the timeline is no longer kept: this stands for all
+	// entries up to seq that the device lacks. The next one is seq+1.
+	EntryKind_ENTRY_KIND_GONE EntryKind = 5
 )
 
 // Enum value maps for EntryKind.
@@ -95,6 +98,7 @@ var (
 		2: "ENTRY_KIND_CONTACT",
 		3: "ENTRY_KIND_REFUSED",
 		4: "ENTRY_KIND_MONEY",
+		5: "ENTRY_KIND_GONE",
 	}
 	EntryKind_value = map[string]int32{
 		"ENTRY_KIND_UNSPECIFIED": 0,
@@ -102,6 +106,7 @@ var (
 		"ENTRY_KIND_CONTACT":     2,
 		"ENTRY_KIND_REFUSED":     3,
 		"ENTRY_KIND_MONEY":       4,
+		"ENTRY_KIND_GONE":        5,
 	}
 )
 
@@ -660,7 +665,7 @@ func (x *Content) GetBody() []byte {
 }
 
 // Entry is one step of a user's timeline. Sequences are dense: entry n+1
-// follows entry n on every device.
+// follows entry n on every device, unless n+1 and what follows is gone.
 type Entry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Seq   uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
@@ -2025,13 +2030,14 @@ const file_skein_v1_link_proto_rawDesc = "" +
 	"\vContentType\x12\x1c\n" +
 	"\x18CONTENT_TYPE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CONTENT_TYPE_TEXT\x10\x01\x12\x17\n" +
-	"\x13CONTENT_TYPE_CUSTOM\x10\x02*\x85\x01\n" +
+	"\x13CONTENT_TYPE_CUSTOM\x10\x02*\x9a\x01\n" +
 	"\tEntryKind\x12\x1a\n" +
 	"\x16ENTRY_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12ENTRY_KIND_MESSAGE\x10\x01\x12\x16\n" +
 	"\x12ENTRY_KIND_CONTACT\x10\x02\x12\x16\n" +
 	"\x12ENTRY_KIND_REFUSED\x10\x03\x12\x14\n" +
-	"\x10ENTRY_KIND_MONEY\x10\x04*\xfb\x02\n" +
+	"\x10ENTRY_KIND_MONEY\x10\x04\x12\x13\n" +
+	"\x0fENTRY_KIND_GONE\x10\x05*\xfb\x02\n" +
 	"\n" +
 	"MoneyEvent\x12\x1b\n" +
 	"\x17MONEY_EVENT_UNSPECIFIED\x10\x00\x12\x1d\n" +

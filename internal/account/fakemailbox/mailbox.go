@@ -217,8 +217,11 @@ func (m *Mailbox) ReadConversation(_ context.Context, id im.UserID, from im.Seq,
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	u := m.users[id]
-	if u == nil || from == 0 || from > u.head() {
+	if u == nil || from == 0 {
 		return nil, 0, nil
+	}
+	if from > u.head() {
+		return nil, 0, im.Errorf(im.NotFound, "there is no entry %d", from)
 	}
 	var page [][]byte
 	peer := u.peers[from-1]

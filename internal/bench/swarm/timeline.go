@@ -41,6 +41,10 @@ func (m *member) deliver(cl *client, payload []byte, now int64) {
 		if err := e.Unmarshal(b); err != nil {
 			return err
 		}
+		if e.Kind == wire.EntryGone {
+			t.received, t.ahead = max(t.received, e.Seq), 0
+			return nil
+		}
 		if m.arrived(cl, t, e.Seq) {
 			m.entry(cl, &e, now)
 		}

@@ -496,8 +496,14 @@ type UserHead struct {
 	// True when some link has unacknowledged messages.
 	Pending bool `protobuf:"varint,8,opt,name=pending,proto3" json:"pending,omitempty"`
 	// The wallet: its balance and the last entry of its statement.
-	Balance       int64  `protobuf:"varint,9,opt,name=balance,proto3" json:"balance,omitempty"`
-	Statement     uint64 `protobuf:"varint,10,opt,name=statement,proto3" json:"statement,omitempty"`
+	Balance   int64  `protobuf:"varint,9,opt,name=balance,proto3" json:"balance,omitempty"`
+	Statement uint64 `protobuf:"varint,10,opt,name=statement,proto3" json:"statement,omitempty"`
+	// The last log entry that is no longer kept; 0: all are.
+	Trimmed uint64 `protobuf:"varint,11,opt,name=trimmed,proto3" json:"trimmed,omitempty"`
+	// How old entries are: log sequences, and milliseconds since the Unix epoch
+	// at which they were written at the latest. Pairs, ascending, each number
+	// less the one two before it.
+	Ages          []uint64 `protobuf:"varint,12,rep,packed,name=ages,proto3" json:"ages,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -600,6 +606,20 @@ func (x *UserHead) GetStatement() uint64 {
 		return x.Statement
 	}
 	return 0
+}
+
+func (x *UserHead) GetTrimmed() uint64 {
+	if x != nil {
+		return x.Trimmed
+	}
+	return 0
+}
+
+func (x *UserHead) GetAges() []uint64 {
+	if x != nil {
+		return x.Ages
+	}
+	return nil
 }
 
 type PairPage struct {
@@ -1278,7 +1298,7 @@ const file_skein_store_v1_store_proto_rawDesc = "" +
 	"\acontent\x18\x04 \x01(\v2\x11.skein.v1.ContentR\acontent\x12\x1d\n" +
 	"\n" +
 	"error_kind\x18\x05 \x01(\rR\terrorKind\x12\x14\n" +
-	"\x05trace\x18\x06 \x01(\x06R\x05trace\"\x92\x02\n" +
+	"\x05trace\x18\x06 \x01(\x06R\x05trace\"\xc0\x02\n" +
 	"\bUserHead\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x16\n" +
 	"\x06exists\x18\x02 \x01(\bR\x06exists\x12\x12\n" +
@@ -1290,7 +1310,9 @@ const file_skein_store_v1_store_proto_rawDesc = "" +
 	"\apending\x18\b \x01(\bR\apending\x12\x18\n" +
 	"\abalance\x18\t \x01(\x03R\abalance\x12\x1c\n" +
 	"\tstatement\x18\n" +
-	" \x01(\x04R\tstatement\"6\n" +
+	" \x01(\x04R\tstatement\x12\x18\n" +
+	"\atrimmed\x18\v \x01(\x04R\atrimmed\x12\x12\n" +
+	"\x04ages\x18\f \x03(\x04R\x04ages\"6\n" +
 	"\bPairPage\x12*\n" +
 	"\x05pairs\x18\x01 \x03(\v2\x14.skein.store.v1.PairR\x05pairs\"\xc0\x02\n" +
 	"\x04Pair\x12(\n" +
