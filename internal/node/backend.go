@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 
+	"github.com/skein-im/skein/internal/account"
 	"github.com/skein-im/skein/internal/config"
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
@@ -29,10 +30,17 @@ func (n *Node) startBackend(ctx context.Context) error {
 	if n.shared != nil {
 		cfg.Node, cfg.Shared = n.shared.name, true
 		cfg.Elsewhere, cfg.Fenced, cfg.Acquired = n.elsewhere, n.stale, n.announceSlots
+		if cfg.Core.Retain.Kept() {
+			n.log.Warn("history is kept for ever, in the memory of Redis; bound it with --retain-days or --retain-entries")
+		}
 		n.back = &backend{mailbox: mailbox.New(cfg, n.shared.store)}
 		return n.back.mailbox.Start(ctx)
 	}
-	st, err := pebble.Open(n.addrs.Data, pebble.Options{Logger: n.log, CacheBytes: int64(n.cfg.CacheMB) << 20})
+	st, err := pebble.Open(n.addrs.Data, pebble.Options{
+		Logger: n.log, CacheBytes: int64(n.cfg.CacheMB) << 20,
+		// A gateway that shares the directory may have been faster.
+		Beside: []string{account.OperatorTokenFile, ClusterSecretFile},
+	})
 	if err != nil {
 		return err
 	}

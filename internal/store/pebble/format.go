@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -30,11 +31,12 @@ const (
 	formatReady formatState = "ready" // the database is there
 )
 
-// readFormat reads the format file and checks that this version can go on.
-func readFormat(fsys vfs.FS, dir string) (formatState, error) {
+// readFormat reads the format file and checks that this version can go on. A new
+// directory may hold files whose names begin as those in beside.
+func readFormat(fsys vfs.FS, dir string, beside []string) (formatState, error) {
 	text, err := readText(fsys, fsys.PathJoin(dir, formatFile), 64)
 	if errors.Is(err, fs.ErrNotExist) {
-		return formatNone, checkEmpty(fsys, dir)
+		return formatNone, checkEmpty(fsys, dir, beside)
 	}
 	if err != nil {
 		return "", fmt.Errorf("read %s in %s: %w; %s", formatFile, dir, err, remedy(err))
@@ -59,7 +61,7 @@ func readFormat(fsys vfs.FS, dir string) (formatState, error) {
 }
 
 // checkEmpty refuses a directory without a format file that is not new.
-func checkEmpty(fsys vfs.FS, dir string) error {
+func checkEmpty(fsys vfs.FS, dir string, beside []string) error {
 	names, err := fsys.List(dir)
 	if err != nil {
 		return fmt.Errorf("list the data directory %s: %w", dir, err)
@@ -67,8 +69,7 @@ func checkEmpty(fsys vfs.FS, dir string) error {
 	for _, name := range names {
 		switch {
 		case name == "LOCK", name == "lost+found", name == formatFile+".tmp":
-		case strings.HasPrefix(name, "operator.token"), strings.HasPrefix(name, "cluster.secret"):
-			// A gateway that shares the directory was faster.
+		case slices.ContainsFunc(beside, func(prefix string) bool { return strings.HasPrefix(name, prefix) }):
 		default:
 			return fmt.Errorf("%w: %s has files such as %s, but no %s; give the path of an empty directory, or restore a backup",
 				store.ErrCorrupt, dir, name, formatFile)

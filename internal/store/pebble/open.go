@@ -102,7 +102,7 @@ func syncDir(fsys vfs.FS, dir string) error {
 
 // openLocked opens the store in a directory that this process has locked.
 func openLocked(dir string, opts Options, lock *pebbledb.Lock) (*Store, error) {
-	state, err := readFormat(opts.FS, dir)
+	state, err := readFormat(opts.FS, dir, opts.Beside)
 	if err != nil {
 		return nil, err
 	}

@@ -169,7 +169,7 @@ func FuzzFormat(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		mem := vfs.NewMem()
 		writeAll(t, mem, formatFile, text)
-		state, err := readFormat(mem, "")
+		state, err := readFormat(mem, "", nil)
 		if (err == nil) != (state == formatNew || state == formatReady) {
 			t.Fatalf("state %q, error %v", state, err)
 		}
@@ -192,6 +192,7 @@ func TestStrangeDirectories(t *testing.T) {
 		{"fresh file system", []string{"lost+found"}, "", nil},
 		{"interrupted", []string{formatFile + ".tmp", "LOCK"}, "", nil},
 		{"somebody's files", []string{"holiday.jpg"}, "", store.ErrCorrupt},
+		{"a neighbour's files", []string{"secret", "secret.tmp"}, "", nil},
 		{"database without format file", []string{"MANIFEST-000001", "marker.manifest.000001.MANIFEST-000001"}, "", store.ErrCorrupt},
 		{"format file without database", nil, "skein pebble 1 ready\n", store.ErrCorrupt},
 		{"garbage instead of a database", []string{"MANIFEST-000001", "marker.manifest.000001.MANIFEST-000001", "000002.log", "000003.sst"}, "skein pebble 1 ready\n", store.ErrCorrupt},
@@ -208,7 +209,7 @@ func TestStrangeDirectories(t *testing.T) {
 			if test.text != "" {
 				writeAll(t, mem, "data/"+formatFile, []byte(test.text))
 			}
-			s, err := Open("data", Options{FS: mem, Logger: quiet()})
+			s, err := Open("data", Options{FS: mem, Logger: quiet(), Beside: []string{"secret"}})
 			if err == nil {
 				acquireAll(t, s)
 				err = s.Close()

@@ -30,6 +30,9 @@ type Options struct {
 	// disk, for a tenth more CPU per message and twice as much per read of
 	// what no cache holds. It applies to what is written from now on.
 	Compress bool
+	// Beside are how the names of files begin that others may have put into a
+	// new directory. Any other file there means that the data is lost.
+	Beside []string
 
 	// unsafeNoSync acknowledges commits that are not durable. Tests set it
 	// to prove that they would notice.
