@@ -3,8 +3,10 @@ package audit
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
@@ -67,10 +69,10 @@ func (r *Report) problem(a im.Addr, format string, args ...any) {
 // could not be read; what does not add up is in the report.
 func Run(ctx context.Context, src Source) (*Report, error) {
 	a := auditor{ctx: ctx, src: src, report: &Report{}, links: map[way]*traffic{}, openings: map[im.Addr]*opening{}}
-	for slot := range im.Slot(im.Slots) {
-		addrs, err := src.List(ctx, slot)
+	for first := im.Slot(0); first < im.Slots; first += listAtOnce {
+		addrs, err := list(ctx, src, first)
 		if err != nil {
-			return nil, im.Errorf(im.Unavailable, "cannot list what is in slot %d: %w", slot, err)
+			return nil, err
 		}
 		for _, addr := range addrs {
 			if err := a.visit(addr); err != nil {
@@ -80,6 +82,24 @@ func Run(ctx context.Context, src Source) (*Report, error) {
 	}
 	a.settle()
 	return a.report, nil
+}
+
+// listAtOnce is how many slots are listed at the same time: some stores list many
+// as fast as one.
+const listAtOnce = 64
+
+// list lists the entities of listAtOnce slots.
+func list(ctx context.Context, src Source, first im.Slot) ([]im.Addr, error) {
+	addrs, errs := make([][]im.Addr, listAtOnce), make([]error, listAtOnce)
+	var all sync.WaitGroup
+	for i := range addrs {
+		all.Go(func() { addrs[i], errs[i] = src.List(ctx, first+im.Slot(i)) })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, im.Errorf(im.Unavailable, "cannot list what is in slots from %d on: %w", first, err)
+	}
+	return slices.Concat(addrs...), nil
 }
 
 type auditor struct {

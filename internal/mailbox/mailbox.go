@@ -47,7 +47,11 @@ type Config struct {
 	// Threshold it never does.
 	Admission admit.Config
 	// Pace is the least time from one commit of a shard to the next.
-	Pace   time.Duration
+	Pace time.Duration
+	// Sweep is how long it takes to look once at every user served here, for
+	// what Core.Retain says not to keep; 0: nobody is looked at. Users who do
+	// something are seen to without.
+	Sweep  time.Duration
 	Core   shard.Config
 	Logger *slog.Logger
 	// Now is the clock, which must not go back; nil: the system's.
@@ -62,6 +66,7 @@ func DefaultConfig() Config {
 		QueueBytes: 64 << 20,
 		Admission:  admit.DefaultConfig(),
 		Pace:       time.Millisecond,
+		Sweep:      24 * time.Hour,
 		Core:       shard.DefaultConfig(),
 		Logger:     slog.Default(),
 	}
@@ -88,6 +93,8 @@ type Mailbox struct {
 	stray atomic.Uint64
 	// reads is how long pages took to be read from the store.
 	reads telemetry.Histogram
+	// swept counts the users whom the sweep has looked at.
+	swept atomic.Uint64
 }
 
 // New makes a mailbox; Start starts it.
@@ -139,6 +146,7 @@ func (m *Mailbox) Start(ctx context.Context) error {
 		m.tasks.Go(m.audit)
 	}
 	m.tasks.Go(m.watchLoad)
+	m.tasks.Go(m.sweep)
 	return nil
 }
 

@@ -25,6 +25,7 @@ func (m *Mailbox) Stats() Stats {
 		st.Errors[im.Busy] += n
 	}
 	st.Reads = m.reads.Counts()
+	st.Swept = m.swept.Load()
 	return st
 }
 
@@ -49,6 +50,8 @@ type Stats struct {
 	Unserved, Served int
 	// Stray counts link messages that came for entities of other nodes.
 	Stray uint64
+	// Swept counts the users whom the sweep has looked at.
+	Swept uint64
 }
 
 func (st *Stats) add(s *shard.Shard) {

@@ -53,6 +53,8 @@ func addCommands(c *collector[backSample]) {
 	c.queue("loads", func(s *backSample) int { return s.mailbox.Parked }, func(s *backSample) int { return s.mailbox.MaxParked })
 	c.count("skein_mailbox_entries_total", "Log entries written.", func(s *backSample) float64 { return float64(s.mailbox.Entries) })
 	c.count("skein_mailbox_records_total", "Records written or deleted.", func(s *backSample) float64 { return float64(s.mailbox.Records) })
+	c.count("skein_mailbox_trimmed_total", "Log entries let go of.", func(s *backSample) float64 { return float64(s.mailbox.Trimmed) })
+	c.count("skein_mailbox_swept_total", "Users looked at for history that need not be kept.", func(s *backSample) float64 { return float64(s.mailbox.Swept) })
 	c.count("skein_mailbox_deliveries_total", "Timeline entries delivered to sessions.", func(s *backSample) float64 { return float64(s.mailbox.Delivered) })
 	c.gauge("skein_mailbox_sessions", "Device sessions.", func(s *backSample) float64 { return float64(s.mailbox.Sessions) })
 }

@@ -19,6 +19,7 @@ type Store struct {
 	keys     *keyspace
 	scripts  *scripts
 	topology *topology
+	scans    *scans
 	counts   counts
 
 	// life is held for reading by every running call and taken by Close.
