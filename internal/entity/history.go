@@ -46,8 +46,30 @@ type age struct {
 type history struct {
 	// trimmed is the last entry that is no longer kept.
 	trimmed im.Seq
-	// ages are ascending; nil as long as everything is kept.
+	// ages are ascending.
 	ages []age
+}
+
+func (u *user) trimmed() im.Seq {
+	if u.history == nil {
+		return 0
+	}
+	return u.history.trimmed
+}
+
+func (u *user) ages() []age {
+	if u.history == nil {
+		return nil
+	}
+	return u.history.ages
+}
+
+// ownHistory is the user's history, new if need be.
+func (u *user) ownHistory() *history {
+	if u.history == nil {
+		u.history = &history{}
+	}
+	return u.history
 }
 
 // trim lets the beginning of the log go, as far as it may. It is part of a
@@ -60,7 +82,7 @@ func (u *user) trim(tx *Tx) {
 	if u.agesDue(r, tx.Now) {
 		u.addAge(r, tx.Now)
 	}
-	if to := u.expendable(r, tx.Now); to >= u.trimmed+r.step() {
+	if to := u.expendable(r, tx.Now); to >= u.trimmed()+r.step() {
 		u.cut(tx, to)
 	}
 }
@@ -72,23 +94,24 @@ func (u *user) tidy(tx *Tx) {
 		return
 	}
 	to := u.expendable(r, tx.Now)
-	if to <= u.trimmed && !u.agesDue(r, tx.Now) {
+	if to <= u.trimmed() && !u.agesDue(r, tx.Now) {
 		return
 	}
-	if to > u.trimmed {
+	if to > u.trimmed() {
 		u.cut(tx, to)
 	}
 	u.Snapshot(tx)
 }
 
 func (u *user) cut(tx *Tx, to im.Seq) {
-	u.trimmed = to
+	h := u.ownHistory()
+	h.trimmed = to
 	tx.Trim = to + 1
 	n := 0
-	for n < len(u.ages) && u.ages[n].seq <= to {
+	for n < len(h.ages) && h.ages[n].seq <= to {
 		n++
 	}
-	u.ages = append(u.ages[:0], u.ages[n:]...)
+	h.ages = append(h.ages[:0], h.ages[n:]...)
 }
 
 // expendable is the last entry that may go.
@@ -130,7 +153,7 @@ func (u *user) seen() im.Seq {
 // writtenBefore is an entry that was there at a time, with all before it.
 func (u *user) writtenBefore(t im.Millis) im.Seq {
 	var seq im.Seq
-	for _, a := range u.ages {
+	for _, a := range u.ages() {
 		if a.at <= t {
 			seq = a.seq
 		}
@@ -140,25 +163,26 @@ func (u *user) writtenBefore(t im.Millis) im.Seq {
 
 // agesDue reports whether it has to be noted how old the last entries are.
 func (u *user) agesDue(r *Retention, now im.Millis) bool {
-	if r.horizon() <= 0 || u.head == u.trimmed {
+	if r.horizon() <= 0 || u.head == u.trimmed() {
 		return false
 	}
-	if len(u.ages) == 0 {
+	ages := u.ages()
+	if len(ages) == 0 {
 		return true
 	}
-	last := u.ages[len(u.ages)-1]
+	last := ages[len(ages)-1]
 	return u.head > last.seq && now >= last.at+r.horizon()/agesKept
 }
 
 // addAge notes that all entries have been written by now. Of the notes beyond
 // the horizon, the last one says all.
 func (u *user) addAge(r *Retention, now im.Millis) {
-	n := 0
-	for n+1 < len(u.ages) && u.ages[n+1].at <= now-r.horizon() {
+	h, n := u.ownHistory(), 0
+	for n+1 < len(h.ages) && h.ages[n+1].at <= now-r.horizon() {
 		n++
 	}
-	u.ages = append(u.ages[:0], u.ages[n:]...)
-	u.ages = append(u.ages, age{u.head, now})
+	h.ages = append(h.ages[:0], h.ages[n:]...)
+	h.ages = append(h.ages, age{u.head, now})
 }
 
 // Gone is what devices see in place of all entries up to one that are no longer

@@ -72,7 +72,7 @@ func TestRetainAge(t *testing.T) {
 	// Ten entries a day; those of the last 15 days and of today are there.
 	a.must(&im.Tidy{})
 	a.expectTrimmed(250)
-	if n := len(a.user().ages); n > agesKept+2 {
+	if n := len(a.user().ages()); n > agesKept+2 {
 		t.Fatalf("%d notes of ages", n)
 	}
 	a.restart()
@@ -189,7 +189,7 @@ func TestTrimmedReplay(t *testing.T) {
 		}
 		p.a.snapshot()
 		live, stored := p.a.user(), p.a.load().(*user)
-		if a, b := fmt.Sprint(live.history), fmt.Sprint(stored.history); a != b {
+		if a, b := fmt.Sprint(live.trimmed(), live.ages()), fmt.Sprint(stored.trimmed(), stored.ages()); a != b {
 			t.Fatalf("live: %s\nstored: %s", a, b)
 		}
 	})

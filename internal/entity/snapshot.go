@@ -77,8 +77,8 @@ func (u *user) encodeHead() []byte {
 	balance, statement := u.balance()
 	b = appendUint(b, 9, uint64(balance))
 	b = appendUint(b, 10, uint64(statement))
-	b = appendUint(b, 11, uint64(u.trimmed))
-	return appendAges(b, 12, u.ages)
+	b = appendUint(b, 11, uint64(u.trimmed()))
+	return appendAges(b, 12, u.ages())
 }
 
 func encodePage(page []*pair) []byte {
@@ -192,8 +192,9 @@ func (u *user) restoreHead(value []byte) error {
 		w := u.ownWallet()
 		w.balance, w.statement = im.Cents(m.Balance), im.Seq(m.Statement)
 	}
-	u.trimmed = im.Seq(m.Trimmed)
-	u.ages = agesOf(m.Ages)
+	if m.Trimmed != 0 || len(m.Ages) > 0 {
+		u.history = &history{trimmed: im.Seq(m.Trimmed), ages: agesOf(m.Ages)}
+	}
 	return nil
 }
 

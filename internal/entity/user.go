@@ -39,7 +39,8 @@ type user struct {
 
 	lines
 
-	history
+	// history is nil as long as all of the log is kept.
+	history *history
 
 	dirty         bool
 	unsnapshotted int
@@ -71,9 +72,9 @@ func newUser(id im.UserID) *user {
 func (u *user) Status() Status {
 	if u.absent() {
 		// Who leaves stays in memory, to ask that it goes on.
-		return Status{Head: u.head, Trimmed: u.trimmed, Due: u.due, Outstanding: min(int(u.due), 1)}
+		return Status{Head: u.head, Trimmed: u.trimmed(), Due: u.due, Outstanding: min(int(u.due), 1)}
 	}
-	return Status{Head: u.head, Trimmed: u.trimmed, Due: u.due, Dirty: u.dirty, Unsnapshotted: u.unsnapshotted, Outstanding: u.outstanding}
+	return Status{Head: u.head, Trimmed: u.trimmed(), Due: u.due, Dirty: u.dirty, Unsnapshotted: u.unsnapshotted, Outstanding: u.outstanding}
 }
 
 // Handle implements Entity.

@@ -60,6 +60,16 @@ func TestGoneIsSaid(t *testing.T) {
 	h.expect("reply attach 2: head 10 cursor 0", "deliver 2: 1..7", "deliver 2: 8..10")
 }
 
+// A log that lacks more than the entity knew when it was loaded.
+func TestGoneUnknown(t *testing.T) {
+	h := trimming(t, 0)
+	h.receive(1, 10)
+	h.saved(im.User(1)).trimmed = 7
+	h.attach(1, 1, 5)
+	h.finish()
+	h.expect("reply attach 1: head 10 cursor 5", "deliver 1: 6..7", "deliver 1: 8..10")
+}
+
 // What is gone takes no room in a session's window.
 func TestGoneAndWindow(t *testing.T) {
 	h := trimming(t, 3, func(c *Config) { c.WindowEntries = 2 })

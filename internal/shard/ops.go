@@ -58,11 +58,12 @@ func rareOpOf(cmd im.Command) Op {
 	switch cmd.(type) {
 	case *im.Authenticate:
 		return OpAuthenticate
-	case *im.CreateUser, *im.CreateDevice, *im.RevokeDevice, *im.Provision, *im.BindName, *im.LookupName, *im.AllocateUsers:
+	case *im.CreateUser, *im.CreateDevice, *im.RevokeDevice, *im.Provision, *im.BindName, *im.LookupName, *im.AllocateUsers, *im.Tidy,
+		*im.SetHome, *im.Depart, *im.Depose, *im.Arrive, *im.ImportLog, *im.ImportRecords, *im.Inhabit:
 		return OpAccount
 	case *im.Contact:
 		return OpContact
-	case *im.ListDevices, *im.ListContacts, *im.Counters, *im.GetWallet, *im.GetEnvelope, *im.GetCampaign, *im.GetPayment:
+	case *im.ListDevices, *im.ListContacts, *im.Counters, *im.GetHome, *im.GetWallet, *im.GetEnvelope, *im.GetCampaign, *im.GetPayment:
 		return OpRead
 	case *im.TopUp, *im.Withdraw, *im.Settle:
 		return OpWallet

@@ -19,7 +19,9 @@ type session struct {
 	live bool
 	// next is the next entry to deliver; acked the last the device has.
 	next, acked im.Seq
-	reading     bool
+	// reading: entries from asked on are being read.
+	reading bool
+	asked   im.Seq
 	// unacked lists deliveries the device has not acknowledged.
 	unacked []delivery
 	bytes   int
@@ -220,7 +222,7 @@ func (c *Core) pump(cl *cell, s *session) {
 	if !c.room(s) {
 		return
 	}
-	s.reading = true
+	s.reading, s.asked = true, s.next
 	limit := min(int(cl.durable-s.next)+1, c.entryRoom(s))
 	c.host.ReadTimeline(cl.addr, s.id, s.next, limit, c.cfg.ReadBytes)
 }
@@ -237,6 +239,11 @@ func (c *Core) TimelineRead(now im.Millis, a im.Addr, id im.SessionID, entries [
 		return
 	}
 	s.reading = false
+	if len(entries) > 0 && entries[0].Seq > s.asked {
+		// Those before are gone, even if the entity does not know it yet: a
+		// user who has just moved here.
+		cl.trimmed = max(cl.trimmed, entries[0].Seq-1)
+	}
 	if s.next <= cl.trimmed || len(entries) > 0 && entries[0].Seq != s.next {
 		// The session asked to start elsewhere meanwhile, or the entries
 		// have been let go of.
