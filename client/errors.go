@@ -1,6 +1,7 @@
 package client
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/skein-im/skein/internal/im"
@@ -55,6 +56,22 @@ const (
 	// Moved: the user lives in another region.
 	Moved = im.Moved
 )
+
+// Place is where a user lives who has moved, or has always lived in another
+// region than the one that was asked: its name, and addresses there.
+type Place struct {
+	Region      string
+	Links, HTTP []string
+}
+
+// PlaceOf is where an error of the kind Moved sends the caller.
+func PlaceOf(err error) (p Place, ok bool) {
+	var e *im.Error
+	if !errors.As(err, &e) || e.Kind != im.Moved || e.At == nil {
+		return p, false
+	}
+	return Place{Region: string(e.At.Home.Region), Links: e.At.Links, HTTP: e.At.HTTP}, true
+}
 
 // KindOf is the kind of an error: Internal for one that is not of this
 // package, 0 for nil.

@@ -103,6 +103,10 @@ func (st *chatState) login(ctx context.Context, f chatFlags, in io.Reader, out i
 		st.Token = r.GetToken()
 	} else {
 		r, err := api.Login(ctx, f.user, password, device)
+		if there, ok := followed(f.http, err); ok {
+			api = client.NewAPI(there, "", nil)
+			r, err = api.Login(ctx, f.user, password, device)
+		}
 		if err != nil {
 			return fmt.Errorf(w.cannotLogIn, err)
 		}
@@ -114,6 +118,16 @@ func (st *chatState) login(ctx context.Context, f chatFlags, in io.Reader, out i
 	}
 	st.Cursor = counters.GetHead()
 	return st.save()
+}
+
+// followed is where to ask again when the user lives in another region. Whoever
+// was told to speak TLS does not stop doing so because a server says so.
+func followed(base string, err error) (there string, ok bool) {
+	p, ok := client.PlaceOf(err)
+	if !ok || len(p.HTTP) == 0 || strings.HasPrefix(base, "https:") && !strings.HasPrefix(p.HTTP[0], "https:") {
+		return "", false
+	}
+	return p.HTTP[0], true
 }
 
 // readPassword reads it from a file, or asks without showing it.

@@ -139,6 +139,7 @@ A name can also be a user's number, like #4294967296.`,
 		client.Insufficient: "there is not enough money in your wallet",
 		client.Expired:      "it can no longer be opened",
 		client.AllGone:      "others have opened all of it",
+		client.Moved:        "you live in another region",
 	},
 }
 
@@ -244,5 +245,6 @@ var chinese = words{
 		client.Insufficient: "余额不足",
 		client.Expired:      "已经过期",
 		client.AllGone:      "已被领完",
+		client.Moved:        "你的账号在另一个地区",
 	},
 }
