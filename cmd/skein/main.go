@@ -43,7 +43,7 @@ func newRootCommand() *cobra.Command {
 in order, on every device, whatever dies in between.`,
 		Example: `  skein serve                            start on the embedded store
   skein serve --max-conns 1000000        the same in many processes, for as many links
-  skein mailbox --ops 127.0.0.1:7072     the store and the mailboxes alone
+  skein mailbox                          the store and the mailboxes alone
   skein gateway                          what clients connect to, in front of them
   skein health                           whether clients should be sent here
   skein chat --user alice --register     chat in the terminal
@@ -53,7 +53,7 @@ in order, on every device, whatever dies in between.`,
 	}
 	root.AddCommand(
 		newServeCommand(), newMailboxCommand(), newGatewayCommand(), newMonitorCommand(), newWorkerCommand(),
-		newHealthCommand(), newDrainCommand(), newNotifyCommand(), newWalletCommand(), newCampaignCommand(), newAuditCommand(), newTraceCommand(),
+		newHealthCommand(), newDrainCommand(), newLogLevelCommand(), newNotifyCommand(), newWalletCommand(), newCampaignCommand(), newAuditCommand(), newTraceCommand(),
 		newClusterCommand(), newRegionCommand(), newRelayCommand(),
 		newChatCommand(), newBenchCommand(), newConfigCommand(), newDoctorCommand(), newPlanCommand(), newVersionCommand(),
 	)

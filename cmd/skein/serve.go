@@ -46,7 +46,7 @@ and show that they know the secret in --cluster-secret, which is made at the
 first start and is to be copied to the gateways' machines. The secret does not
 cross the network; what is said on the links does, in the clear, so they belong
 into a private network.`,
-		Example: `  skein mailbox --ops 127.0.0.1:7072
+		Example: `  skein mailbox
   skein mailbox --data /var/lib/skein --role-listen 10.0.0.5:7002`,
 	})
 }
@@ -76,8 +76,8 @@ logs in the directory monitor of --data, raises alerts, and serves all of it at
 
 Any number may run. Of those on one machine with the same --data, one writes the
 logs and calls the webhook; when it dies, another does.`,
-		Example: `  skein monitor --ops 127.0.0.1:7079 --monitor-targets 127.0.0.1:7070,127.0.0.1:7072
-  skein monitor --ops 127.0.0.1:7079 --monitor-targets 10.0.0.7:7070 --monitor-token-file /etc/skein/operator.token --monitor-webhook https://example.com/alerts`,
+		Example: `  skein monitor --monitor-targets 127.0.0.1:7070,127.0.0.1:7072
+  skein monitor --monitor-targets 10.0.0.7:7070 --monitor-token-file /etc/skein/operator.token --monitor-webhook https://example.com/alerts`,
 	})
 }
 
@@ -87,7 +87,7 @@ func newNodeCommand(role node.Role, cmd *cobra.Command) *cobra.Command {
 	var asJSON bool
 	cmd.Args = cobra.NoArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := config.Load(file, changedFlags(cmd.Flags()))
+		cfg, err := config.LoadFor(settingRoles[role], file, changedFlags(cmd.Flags()))
 		if err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ var settingRoles = map[node.Role]string{node.Mailbox: "mailbox", node.Gateway: "
 
 // addSettings makes a flag of every setting that a role heeds.
 func addSettings(flags *pflag.FlagSet, role node.Role) {
-	for _, s := range config.Settings() {
+	for _, s := range config.SettingsFor(settingRoles[role]) {
 		if role == node.Serve || s.Role == "" || s.Role == settingRoles[role] {
 			flags.String(flagName(s.Key), fmt.Sprint(s.Default), s.Help)
 		}
@@ -133,7 +133,9 @@ func runNode(ctx context.Context, role node.Role, cfg config.Config, out io.Writ
 	defer signal.Stop(signals)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	log := newLogger(cfg.LogLevel)
+	level := new(slog.LevelVar)
+	level.Set(node.LogLevel(cfg.LogLevel))
+	log := newLogger(level, onTerminal())
 	started := make(chan struct{})
 	go func() {
 		// A signal during the start ends the start.
@@ -144,7 +146,7 @@ func runNode(ctx context.Context, role node.Role, cfg config.Config, out io.Writ
 		case <-started:
 		}
 	}()
-	n, err := node.Start(ctx, cfg, node.Options{Role: role, Logger: log, Version: version, WorkerCommand: workerCommand})
+	n, err := node.Start(ctx, cfg, node.Options{Role: role, Logger: log, Level: level, Version: version, WorkerCommand: workerCommand})
 	close(started)
 	if err != nil {
 		return err
@@ -194,12 +196,14 @@ func printAddresses(out io.Writer, a node.Addresses, asJSON bool) {
 	}
 }
 
-// newLogger writes text to a terminal and JSON elsewhere.
-func newLogger(level string) *slog.Logger {
-	var l slog.Level
-	_ = l.UnmarshalText([]byte(level)) // checked by config.Validate
-	opts := &slog.HandlerOptions{Level: l}
-	if term.IsTerminal(int(os.Stderr.Fd())) {
+// onTerminal reports whether somebody reads standard error as it comes.
+func onTerminal() bool { return term.IsTerminal(int(os.Stderr.Fd())) }
+
+// newLogger writes text for people, who read it on a terminal, and JSON
+// otherwise.
+func newLogger(level slog.Leveler, text bool) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: level}
+	if text {
 		return slog.New(slog.NewTextHandler(os.Stderr, opts))
 	}
 	return slog.New(slog.NewJSONHandler(os.Stderr, opts))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -22,11 +23,16 @@ func workerCommand() *exec.Cmd {
 	if err != nil {
 		program = os.Args[0]
 	}
+	if onTerminal() {
+		// The worker cannot see it: its standard error is a pipe to here.
+		return exec.Command(program, workerName, "--log-text")
+	}
 	return exec.Command(program, workerName)
 }
 
 func newWorkerCommand() *cobra.Command {
-	return &cobra.Command{
+	var text bool
+	cmd := &cobra.Command{
 		Use:    workerName,
 		Short:  "Serve long links for another process",
 		Hidden: true,
@@ -40,7 +46,10 @@ func newWorkerCommand() *cobra.Command {
 			defer stop()
 			// A second signal ends it at once.
 			context.AfterFunc(ctx, stop)
-			return node.RunWorker(ctx, in, out, node.WorkerOptions{Logger: newLogger, Version: version})
+			logger := func(level slog.Leveler) *slog.Logger { return newLogger(level, text) }
+			return node.RunWorker(ctx, in, out, node.WorkerOptions{Logger: logger, Version: version})
 		},
 	}
+	cmd.Flags().BoolVar(&text, "log-text", false, "write the log as text")
+	return cmd
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"reflect"
 	"strconv"
@@ -139,6 +140,20 @@ type Config struct {
 	LogLevel string `toml:"log_level" help:"debug, info, warn or error"`
 }
 
+// opsPorts are the default ports of Ops by role, so that one process of each may
+// run on a machine without being told of the others. A role that is not here,
+// and all of them in one process, have that of "".
+var opsPorts = map[string]string{"": "7070", "mailbox": "7072", "monitor": "7079"}
+
+// DefaultFor is Default for a process that has one role only.
+func DefaultFor(role string) Config {
+	c := Default()
+	if port, ok := opsPorts[role]; ok {
+		c.Ops = net.JoinHostPort("127.0.0.1", port)
+	}
+	return c
+}
+
 // Default is what a newcomer gets: everything on loopback, data in the
 // current directory.
 func Default() Config {
@@ -146,7 +161,7 @@ func Default() Config {
 		Data:       "skein-data",
 		HTTP:       "127.0.0.1:7080",
 		Link:       "127.0.0.1:7001",
-		Ops:        "127.0.0.1:7070",
+		Ops:        net.JoinHostPort("127.0.0.1", opsPorts[""]),
 		MaxConns:   18000,
 		LinkEngine: "auto",
 
@@ -271,8 +286,11 @@ type Setting struct {
 }
 
 // Settings lists all of them, in the order of the struct.
-func Settings() []Setting {
-	d := Default()
+func Settings() []Setting { return SettingsFor("") }
+
+// SettingsFor is Settings with the defaults of a role.
+func SettingsFor(role string) []Setting {
+	d := DefaultFor(role)
 	v := reflect.ValueOf(d)
 	list := make([]Setting, 0, v.NumField())
 	for i := range v.NumField() {
@@ -288,7 +306,12 @@ func (c *Config) Write(w io.Writer) error { return toml.NewEncoder(w).Encode(c) 
 // Load gives the settings that hold: defaults, file (when path is not empty),
 // environment, then the flags in override by toml name.
 func Load(path string, override map[string]string) (Config, error) {
-	c := Default()
+	return LoadFor("", path, override)
+}
+
+// LoadFor is Load with the defaults of a role.
+func LoadFor(role, path string, override map[string]string) (Config, error) {
+	c := DefaultFor(role)
 	if path != "" {
 		if err := c.ReadFile(path); err != nil {
 			return c, err

@@ -94,3 +94,22 @@ func TestWriteReadsBack(t *testing.T) {
 		t.Fatalf("wrote %+v, read %+v", c, back)
 	}
 }
+
+// A mailbox and a gateway with their defaults do not take each other's ports.
+func TestRolesHaveDifferentPorts(t *testing.T) {
+	gateway, mailbox := DefaultFor("gateway"), DefaultFor("mailbox")
+	taken := map[string]string{gateway.HTTP: "http", gateway.Link: "link", gateway.Ops: "ops"}
+	for what, addr := range map[string]string{"role_listen": DefaultRoleListen, "ops": mailbox.Ops} {
+		if other := taken[addr]; other != "" {
+			t.Errorf("%s of a mailbox is %s of a gateway: %s", what, other, addr)
+		}
+	}
+	if DefaultFor("") != Default() || gateway.Ops != Default().Ops {
+		t.Error("a gateway is found elsewhere than a server with every role")
+	}
+	for _, s := range SettingsFor("mailbox") {
+		if s.Key == "ops" && s.Default != mailbox.Ops {
+			t.Errorf("the help says %v", s.Default)
+		}
+	}
+}

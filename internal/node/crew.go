@@ -20,9 +20,10 @@ func (n *Node) tellCrew() {
 	}
 }
 
-// workerChanged hears of a worker that has become ready: it knows the nodes as
-// of the start of all workers.
+// workerChanged hears of a worker that has become ready: it knows the nodes, and
+// the log level, as of the start of all workers.
 func (n *Node) workerChanged(w supervise.WorkerInfo) {
+	n.tellLevel(w)
 	if n.shared != nil && w.State == supervise.Ready {
 		n.tellCrew()
 	}

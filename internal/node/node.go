@@ -40,8 +40,10 @@ func (r Role) String() string { return [...]string{"serve", "mailbox", "gateway"
 
 // Options are what the program gives a node besides its settings.
 type Options struct {
-	Role    Role
-	Logger  *slog.Logger
+	Role   Role
+	Logger *slog.Logger
+	// Level is that of Logger; nil: it cannot be changed.
+	Level   *slog.LevelVar
 	Version string
 	// WorkerCommand makes a command that calls RunWorker; nil: there can be
 	// no workers.

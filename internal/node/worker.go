@@ -18,8 +18,8 @@ import (
 
 // WorkerOptions are what the program gives a worker.
 type WorkerOptions struct {
-	// Logger makes the logger when the level is known.
-	Logger  func(level string) *slog.Logger
+	// Logger makes the logger, whose level may change.
+	Logger  func(level slog.Leveler) *slog.Logger
 	Version string
 }
 
@@ -45,6 +45,14 @@ func RunWorker(ctx context.Context, in io.ReadCloser, out io.Writer, opts Worker
 					return nil, im.Errorf(im.Invalid, "not a question for traces: %w", err)
 				}
 				return n.traces.report(q), nil
+			},
+			askLogLevel: func(_ context.Context, arg json.RawMessage) (any, error) {
+				var level slog.Level
+				if err := json.Unmarshal(arg, &level); err != nil {
+					return nil, im.Errorf(im.Invalid, "not a level: %w", err)
+				}
+				n.opts.Level.Set(level)
+				return nil, nil
 			},
 			askNotify: func(ctx context.Context, arg json.RawMessage) (any, error) {
 				var frame []byte
@@ -73,14 +81,16 @@ func startWorker(ctx context.Context, in supervise.Input, opts WorkerOptions) (_
 	if err := json.Unmarshal(in.Settings, &s); err != nil {
 		return nil, fmt.Errorf("not settings of a worker: %w", err)
 	}
-	log := opts.Logger(s.Config.LogLevel).With("worker", in.Index)
+	level := new(slog.LevelVar)
+	level.Set(LogLevel(s.Config.LogLevel))
+	log := opts.Logger(level).With("worker", in.Index)
 	if in.Count > runtime.NumCPU() {
 		// Nothing depends on it but how long a turn is.
 		if err := sched.Batch(); err != nil {
 			log.Info("the system's scheduler cannot be told that this is one of many workers", "err", err)
 		}
 	}
-	n := newNode(s.Config, Options{Role: Gateway, Logger: log, Version: opts.Version})
+	n := newNode(s.Config, Options{Role: Gateway, Logger: log, Level: level, Version: opts.Version})
 	defer func() {
 		if err != nil {
 			_ = n.Stop()

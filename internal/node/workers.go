@@ -244,9 +244,10 @@ func (w *workers) kill() {
 
 // The questions that workers answer.
 const (
-	askSample = "sample"
-	askNotify = "notify"
-	askTraces = "traces"
+	askSample   = "sample"
+	askLogLevel = "log-level"
+	askNotify   = "notify"
+	askTraces   = "traces"
 )
 
 func decodeOrder(arg json.RawMessage, fallback time.Duration) time.Duration {
