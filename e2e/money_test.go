@@ -114,3 +114,30 @@ func TestAuditAfterCrash(t *testing.T) {
 		t.Fatalf("the audit says %q, %v", out, err)
 	}
 }
+
+// Over a shared store the audit wants nobody to be there who has mailboxes; of
+// one that died it waits for the record to expire.
+func TestAuditOfASharedStore(t *testing.T) {
+	t.Parallel()
+	c := newNodes(t, filepath.Join(t.TempDir(), "data"))
+	m := c.mailbox("m")
+	g := c.gateway()
+	w := &world{server: g, http: "http://" + g.HTTP}
+	ann := newUser(t, w, "ann")
+	ac := ann.dial(t, "tcp://"+g.Link, ann.token)
+	if _, err := run(t, "", "wallet", "top-up", g.HTTP, "ann", "5000", "--reference", "r", "--token-file", filepath.Join(g.Data, "operator.token")); err != nil {
+		t.Fatal(err)
+	}
+	wantMoney(t, ac, client.ToppedUp, 5000)
+	args := append([]string{"audit"}, c.shared...)
+	if out, err := run(t, "", args...); err == nil || !strings.Contains(err.Error(), "node m is there") {
+		t.Fatalf("the audit of a store in use says %q, %v", out, err)
+	}
+	m.kill()
+	g.kill()
+	c.await("the mailbox is forgotten", func(st status) bool { return len(st.Nodes) == 0 })
+	out, err := run(t, "", args...)
+	if err != nil || !strings.Contains(out, "Every cent is accounted for.") || !strings.Contains(out, "came in                          5000 cents") {
+		t.Fatalf("the audit says %q, %v", out, err)
+	}
+}

@@ -1,42 +1,45 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/skein-im/skein/internal/audit"
 	"github.com/skein-im/skein/internal/config"
-	"github.com/skein-im/skein/internal/store/pebble"
+	"github.com/skein-im/skein/internal/node"
 )
 
 func newAuditCommand() *cobra.Command {
-	var data string
-	var asJSON bool
+	var f clusterFlags
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Prove from the store that no cent was lost or made",
-		Long: `Reads every wallet, envelope, campaign and payment of a data directory, adds up
-their logs from the first entry, compares the two ends of everything that moved
-money, and checks that what came in is what is held plus what went out. Nothing
-is written. The server must be stopped, since a store has one user.
+		Long: `Reads every wallet, envelope, campaign and payment of a store, adds up their logs
+from the first entry, compares the two ends of everything that moved money, and
+checks that what came in is what is held plus what went out. Nothing is written.
+The server must be stopped, or, where several share a store, all that have
+mailboxes.
 
 The exit status is 1 when something does not add up; the entities are named.`,
 		Example: `  skein audit
-  skein audit --data /var/lib/skein --json`,
+  skein audit --data /var/lib/skein --json
+  skein audit --store redis --redis 10.0.0.5:6379
+  skein audit --config /etc/skein/skein.toml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := auditStore(cmd.Context(), data)
+			cfg, err := config.Load(f.file, changedFlags(cmd.Flags()))
 			if err != nil {
 				return err
 			}
-			if asJSON {
+			r, err := node.Audit(cmd.Context(), cfg, slog.New(slog.DiscardHandler))
+			if err != nil {
+				return err
+			}
+			if f.asJSON {
 				err = writeAuditJSON(cmd.OutOrStdout(), r)
 			} else {
 				writeAudit(cmd.OutOrStdout(), r)
@@ -47,25 +50,9 @@ The exit status is 1 when something does not add up; the entities are named.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&data, "data", config.Default().Data, "data directory")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one line of JSON")
+	f.add(cmd)
+	cmd.Flags().String("data", config.Default().Data, "data directory of the embedded store")
 	return cmd
-}
-
-func auditStore(ctx context.Context, data string) (*audit.Report, error) {
-	// Opening would make what is not there.
-	if files, err := os.ReadDir(data); err != nil || len(files) == 0 {
-		return nil, errors.Join(fmt.Errorf("there is no store in %s", data), err)
-	}
-	st, err := pebble.Open(data, pebble.Options{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return nil, err
-	}
-	r, err := audit.Run(ctx, st)
-	if cerr := st.Close(); err == nil {
-		err = cerr
-	}
-	return r, err
 }
 
 func writeAudit(w io.Writer, r *audit.Report) {

@@ -51,12 +51,7 @@ func LookAtCluster(ctx context.Context, cfg config.Config, log *slog.Logger) (*C
 	if cfg.Store != config.StoreRedis {
 		return nil, im.Errorf(im.Invalid, "only nodes that share a store are a cluster: give its settings, such as --store redis --redis HOST:PORT")
 	}
-	opts, err := redisOptions(&cfg)
-	if err != nil {
-		return nil, err
-	}
-	opts.Logger = log
-	st, err := redis.Open(ctx, opts)
+	st, err := openRedis(ctx, cfg, log)
 	if err != nil {
 		return nil, err
 	}
@@ -74,6 +69,15 @@ func LookAtCluster(ctx context.Context, cfg config.Config, log *slog.Logger) (*C
 		return nil, err
 	}
 	return viewOf(members, owners, time.Now()), nil
+}
+
+func openRedis(ctx context.Context, cfg config.Config, log *slog.Logger) (*redis.Store, error) {
+	opts, err := redisOptions(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	opts.Logger = log
+	return redis.Open(ctx, opts)
 }
 
 // viewOf puts records and owners together.
