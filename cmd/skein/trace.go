@@ -64,6 +64,9 @@ apart as their clocks.`,
 	return cmd
 }
 
+// tracing follows no redirects: they could take the token elsewhere.
+var tracing = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
 // collect asks every process, and puts together what they know. Those that do
 // not answer are named, and missing.
 func (f *operatorFlags) collect(ctx context.Context, ops []string, id im.TraceID, slow int, progress io.Writer) (trace.Report, error) {
@@ -74,7 +77,7 @@ func (f *operatorFlags) collect(ctx context.Context, ops []string, id im.TraceID
 	var all []trace.Report
 	for _, addr := range ops {
 		ctx, cancel := context.WithTimeout(ctx, traceTimeout)
-		source := trace.Source{Base: base(strings.TrimSpace(addr)), Token: token, HTTP: http.DefaultClient}
+		source := trace.Source{Base: base(strings.TrimSpace(addr)), Token: token, HTTP: tracing}
 		var r trace.Report
 		if slow > 0 {
 			r, err = source.Slow(ctx, slow)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -19,7 +20,8 @@ const maxReport = 64 << 20
 
 // Source is the ops listener of a process.
 type Source struct {
-	// Base is its URL, Token the operator's, which is needed off loopback.
+	// Base is its URL, Token the operator's, which is sent to other machines
+	// only: on this one it is not needed.
 	Base, Token string
 	HTTP        *http.Client
 }
@@ -39,7 +41,7 @@ func (s *Source) get(ctx context.Context, path string) (Report, error) {
 	if err != nil {
 		return Report{}, im.Errorf(im.Invalid, "cannot ask %s for traces: %w", s.Base, err)
 	}
-	if s.Token != "" {
+	if s.Token != "" && !local(req.URL.Hostname()) {
 		req.Header.Set("Authorization", "Bearer "+s.Token)
 	}
 	resp, err := s.HTTP.Do(req)
@@ -52,6 +54,12 @@ func (s *Source) get(ctx context.Context, path string) (Report, error) {
 		return Report{}, im.Errorf(im.Unavailable, "%s does not tell traces: %s: %s", s.Base, resp.Status, strings.TrimSpace(string(text)))
 	}
 	return ReadReport(resp.Body)
+}
+
+// local reports whether a host is this machine.
+func local(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // ReadReport reads a report that another process has written.
