@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -146,14 +147,7 @@ func followMessage(t *testing.T, o *otlp, m, g *server) {
 // checkTrace holds what 'skein trace' says against what it should.
 func checkTrace(t *testing.T, id client.TraceID, planted, ops string) {
 	t.Helper()
-	out, err := run(t, "", "trace", id.String(), "--ops", ops, "--json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var report trace.Report
-	if err := json.Unmarshal([]byte(out), &report); err != nil || len(report.Traces) != 1 {
-		t.Fatalf("%v: %s", err, out)
-	}
+	report := fetchTrace(t, id, ops)
 	var got []string
 	for _, s := range report.Traces[0].Spans {
 		got = append(got, s.Step.String())
@@ -175,9 +169,60 @@ func checkTrace(t *testing.T, id client.TraceID, planted, ops string) {
 	if err != nil || !strings.HasPrefix(slow, id.String()) {
 		t.Errorf("%v: slow: %s", err, slow)
 	}
-	if strings.Contains(out+text+slow, planted) {
-		t.Errorf("a trace tells the body: %s", out)
+	if strings.Contains(text+slow, planted) {
+		t.Errorf("a trace tells the body: %s%s", text, slow)
 	}
+}
+
+// fetchTrace is what 'skein trace' knows of a trace.
+func fetchTrace(t *testing.T, id client.TraceID, ops string) (report trace.Report) {
+	t.Helper()
+	out, err := run(t, "", "trace", id.String(), "--ops", ops, "--json")
+	if err == nil {
+		err = json.Unmarshal([]byte(out), &report)
+	}
+	if err != nil || len(report.Traces) != 1 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return report
+}
+
+// Two mailbox nodes each have one half of the way, and their spans are one trace.
+func TestTraceAcrossNodes(t *testing.T) {
+	t.Parallel()
+	o := newOTLP(t)
+	c := newNodes(t, filepath.Join(t.TempDir(), "data"))
+	one, two := c.mailbox("one", "--trace-export", o.url), c.mailbox("two", "--trace-export", o.url)
+	g := c.gateway("--trace-export", o.url)
+	c.await("two nodes share the slots", settled(3))
+	w := &world{server: g, http: "http://" + g.HTTP}
+	alice := newUser(t, w, "alice")
+	ac := alice.dial(t, "tcp://"+g.Link, alice.token)
+	// Who lives where is up to the numbers of users.
+	for i := range 16 {
+		peer := newUser(t, w, fmt.Sprint("peer", i))
+		pc := peer.dial(t, "tcp://"+g.Link, peer.token)
+		makeFriends(t, alice, peer, ac, pc)
+		id := client.NewTraceID()
+		if _, err := ac.SendTraced(testContext(t), peer.id, client.Text("hello"), id); err != nil {
+			t.Fatal(err)
+		}
+		next(t, pc, client.Message)
+		o.wait(t, id, hops)
+		report := fetchTrace(t, id, one.Ops+","+two.Ops+","+g.Ops)
+		at := map[trace.Step]string{}
+		for _, s := range report.Traces[0].Spans {
+			at[s.Step] = s.Node
+		}
+		if at[trace.Commit] == at[trace.ReceiverCommit] {
+			continue
+		}
+		if len(at) != len(hops) || at[trace.Forward] != at[trace.ReceiverCommit] || at[trace.AckApply] != at[trace.Commit] {
+			t.Errorf("the steps were at %v", at)
+		}
+		return
+	}
+	t.Fatal("16 users live on the node where alice does")
 }
 
 // Between regions, the relay is a step of the way.

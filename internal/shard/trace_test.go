@@ -29,7 +29,12 @@ func steps(r *trace.Recorder, id im.TraceID) string {
 // A traced message leaves a span of every step at its sender, at its receiver
 // and of its ack.
 func TestTracedMessage(t *testing.T) {
-	rec := trace.New(trace.Options{Node: "test"})
+	last := make(chan struct{})
+	rec := trace.New(trace.Options{Node: "test", Export: func(s trace.Span) {
+		if s.Step == trace.AckApply {
+			close(last)
+		}
+	}})
 	r := start(t, func(o *Options) { o.Traces = rec })
 	for _, u := range []im.UserID{1, 2} {
 		if err := <-r.submit(im.User(u), &im.Provision{Friends: []im.UserID{3 - u}, TokenHashes: [][32]byte{{1}}}); err != nil {
@@ -41,6 +46,7 @@ func TestTracedMessage(t *testing.T) {
 	if err := <-r.submit(im.User(1), cmd); err != nil {
 		t.Fatal(err)
 	}
+	<-last
 	r.Stop()
 	want := "mailbox.arrive@1 mailbox.queue@1 mailbox.apply@1 mailbox.batch@1 mailbox.commit@1 mailbox.release@1 " +
 		"link.forward@2 receiver.queue@2 receiver.apply@2 receiver.batch@2 receiver.commit@2 receiver.release@2 " +
