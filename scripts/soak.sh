@@ -7,4 +7,4 @@ seeds=${SEEDS:-20000}
 
 go test ./internal/sim -timeout 3h -run TestSeeds -seeds="$seeds"
 TEST_CRASHES="${CRASHES:-100}" go test ./e2e -timeout 1h -run TestCrash -v
-TEST_NEED_REDIS=1 TEST_REDIS_TRIALS="${TRIALS:-20}" go test ./internal/store/redis -timeout 1h -run 'TestKilledPrimary|TestPausedPrimary|TestAllConfirm' -v
+TEST_NEED_REDIS=1 TEST_REDIS_TRIALS="${TRIALS:-20}" go test ./internal/store/redis -timeout 1h -run 'TestKilledPrimary|TestPausedPrimary|TestAllConfirm|TestReshardLongLogs' -v

@@ -98,8 +98,9 @@ type Config struct {
 	RedisCA string `toml:"redis_ca" help:"PEM file with the authorities that Redis servers are to be certified by, or 'system'; empty: no TLS"`
 	// RedisPrefix begins every key, so that several clusters can share servers.
 	RedisPrefix string `toml:"redis_prefix" help:"what the keys in Redis begin with; every cluster of nodes has its own"`
-	// RedisReplicas must have a write before it is acknowledged.
-	RedisReplicas int `toml:"redis_replicas" help:"replicas that must have a write before it is acknowledged; 1 with two replicas per primary survives the loss of any server"`
+	// RedisReplicas must have a write before it is acknowledged; -1: all that
+	// a primary of the cluster has.
+	RedisReplicas int `toml:"redis_replicas" help:"replicas that must have a write before it is acknowledged; -1: all that a primary has, so that none is lost whichever is promoted; 1 of two goes on while one is away, and may lose some when servers fail one right after the other"`
 	// Node names the node among those that share a store. It stays the same when
 	// the node is started again.
 	Node string `toml:"node" help:"name of the node among those that share a store; empty: made of role, host name and data directory"`
@@ -175,9 +176,11 @@ func Default() Config {
 		Mailbox:         DefaultRoleListen,
 		RelayListen:     "127.0.0.1:7003",
 
-		Store:          StorePebble,
-		Redis:          "127.0.0.1:6379",
-		Weight:         100,
+		Store:         StorePebble,
+		Redis:         "127.0.0.1:6379",
+		Weight:        100,
+		RedisReplicas: -1,
+
 		RetainAwayDays: 30,
 
 		RedisPrefix: "skein:",

@@ -101,7 +101,7 @@ func (c *Config) checkStore(p *problems) {
 	if c.RedisPrefix == "" || len(c.RedisPrefix) > 64 || strings.ContainsAny(c.RedisPrefix, "{}") {
 		p.add("redis_prefix: 1 to 64 bytes without braces")
 	}
-	p.between("redis_replicas", c.RedisReplicas, 0, 16)
+	p.between("redis_replicas", c.RedisReplicas, -1, 16)
 	p.between("weight", c.Weight, 1, 1_000_000)
 	if len(c.Node) > MaxNode || strings.ContainsFunc(c.Node, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		p.add("node: at most %d visible characters of ASCII", MaxNode)

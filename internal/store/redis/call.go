@@ -138,7 +138,7 @@ func (s *Store) exchange(ctx context.Context, m mode, g *group) error {
 	if g.lacksScripts() {
 		s.loadScripts(ctx, g)
 	}
-	if m&confirmed != 0 && s.opts.Replicas > 0 {
+	if m&confirmed != 0 && s.confirms() {
 		return s.confirm(g, wait)
 	}
 	return nil
@@ -203,8 +203,8 @@ func (s *Store) commands(b rueidis.Builder, m mode, g *group) []rueidis.Complete
 			cmds = append(cmds, eval.Blocking())
 		}
 	}
-	if m&confirmed != 0 && s.opts.Replicas > 0 {
-		cmds = append(cmds, b.Wait().Numreplicas(int64(s.opts.Replicas)).
+	if m&confirmed != 0 && s.confirms() {
+		cmds = append(cmds, b.Wait().Numreplicas(int64(s.wanted())).
 			Timeout(s.opts.ReplicaTimeout.Milliseconds()).Build())
 	}
 	return cmds
@@ -267,7 +267,8 @@ func (s *Store) loadScripts(ctx context.Context, g *group) {
 // unknown.
 func (s *Store) confirm(g *group, r rueidis.RedisResult) error {
 	n, err := r.AsInt64()
-	if err == nil && n >= int64(s.opts.Replicas) || !g.answered() {
+	want := s.wanted()
+	if err == nil && n >= int64(want) || !g.answered() {
 		return nil
 	}
 	if err != nil {
@@ -275,7 +276,7 @@ func (s *Store) confirm(g *group, r rueidis.RedisResult) error {
 		return nil
 	}
 	s.counts.unconfirmed.Add(1)
-	return &ReplicaError{Addr: g.node.addr, Confirmed: int(n), Wanted: s.opts.Replicas, Waited: s.opts.ReplicaTimeout}
+	return &ReplicaError{Addr: g.node.addr, Confirmed: int(n), Wanted: want, Waited: s.opts.ReplicaTimeout}
 }
 
 // ReplicaError says that too few replicas have confirmed a write. It may be

@@ -19,9 +19,10 @@ if n == 2 then
   return 1
 end
 
--- Every log must end where the owner believes, before anything is written.
+-- Every log must end where the owner believes, before anything is written,
+-- unless it begins anew.
 local i = 3
-while i <= n and ARGV[i] == 'append' do
+while i <= n and (ARGV[i] == 'append' or ARGV[i] == 'begin') do
   local key = KEYS[tonumber(ARGV[i + 1])]
   local last = redis.call('LLEN', key) - 1
   if last >= 0 then
@@ -29,7 +30,7 @@ while i <= n and ARGV[i] == 'append' do
   else
     last = 0
   end
-  if tonumber(ARGV[i + 2]) ~= last + 1 then
+  if ARGV[i] == 'append' and tonumber(ARGV[i + 2]) ~= last + 1 then
     return redis.error_reply('HOLE ' .. key .. ' ends at ' .. last .. ', and ' .. ARGV[i + 2] .. ' was to be appended')
   end
   i = i + 4 + ARGV[i + 3]
@@ -42,7 +43,7 @@ local function call(command, key, from, to)
   end
 end
 
-local commands = { put = 'HSET', delete = 'HDEL', mark = 'SADD', unmark = 'SREM', append = 'RPUSH' }
+local commands = { put = 'HSET', delete = 'HDEL', mark = 'SADD', unmark = 'SREM', append = 'RPUSH', begin = 'RPUSH' }
 i = 3
 while i <= n do
   local op, key, number, count = ARGV[i], KEYS[tonumber(ARGV[i + 1])], ARGV[i + 2], tonumber(ARGV[i + 3])
@@ -59,6 +60,14 @@ while i <= n do
   else
     if op == 'append' and number == '1' then
       redis.call('RPUSH', key, '0')
+    elseif op == 'begin' then
+      local before = string.format('%d', number - 1)
+      if redis.call('LLEN', key) > 0 then
+        redis.call('LTRIM', key, 0, 0)
+        redis.call('LSET', key, 0, before)
+      else
+        redis.call('RPUSH', key, before)
+      end
     end
     call(commands[op], key, i + 4, i + 3 + count)
   end

@@ -38,7 +38,8 @@
 // # Invariants
 //
 //   - nil from Commit: each server concerned has written all of it to its log,
-//     if it is set up to, and the configured number of replicas have it.
+//     if it is set up to, and the configured number of replicas have it; with
+//     AllReplicas, as many as any primary of the cluster has had.
 //   - A commit under an older epoch is refused, and so is one under the same
 //     epoch by an owner whose acquisition a failover has lost: the token
 //     differs.

@@ -29,7 +29,7 @@ func (s *Store) encode(p *part) (*call, error) {
 	}
 	e := encoder{keys: make([]string, 1, 1+2*len(changes)), args: make([]string, 2, size)}
 	e.keys[0], e.args[0] = s.keys.epoch(p.slot), p.tenure.held
-	if s.opts.Replicas > 0 {
+	if s.confirms() {
 		e.args[1] = "touch"
 	}
 	e.writeAll(s.keys, p.slot, changes)
@@ -43,7 +43,11 @@ func (e *encoder) writeAll(keys *keyspace, slot im.Slot, changes []*store.Change
 	for i, c := range changes {
 		if len(c.Append) > 0 {
 			logs[i] = e.key(keys.log(c.Addr))
-			e.op("append", logs[i], uint64(c.First), len(c.Append))
+			op := "append"
+			if c.First > 1 && c.Trim == c.First {
+				op = "begin"
+			}
+			e.op(op, logs[i], uint64(c.First), len(c.Append))
 			for _, v := range c.Append {
 				e.args = append(e.args, rueidis.BinaryString(v))
 			}

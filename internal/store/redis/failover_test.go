@@ -215,7 +215,7 @@ func primaryNumber(t *testing.T, servers *redistest.Cluster, n int) *redistest.S
 func TestAllConfirm(t *testing.T) {
 	for trial := range trials() {
 		servers := cluster(t)
-		opts := options(servers, 2)
+		opts := options(servers, AllReplicas)
 		c := startChat(t, opts, 3, 8)
 		c.await(50)
 		victim := primaryOf(t, servers, opts.Prefix, c.chatters[0].addrs[0])

@@ -91,9 +91,9 @@ func (s *Store) inspect(ctx context.Context, n *node) error {
 	} else if policy := n.config(ctx, "appendfsync"); policy != "always" && policy != "" {
 		warn("appendfsync is "+policy, "a second or more is lost when the server's machine stops")
 	}
-	if have, err := strconv.Atoi(info["connected_slaves"]); err == nil && have < s.opts.Replicas {
+	if have, err := strconv.Atoi(info["connected_slaves"]); err == nil && have < s.wanted() {
 		warn(fmt.Sprintf("it has %d replicas", have),
-			fmt.Sprintf("none: nothing is acknowledged until %d are there", s.opts.Replicas))
+			fmt.Sprintf("none: nothing is acknowledged until %d are there", s.wanted()))
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ func (s *Store) read(ctx context.Context, slot im.Slot, q query, keys, args []st
 	}
 	defer s.exit()
 	c := &call{place: s.keys.places[slot], script: q.plain, keys: append([]string{s.keys.epoch(slot)}, keys...), args: args}
-	if s.opts.Replicas == 0 {
+	if !s.confirms() {
 		return s.answer(ctx, 0, c)
 	}
 	if t := s.tenures[slot].Load(); t != nil && !t.doubtful {

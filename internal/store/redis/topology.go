@@ -20,6 +20,8 @@ type topology struct {
 	opts    *Options
 	cluster bool
 	owners  [redisSlots]atomic.Pointer[node]
+	// replicas is how many have to confirm, with AllReplicas.
+	replicas atomic.Int32
 
 	mu    sync.Mutex
 	nodes map[string]*node
@@ -126,8 +128,13 @@ func (t *topology) ask(ctx context.Context, n *node) error {
 	if err != nil {
 		return err
 	}
-	t.cluster = true
-	return t.take(n, ranges)
+	if !t.cluster {
+		t.cluster = true
+	}
+	if err := t.take(n, ranges); err != nil || t.opts.Replicas != AllReplicas {
+		return err
+	}
+	return t.count(ctx, n)
 }
 
 // take reads the answer: a list of first slot, last slot, primary, replicas.

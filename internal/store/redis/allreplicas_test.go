@@ -1,0 +1,60 @@
+package redis
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/skein-im/skein/internal/im"
+)
+
+// TestAllReplicas: every replica must confirm, one that is away too; a server
+// that was promoted has one too few until the old primary is back.
+func TestAllReplicas(t *testing.T) {
+	servers := cluster(t)
+	opts := options(servers, AllReplicas)
+	opts.ReplicaTimeout = 700 * time.Millisecond
+	s := mustOpen(t, opts)
+	ctx, a := t.Context(), im.User(1)
+	epoch := acquire(t, s, a)
+	primary := primaryOf(t, servers, opts.Prefix, a)
+	away := replicaOf(t, servers, primary)
+	away.Pause()
+	t.Cleanup(away.Resume)
+	var lacks *ReplicaError
+	if err := s.Commit(ctx, one(a, epoch, 1, "one away")); !errors.As(err, &lacks) || lacks.Confirmed != 1 || lacks.Wanted != 2 {
+		t.Fatalf("commit: %v", err)
+	}
+	away.Resume()
+	acquire(t, s, a)
+	if got := texts(t, s, a); !slices.Equal(got, []string{"one away"}) {
+		t.Fatalf("log %q", got)
+	}
+	primary.Kill()
+	awaitPromotion(t, servers, primary)
+	if _, err := s.Acquire(ctx, "test", []im.Slot{a.Slot()}); !errors.As(err, &lacks) || lacks.Wanted != 2 {
+		t.Fatalf("acquire: %v", err)
+	}
+	healthy(t, servers)
+	epoch = acquire(t, s, a)
+	if err := s.Commit(ctx, one(a, epoch, 2, "whole")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestMostReplicas(t *testing.T) {
+	text := "aa 10.0.0.1:7000@17000,one.example myself,master - 0 0 1 connected 0-5460\n" +
+		"bb :7001@17001 slave,fail aa 0 0 1 disconnected\n" +
+		"cc ::1:7002@17002,,shard-id=x slave aa 0 0 1 connected\n" +
+		"dd 10.0.0.1:7003@17003 slave ee 0 0 1 connected\n"
+	if most, err := mostReplicas(text); most != 2 || err != nil {
+		t.Fatalf("%d, %v", most, err)
+	}
+	if most, err := mostReplicas("aa 10.0.0.1:7000@17000 master - 0 0 1 connected 0-16383\n"); most != 0 || err != nil {
+		t.Fatalf("%d, %v", most, err)
+	}
+	if _, err := mostReplicas("aa bb"); err == nil {
+		t.Fatal("nonsense is read")
+	}
+}
