@@ -57,7 +57,9 @@ func (a *actor) call(f func(tx *Tx)) {
 	a.t.Helper()
 	tx := &Tx{Now: a.now, Jitter: func(int64) int64 { return 0 }, Durable: im.Seq(len(a.log)), Self: a.addr, Retain: a.retain}
 	f(tx)
-	if n := len(tx.Append); n > 0 && tx.First != im.Seq(len(a.log))+1 {
+	if n := len(tx.Append); n > 0 && tx.First == tx.Trim {
+		a.log, a.visible = make([][]byte, tx.First-1), make([][]byte, tx.First-1)
+	} else if n > 0 && tx.First != im.Seq(len(a.log))+1 {
 		a.t.Fatalf("%v: entry %d is appended after %d", a.addr, tx.First, len(a.log))
 	}
 	for _, l := range tx.Append {

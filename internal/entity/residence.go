@@ -41,6 +41,9 @@ type residence struct {
 	home im.Home
 	// next, of one that arrives or has gone, is the log entry after the last.
 	next im.Seq
+	// first, of one that arrives, is the entry with which the log begins anew,
+	// because those before it are not kept any longer; 0: it goes on.
+	first im.Seq
 	// staged are the records of one that arrives, stagedBytes their size.
 	staged      map[string][]byte
 	stagedBytes int
@@ -63,7 +66,8 @@ func (u *user) putResidence(tx *Tx) {
 	b := appendUint(nil, 1, uint64(r.state))
 	b = protowire.AppendTag(b, 2, protowire.BytesType)
 	b = protowire.AppendBytes(b, appendHome(nil, r.home))
-	tx.put(residenceKey, appendUint(b, 3, uint64(r.next)))
+	b = appendUint(b, 3, uint64(r.next))
+	tx.put(residenceKey, appendUint(b, 4, uint64(r.first)))
 }
 
 func (u *user) restoreResidence(value []byte) error {
@@ -72,7 +76,7 @@ func (u *user) restoreResidence(value []byte) error {
 		return err
 	}
 	u.residence = &residence{
-		state: m.State, next: im.Seq(m.Next),
+		state: m.State, next: im.Seq(m.Next), first: im.Seq(m.First),
 		home: im.Home{Region: im.Region(m.GetHome().GetRegion()), Version: m.GetHome().GetVersion()},
 	}
 	if m.State < here || m.State > arriving {
@@ -283,18 +287,16 @@ func (u *user) arrive(tx *Tx, c *im.Arrive) (im.Result, error) {
 	case u.exists || u.pairs != nil || r != nil && r.state == leaving:
 		return nil, im.Errorf(im.Conflict, "user %d lives in this region already", u.id)
 	}
-	next := max(c.First, 1)
-	if u.head > 0 {
-		// What was here before is the beginning of the same log.
-		next = u.head + 1
-	}
+	// What was here before is the beginning of the same log, unless what follows
+	// it is not kept any longer.
+	next, first := u.head+1, im.Seq(0)
 	if c.First > next {
-		return nil, im.Errorf(im.Conflict, "entries %d to %d of user %d are missing", next, c.First-1, u.id)
+		next, first = c.First, c.First
 	}
 	if r != nil {
 		tx.Delete = append(tx.Delete, slices.Sorted(maps.Keys(r.staged))...)
 	}
-	u.residence = &residence{state: arriving, home: im.Home{Region: c.From, Version: c.Version}, next: next}
+	u.residence = &residence{state: arriving, home: im.Home{Region: c.From, Version: c.Version}, next: next, first: first}
 	u.head = next - 1
 	u.putResidence(tx)
 	return &im.Arrival{Next: next}, nil
@@ -314,6 +316,13 @@ func (u *user) importLog(tx *Tx, c *im.ImportLog) (im.Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(c.Entries) > 0 && c.First > r.next {
+		// The source has let go of what was wanted.
+		if len(tx.Append) > 0 {
+			return nil, &im.Error{Kind: im.Busy, RetryAfterMS: 10, Detail: "another part of the log is just being taken"}
+		}
+		r.next, r.first = c.First, c.First
+	}
 	for i, value := range c.Entries {
 		seq := c.First + im.Seq(i)
 		if seq != r.next {
@@ -322,6 +331,9 @@ func (u *user) importLog(tx *Tx, c *im.ImportLog) (im.Result, error) {
 		var ev event
 		if err := ev.decode(im.LogEntry{Seq: seq, Value: value}); err != nil {
 			return nil, im.Errorf(im.Invalid, "log entry %d cannot be read: %w", seq, err)
+		}
+		if seq == r.first {
+			tx.Trim = seq
 		}
 		tx.appendLog(seq, value, nil)
 		r.next++

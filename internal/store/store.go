@@ -100,7 +100,8 @@ type Change struct {
 	First  im.Seq
 	Append [][]byte
 	// Trim lets go of the entries before it, if it is more than 0; an engine
-	// may keep some of them. It comes after Append.
+	// may keep some of them. It comes after Append. If it is First, the log
+	// begins anew there: what comes before need not have been in it.
 	Trim im.Seq
 	// Put writes records; Delete, which comes after it, removes them and is
 	// harmless for those that are not there.

@@ -212,6 +212,9 @@ func (s *Store) apply(c *store.Change) {
 		e = &entity{records: map[string][]byte{}}
 		s.entities[c.Addr] = e
 	}
+	if len(c.Append) > 0 && c.Trim == c.First {
+		e.log, e.trimmed = nil, c.First-1
+	}
 	if len(c.Append) > 0 && c.First != e.last()+1 {
 		panic(fmt.Sprintf("memstore: the log of %v ends at %d, and a commit appends from %d", c.Addr, e.last(), c.First))
 	}

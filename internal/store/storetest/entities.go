@@ -195,6 +195,32 @@ func testTrim(e *env) {
 	check(30, 30)
 }
 
+// testBegin: a log can begin anew, where nothing was and after what was there.
+func testBegin(e *env) {
+	for id, had := range []int{0, 3, 20} {
+		a := im.User(im.UserID(id + 1))
+		e.own(a)
+		if had > 0 {
+			c := e.change(a)
+			c.First, c.Append = 1, bodies(numbered("old", had)...)
+			e.commit(c)
+		}
+		c := e.change(a)
+		c.First, c.Trim, c.Append = 30, 30, bodies("x", "y")
+		e.commit(c)
+		e.equal("a log that has begun anew", e.readLog(a, 1, 100, 1<<20), entries(30, "x", "y"))
+		c = e.change(a)
+		c.First, c.Append = 32, bodies("z")
+		e.commit(c)
+		e.equal("what follows", e.readLog(a, 31, 100, 1<<20), entries(31, "y", "z"))
+		ent, err := e.s.Load(e.TB.Context(), a, func([]store.Record) im.Seq { return 30 })
+		if err != nil {
+			e.TB.Fatalf("Load: %v", err)
+		}
+		e.equal("tail", ent.Tail, entries(31, "y", "z"))
+	}
+}
+
 // testDurableReads: a read does not return what has not become durable.
 func testDurableReads(e *env) {
 	s, ok := e.s.(Staller)

@@ -49,6 +49,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"List", testList},
 		{"Isolation", testIsolation},
 		{"Trim", testTrim},
+		{"Begin", testBegin},
 		{"DurableReads", testDurableReads},
 		{"LargeValues", testLargeValues},
 		{"ManyEntries", testManyEntries},

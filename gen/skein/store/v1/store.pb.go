@@ -1210,7 +1210,9 @@ type Residence struct {
 	// the move makes.
 	Home *Home `protobuf:"bytes,2,opt,name=home,proto3" json:"home,omitempty"`
 	// ARRIVING: the log entry that is wanted next. GONE: one after the last.
-	Next          uint64 `protobuf:"varint,3,opt,name=next,proto3" json:"next,omitempty"`
+	Next uint64 `protobuf:"varint,3,opt,name=next,proto3" json:"next,omitempty"`
+	// ARRIVING: the log begins anew with this entry, whatever was there before.
+	First         uint64 `protobuf:"varint,4,opt,name=first,proto3" json:"first,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1262,6 +1264,13 @@ func (x *Residence) GetHome() *Home {
 func (x *Residence) GetNext() uint64 {
 	if x != nil {
 		return x.Next
+	}
+	return 0
+}
+
+func (x *Residence) GetFirst() uint64 {
+	if x != nil {
+		return x.First
 	}
 	return 0
 }
@@ -1361,11 +1370,12 @@ const file_skein_store_v1_store_proto_rawDesc = "" +
 	"\x04next\x18\x01 \x01(\x04R\x04next\"8\n" +
 	"\x04Home\x12\x16\n" +
 	"\x06region\x18\x01 \x01(\tR\x06region\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\x04R\aversion\"\x7f\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\"\x95\x01\n" +
 	"\tResidence\x124\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1e.skein.store.v1.ResidenceStateR\x05state\x12(\n" +
 	"\x04home\x18\x02 \x01(\v2\x14.skein.store.v1.HomeR\x04home\x12\x12\n" +
-	"\x04next\x18\x03 \x01(\x04R\x04next*\x8c\x02\n" +
+	"\x04next\x18\x03 \x01(\x04R\x04next\x12\x14\n" +
+	"\x05first\x18\x04 \x01(\x04R\x05first*\x8c\x02\n" +
 	"\bLinkKind\x12\x19\n" +
 	"\x15LINK_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11LINK_KIND_MESSAGE\x10\x01\x12\x15\n" +
