@@ -46,10 +46,8 @@ type conn struct {
 	paused bool
 	// asked counts the sends without an answer, by client_seq.
 	asked map[im.ClientSeq]int
-	// route is the node that the last send went to. scattered: there were
-	// several, so a send may have overtaken the one before.
-	route     *node
-	scattered bool
+	// refused: a send was to be repeated later, so those behind it find a gap.
+	refused bool
 	// replaceable: the mailbox was asked for another connection of the
 	// device, not by an older login's resumption.
 	replaceable bool
@@ -256,10 +254,10 @@ func (c *conn) answered(a *wire.SendAck) {
 	case a.Error == nil && a.InTimeline:
 		c.came(a.Seq)
 	case a.Error == nil:
-	case a.Error.Kind == im.SequenceGap && !c.scattered:
+	case a.Error.Kind == im.SequenceGap && !c.refused:
 		c.w.fail("%v: client_seq %d overtook the one before", c.dev, a.ClientSeq)
 	case a.Error.Kind.Temporary():
-		c.scattered = true
+		c.refused = true
 	}
 }
 

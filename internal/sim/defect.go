@@ -80,6 +80,11 @@ const (
 	TrimsUnseen
 	// GoneUnsaid: a device is not told that entries are gone.
 	GoneUnsaid
+	// RepeatForgotten: the routing of a gateway forgets the commands that wait to
+	// be submitted to another node.
+	RepeatForgotten
+	// LeavesSilently: a node that hands slots over does not tell the sessions.
+	LeavesSilently
 	defects
 )
 
@@ -93,6 +98,7 @@ var defectNames = [defects]string{
 	"overdraft by concurrent creates", "shares off by a cent after a reload", "end missed out of memory", "won before the claim",
 	"lease kept after it expired", "lease claimed for two users", "limit told too early", "trace lost by retransmission",
 	"entries gone before they arrived", "entries gone that a device lacks", "gone entries not told of",
+	"routing forgets to ask another node", "sessions are not told of a hand-over",
 }
 
 func (d Defect) String() string { return defectNames[d] }

@@ -1,7 +1,7 @@
 // Package sim runs whole clusters on virtual time: nodes with their shards,
 // gateways, devices, the links between them and a store that crashes. It is
-// for tests only. Shards, gateways, their desks for shaking and the clients' core
-// are those of production; networks, the store and the people are models.
+// for tests only. Shards, gateways with their routing, their desks for shaking and
+// the clients' core are those of production; networks, the store and the people are models.
 //
 // One seed makes one run. A single goroutine takes events off an agenda in the
 // order of virtual time; one generator, seeded once, makes every choice; the
@@ -36,7 +36,7 @@
 // it; commits fail though they took effect, or take effect after they failed;
 // reads fail; disks are slow. Slots move at any time, for no reason, and those
 // concerned hear of it late and in any order, so that two nodes serve one slot
-// at once. Role links between gateways and nodes stall, and break with
+// at once; who gives one up hands it over in order, or not. Role links between gateways and nodes stall, and break with
 // something under way in either direction; either side notices sooner or later.
 // Connections break likewise, or stay half open: the gateway keeps a session for
 // long whose device is connected elsewhere. Devices log in twice, gateways die,

@@ -9,12 +9,13 @@ import (
 
 	role "github.com/skein-im/skein/internal/gateway"
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/route"
 	"github.com/skein-im/skein/internal/shard"
 	"github.com/skein-im/skein/internal/trace"
 )
 
-// gateway is a gateway process: the real one, on simulated connections and
-// ties. It is the im.Mailbox of its own, by its own view of the placement.
+// gateway is a gateway process: the real one with its routing, on simulated
+// connections and ties, by its own view of the placement.
 type gateway struct {
 	w    *world
 	id   int
@@ -23,10 +24,15 @@ type gateway struct {
 	// life counts the processes: what is left of earlier ones has no effect.
 	life  int
 	role  *role.Gateway
+	route *route.Mailbox
 	ties  []*tie
 	conns []*conn
 	// counter is nil where there are no campaigns.
 	counter *counter
+	// attaching is the connection whose Attach is being submitted.
+	attaching *conn
+	// asking: the newest placement is under way.
+	asking bool
 	// held are sends that a defect keeps while holding.
 	held    []*roleCall
 	holding bool
@@ -38,7 +44,7 @@ func (g *gateway) clock() im.Millis { return im.Millis(epochStart + g.w.now.Mill
 // boot starts the process.
 func (g *gateway) boot() {
 	w := g.w
-	g.up, g.view = true, w.placement.snapshot()
+	g.up, g.asking, g.view = true, false, w.placement.snapshot()
 	g.life++
 	var err error
 	g.role, err = role.New(role.Config{
@@ -57,6 +63,7 @@ func (g *gateway) boot() {
 	for _, n := range w.nodes {
 		g.connect(n)
 	}
+	g.openRoute()
 	g.openCounter()
 }
 
@@ -90,55 +97,18 @@ func (w *world) parseToken(token string) (im.UserID, im.DeviceID, [32]byte, erro
 
 // Submit implements im.Mailbox.
 func (g *gateway) Submit(to im.Addr, cmd im.Command, done im.Completion) {
-	w := g.w
-	n := g.nodeOf(to)
-	if send, ok := cmd.(*im.Send); ok {
-		c := w.byID[im.UserID(to.ID)].device(send.Device).conn
-		if c != nil && c.gate == g && c.life == g.life {
-			c.scattered = c.scattered || c.route != nil && c.route != n
-			c.route = n
-		}
-	}
 	call := &roleCall{to: to, cmd: cmd, done: done}
 	if attach, ok := cmd.(*im.Attach); ok {
-		call.sink = &tiedSink{c: w.connOf(to, attach), id: attach.Session, sink: attach.Sink}
+		g.attaching = g.w.connOf(to, attach)
 	}
 	if !g.spoil(call) {
 		g.carry(call)
 	}
 }
 
-// carry brings a call to the node that the gateway believes to own its entity;
-// one that ends a session, to the node that it was attached at.
+// carry hands a call to the routing of production.
 func (g *gateway) carry(call *roleCall) {
-	w := g.w
-	t := g.ties[g.nodeOf(call.to).id]
-	switch cmd := call.cmd.(type) {
-	case *im.Detach:
-		if at := g.tieOf(cmd.Session); at != nil {
-			t = at
-		}
-	case *im.Attach:
-		if cmd.Resume == nil {
-			break
-		}
-		if at := g.tieOf(cmd.Resume.Session); at != nil && at != t {
-			at.submit(&roleCall{to: call.to, cmd: &im.Detach{Session: cmd.Resume.Session}, done: im.CompletionFunc(func(im.Command, im.Result, error) {})})
-		}
-	}
-	switch {
-	case t != nil:
-		t.submit(call)
-	case w.chance(0.5):
-		call.done.Complete(call.cmd, nil, errTie)
-	default:
-		life := g.life
-		w.after(w.between(0, 10*time.Millisecond), func() {
-			if g.life == life {
-				call.done.Complete(call.cmd, nil, errTie)
-			}
-		})
-	}
+	g.route.Submit(call.to, call.cmd, call.done)
 }
 
 // ReadTimeline implements im.Mailbox; gateways do not call it.
@@ -149,16 +119,6 @@ func (g *gateway) ReadTimeline(context.Context, im.UserID, im.Seq, int) ([][]byt
 // ReadConversation implements im.Mailbox; gateways do not call it.
 func (g *gateway) ReadConversation(context.Context, im.UserID, im.Seq, int) ([][]byte, im.Seq, error) {
 	return nil, 0, errTie
-}
-
-// tieOf is the tie that a session is attached by; nil: there is none.
-func (g *gateway) tieOf(id im.SessionID) *tie {
-	for _, t := range g.ties {
-		if t != nil && slices.ContainsFunc(t.sinks, func(s *tiedSink) bool { return s.id == id }) {
-			return t
-		}
-	}
-	return nil
 }
 
 // connOf is the connection that an Attach is for.

@@ -128,8 +128,46 @@ func (n *node) learn(pos int, version uint64, owner int) {
 		return
 	}
 	if n.coreOf(slot).core.Owns(slot) {
-		n.w.logf("node %d: gives up slot %d", n.id, slot)
+		n.give(slot)
+	}
+}
+
+// give hands a slot over in order, or drops it, as a node does that finds out
+// that it is another's.
+func (n *node) give(slot im.Slot) {
+	n.w.logf("node %d: gives up slot %d", n.id, slot)
+	if n.w.chance(0.2) {
 		n.drop(slot)
+		return
+	}
+	c := n.coreOf(slot)
+	c.core.Leave(n.clock(), []im.Slot{slot}, func() {
+		if c.dead || c.core.Owns(slot) {
+			return
+		}
+		n.w.logf("node %d: has handed over slot %d", n.id, slot)
+		c.forget([]im.Slot{slot})
+		n.acquireLater(n.cores)
+	})
+	c.wake()
+}
+
+// announce tells the other nodes which slots this one serves, unless that is
+// lost on the way.
+func (n *node) announce(slots []im.Slot) {
+	w := n.w
+	for _, to := range w.nodes {
+		if w.fault(w.plan.drop) {
+			continue
+		}
+		w.after(w.between(0, w.plan.delay), func() {
+			if !to.up || w.net.cut[n.id][to.id] {
+				return
+			}
+			for _, c := range to.cores {
+				c.answer(func() { c.core.Hurry(to.clock(), slots) })
+			}
+		})
 	}
 }
 
@@ -181,7 +219,9 @@ func (n *node) acquired(cores []*core, slots []im.Slot, epochs []im.Epoch, pendi
 	}
 	if err != nil {
 		n.acquireLater(cores)
+		return
 	}
+	n.announce(slots)
 }
 
 // acquireLater tries again what could not be acquired or was lost.

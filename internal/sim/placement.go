@@ -17,6 +17,7 @@ type placement struct {
 
 // view is what somebody knows of the placement.
 type view struct {
+	w       *world
 	owner   []int
 	version []uint64
 }
@@ -41,7 +42,7 @@ func newPlacement(w *world) *placement {
 
 // snapshot is the view of somebody who asks now.
 func (p *placement) snapshot() view {
-	return view{append([]int(nil), p.owner...), append([]uint64(nil), p.version...)}
+	return view{p.w, append([]int(nil), p.owner...), append([]uint64(nil), p.version...)}
 }
 
 // move gives a slot to a node and spreads the news.
@@ -58,7 +59,7 @@ func (p *placement) spread(pos int) {
 		p.w.after(p.w.between(0, p.w.plan.staleness), func() { n.learn(pos, version, owner) })
 	}
 	for _, g := range p.w.gateways {
-		p.w.after(p.w.between(0, p.w.plan.staleness), func() { g.view.learn(pos, version, owner) })
+		p.w.after(p.w.between(0, p.w.plan.staleness), func() { g.learn(pos, version, owner) })
 	}
 }
 

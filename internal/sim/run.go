@@ -125,6 +125,7 @@ func newWorld(o Options) *world {
 		}
 		w.nodes = append(w.nodes, n)
 	}
+	w.describe()
 	for i := range w.plan.gateways {
 		w.gateways = append(w.gateways, &gateway{w: w, id: i})
 	}

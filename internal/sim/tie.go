@@ -249,6 +249,9 @@ func (s *tiedSink) check(first, last im.Seq, entries [][]byte) (gone bool) {
 
 // Kick implements im.Sink.
 func (s *tiedSink) Kick(code im.CloseCode, reason string) {
+	if s.t.w.defect == LeavesSilently && code == im.CloseUnavailable {
+		return
+	}
 	s.t.w.logf("session %d of %v: kicked: %d %s", s.id, s.c.dev, code, reason)
 	s.t.tied = without(s.t.tied, s.id)
 	s.t.down(func() {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/skein-im/skein/internal/cluster"
 	"github.com/skein-im/skein/internal/im"
 )
 
@@ -31,6 +32,10 @@ type world struct {
 	// slots that have users, and where each stands in the list.
 	slots   []im.Slot
 	slotPos map[im.Slot]int
+	// posOf is the same for who asks often; -1: nowhere. members are the nodes
+	// as routing knows them.
+	posOf   [im.Slots]int16
+	members []cluster.Member
 
 	// tokens are those of devices, as Hello has them.
 	tokens map[string]*device
