@@ -22,6 +22,11 @@
 // that were there before and after. A node that is draining has no slots,
 // unless nobody else is there.
 //
+// While the store cannot be reached, the last known members count, and those that
+// are missing when it is back do so for another TTL: they could not refresh their
+// records either. Of two processes with one name, the one that joined later has
+// it.
+//
 // # When it dies
 //
 // A node whose record expires loses its slots to the others. A node that cannot

@@ -3,6 +3,12 @@
 // shards, carries link messages between its shards, and answers reads of
 // durable timelines straight from the store.
 //
+// On a store of its own a node serves every slot. On a shared one it serves what
+// Assign says, and nothing is relied on for safety: it hands over what is not
+// wanted any more, takes back what the store has fenced if that is still wanted,
+// and audits now and then whether its slots are its own. Link messages for
+// entities of other nodes go to Config.Elsewhere.
+//
 // It persists everything through the store and nothing else. Invariants: a
 // slot is served under the epoch of its last acquisition only; when the store
 // refuses writes, the slots concerned are not served until they have been

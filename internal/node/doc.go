@@ -12,6 +12,11 @@
 // a front, which is what clients talk to, in front of an im.Mailbox, wherever
 // that is.
 //
+// Nodes may share a store (settings store and redis). Then each is a member of a
+// cluster (package cluster), its mailbox serves a part of the slots, and whatever
+// needs a mailbox holds the way to all of them (package route), the node's own
+// included. Workers get the list of members from their supervisor.
+//
 // # What it owns
 //
 // The listeners, the workers, the process's health. It persists nothing itself
@@ -20,11 +25,12 @@
 //
 // # Order
 //
-// Start: store, mailbox, article data, role links, gateway and HTTP API, links
-// or workers, ops. Stop: long polls are answered and links told to go, here and
-// in the workers, some at a time; then listeners for HTTP, role links, the
-// mailbox, which finishes what it has taken, and the store. So nobody is
-// promised anything that is not kept.
+// Start: store, mailbox, role links, the cluster, article data, gateway and HTTP
+// API, links or workers, ops. Stop: long polls are answered and links told to go,
+// here and in the workers, some at a time; then listeners for HTTP; slots that
+// others can serve are handed over, and the cluster is left; role links, the
+// mailbox, which finishes what it has taken, and the store. So nobody is promised
+// anything that is not kept.
 //
 // # When it dies
 //

@@ -28,6 +28,11 @@
 // types are never reused. A new command is one entry in commands, and one in
 // resultCodecs if its result is new; tests hold both tables to package im.
 //
+// Link messages between mailbox nodes (Client.Forward), and what a node says of
+// its slots (Client.Announce), are frames without an answer: they are dropped, and
+// messages counted, where there is no link or over MaxForwardBytes wait. Their
+// senders send again.
+//
 // # Handshake
 //
 // The server sends a Challenge with a nonce; the client Hello, with its nonce,

@@ -27,7 +27,8 @@
 // # Duties of the caller
 //
 // A slot is owned under the epoch of its last acquisition only, and given up
-// when another node is to have it. Where several nodes share a store, Confirm
+// when another node is to have it: by Leave, which finishes what was taken and
+// writes snapshots first, or by Disown, when another node has it already. Where several nodes share a store, Confirm
 // is on, and a node asks now and then whether its slots are still its own: one
 // that has nothing to commit does not learn that another node had a slot for a
 // moment, and left messages in it that nobody sends.
