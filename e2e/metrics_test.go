@@ -46,14 +46,18 @@ type documented struct {
 }
 
 // anyValue stands for the values of labels that are not from a fixed list.
-var anyValue = map[string]string{"version": "that of the program"}
+var anyValue = map[string]string{"version": "that of the program", "region": "those in `--regions`"}
+
+// wholeRoles are those all of whose metrics are listed; of others, only what
+// these do not have.
+var wholeRoles = []string{"mailbox", "gateway", "serve", "monitor"}
 
 // gather adds a role's metrics to what there is.
 func gather(t *testing.T, all map[string]*documented, role string, families map[string]*dto.MetricFamily) {
 	t.Helper()
 	for name, f := range families {
 		d := all[name]
-		if !strings.HasPrefix(name, "skein_") || role == "shared" && d != nil {
+		if !strings.HasPrefix(name, "skein_") || d != nil && !slices.Contains(wholeRoles, role) {
 			continue
 		}
 		if d == nil {
@@ -140,8 +144,8 @@ func TestMetricsAreDocumented(t *testing.T) {
 		{"gateway", startNode(t, gatewayArgs(m, "--workers", "1")...)},
 		{"serve", start(t, filepath.Join(dir, "s"), "--workers", "1")},
 		{"monitor", startNode(t, "monitor", "--json", "--data", filepath.Join(dir, "w"), "--ops", "127.0.0.1:0", "--monitor-targets", m.Ops)},
-		// Of those that share a store, only what the others do not have.
 		{"shared", start(t, filepath.Join(dir, "r"), "--store", "redis", "--redis", redisServer(t).Addr, "--role-listen", "127.0.0.1:0")},
+		{"region", startPair(t, nil, nil).east},
 	} {
 		gather(t, all, role.name, scrape(t, role.node))
 	}

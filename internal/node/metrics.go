@@ -132,6 +132,9 @@ func (n *Node) collectors() []prometheus.Collector {
 	if n.shared != nil && n.opts.Role != Monitor {
 		all = append(all, n.sharedCollector())
 	}
+	if n.back != nil && n.back.regions != nil {
+		all = append(all, n.regionsCollector())
+	}
 	if n.front != nil {
 		all = append(all, n.frontCollector())
 	} else if n.back != nil {
