@@ -20,9 +20,9 @@ import (
 func newClusterCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cluster",
-		Short: "Look at the nodes that share a store",
+		Short: "Look at the nodes that share a store, and place mailboxes on them",
 	}
-	cmd.AddCommand(newClusterStatusCommand(), newClusterSlotsCommand())
+	cmd.AddCommand(newClusterStatusCommand(), newClusterSlotsCommand(), newMoveSlotsCommand(), newCanaryCommand())
 	return cmd
 }
 
@@ -96,6 +96,12 @@ func printNodes(out io.Writer, v *node.ClusterView) {
 	}
 	_ = w.Flush()
 	fmt.Fprintf(out, "%d of %d slots are moving.\n", v.Moving, im.Slots)
+	for _, p := range v.Policy.Pins {
+		fmt.Fprintf(out, "Slots %d-%d are pinned to %s.\n", p.First, p.Last, p.Node)
+	}
+	if c := v.Policy.Canary; c.Version != "" {
+		fmt.Fprintf(out, "Version %s is to have %g%% of the users.\n", c.Version, c.Percent)
+	}
 }
 
 func rolesOf(m *cluster.Member) string {

@@ -37,6 +37,13 @@ type Member struct {
 	// Links is how many clients are connected, of MaxLinks.
 	Links    int64 `json:"links,omitempty"`
 	MaxLinks int64 `json:"max_links,omitempty"`
+	// Policy is the operator's, in the record that holds it; see PolicyNode.
+	Policy string `json:"policy,omitempty"`
+	// Service is what a server that is no node of this program is, as somebody
+	// registered it: kind/region, at Address.
+	Service string `json:"service,omitempty"`
+	Address string `json:"address,omitempty"`
+	Cell    string `json:"cell,omitempty"`
 }
 
 // weight is Weight as it counts.
@@ -50,14 +57,22 @@ func (m *Member) weight() float64 {
 // maxRecord bounds a node's record.
 const maxRecord = 4 << 10
 
+// most is how large the record may be.
+func (m *Member) most() int {
+	if m.Node == PolicyNode {
+		return maxPolicy
+	}
+	return maxRecord
+}
+
 // record is the member as the store keeps it.
 func (m *Member) record() (store.Member, error) {
 	value, err := json.Marshal(m)
 	if err != nil {
 		return store.Member{}, im.Errorf(im.Invalid, "the node's record cannot be written: %w", err)
 	}
-	if len(value) > maxRecord {
-		return store.Member{}, im.Errorf(im.TooLarge, "the node's record has %d bytes; at most %d are possible", len(value), maxRecord)
+	if len(value) > m.most() {
+		return store.Member{}, im.Errorf(im.TooLarge, "the node's record has %d bytes; at most %d are possible", len(value), m.most())
 	}
 	return store.Member{Node: m.Node, Value: value}, nil
 }
@@ -65,7 +80,7 @@ func (m *Member) record() (store.Member, error) {
 // parse reads a record; one that cannot be read is of no use to anybody.
 func parse(r store.Member) (Member, error) {
 	var m Member
-	if len(r.Value) > maxRecord {
+	if len(r.Value) > (&Member{Node: r.Node}).most() {
 		return m, im.Errorf(im.TooLarge, "the record of node %q has %d bytes", r.Node, len(r.Value))
 	}
 	if err := json.Unmarshal(r.Value, &m); err != nil {

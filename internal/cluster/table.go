@@ -21,18 +21,56 @@ type Table struct {
 	owners [im.Slots]uint16
 }
 
-// NewTable places the slots on those of the members that have mailboxes. The
-// order of the members does not matter.
+// NewTable places the slots on those of the members that have mailboxes, as the
+// policy among them wants it. The order of the members does not matter.
 func NewTable(members []Member) *Table {
 	t := &Table{nodes: eligible(members)}
+	policy := PolicyOf(members)
 	keys := make([]uint64, len(t.nodes))
 	for i := range t.nodes {
 		keys[i] = nameHash(t.nodes[i].Node)
 	}
+	canary, others := t.split(policy.Canary.Version)
 	for slot := range t.owners {
-		t.owners[slot] = t.place(uint64(slot), keys)
+		candidates := others
+		if policy.Canary.Includes(im.Slot(slot)) {
+			candidates = canary
+		}
+		t.owners[slot] = t.place(uint64(slot), keys, candidates)
 	}
+	t.pin(policy.Pins)
 	return t
+}
+
+// split are the nodes of a version and all others; where there are only ones or
+// only others, everybody is both.
+func (t *Table) split(version string) (canary, others []uint16) {
+	var all []uint16
+	for i := range t.nodes {
+		all = append(all, uint16(i))
+		if version != "" && t.nodes[i].Version == version {
+			canary = append(canary, uint16(i))
+		} else {
+			others = append(others, uint16(i))
+		}
+	}
+	if len(canary) == 0 || len(others) == 0 {
+		return all, all
+	}
+	return canary, others
+}
+
+// pin puts slots where the operator wants them, if that node may own slots.
+func (t *Table) pin(pins []Pin) {
+	for _, p := range pins {
+		i := slices.IndexFunc(t.nodes, func(m Member) bool { return m.Node == p.Node })
+		if i < 0 {
+			continue
+		}
+		for slot := p.First; slot <= p.Last; slot++ {
+			t.owners[slot] = uint16(i)
+		}
+	}
 }
 
 // eligible are the nodes that may own slots, by name.
@@ -54,15 +92,15 @@ func eligible(members []Member) []Member {
 	return up[:min(len(up), MaxNodes)]
 }
 
-// place finds the node with the highest score for a slot: weighted rendezvous
+// place finds the one of some nodes with the highest score for a slot: weighted rendezvous
 // hashing, where a node's score is -weight/ln(u) for a number u in (0, 1) that
 // depends on node and slot alone.
-func (t *Table) place(slot uint64, keys []uint64) uint16 {
+func (t *Table) place(slot uint64, keys []uint64, candidates []uint16) uint16 {
 	best, top := uint16(nobody), math.Inf(-1)
-	for i := range t.nodes {
+	for _, i := range candidates {
 		u := (float64(mix(keys[i]^mix(slot+1))>>11) + 0.5) / (1 << 53)
 		if score := -t.nodes[i].weight() / math.Log(u); score > top {
-			best, top = uint16(i), score
+			best, top = i, score
 		}
 	}
 	return best

@@ -106,6 +106,8 @@ type Config struct {
 	Node string `toml:"node" help:"name of the node among those that share a store; empty: made of role, host name and data directory"`
 	// Weight is the node's share of the mailboxes, compared with that of others.
 	Weight int `toml:"weight" role:"mailbox" help:"the node's share of the mailboxes, compared with the weights of the others"`
+	// VersionLabel is by what a canary knows the node.
+	VersionLabel string `toml:"version_label" help:"what 'skein cluster canary' knows the node's version by; empty: the program's version"`
 	// Advertise is what others are told where a listener's address says none.
 	Advertise string `toml:"advertise" help:"host name or address under which others reach this node, where it listens on all addresses; empty: the host name"`
 	// Shards is how many goroutines share the mailboxes; 0: one per core.

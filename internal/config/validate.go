@@ -103,6 +103,9 @@ func (c *Config) checkStore(p *problems) {
 	}
 	p.between("redis_replicas", c.RedisReplicas, -1, 16)
 	p.between("weight", c.Weight, 1, 1_000_000)
+	if strings.HasPrefix(c.Node, "~") || strings.Contains(c.Node, "/") {
+		p.add("node: a name does not begin with ~, nor has it a /")
+	}
 	if len(c.Node) > MaxNode || strings.ContainsFunc(c.Node, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		p.add("node: at most %d visible characters of ASCII", MaxNode)
 	}

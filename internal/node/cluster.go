@@ -21,6 +21,8 @@ type ClusterView struct {
 	// Moving is how many slots are not with the node that is to serve them;
 	// those that nobody is to serve are among them.
 	Moving int `json:"moving"`
+	// Policy is what the operator wants of the placement.
+	Policy cluster.Policy `json:"policy"`
 	// Slots are all of them, ascending.
 	Slots []ClusterSlot `json:"slots,omitempty"`
 }
@@ -48,14 +50,31 @@ type ClusterSlot struct {
 
 // LookAtCluster reads what the store that the settings name says.
 func LookAtCluster(ctx context.Context, cfg config.Config, log *slog.Logger) (*ClusterView, error) {
-	if cfg.Store != config.StoreRedis {
-		return nil, im.Errorf(im.Invalid, "only nodes that share a store are a cluster: give its settings, such as --store redis --redis HOST:PORT")
-	}
-	st, err := openRedis(ctx, cfg, log)
+	st, err := openCluster(ctx, &cfg, log)
 	if err != nil {
 		return nil, err
 	}
 	defer st.Close()
+	return look(ctx, st, log)
+}
+
+func openCluster(ctx context.Context, cfg *config.Config, log *slog.Logger) (*redis.Store, error) {
+	if cfg.Store != config.StoreRedis {
+		return nil, im.Errorf(im.Invalid, "only nodes that share a store are a cluster: give its settings, such as --store redis --redis HOST:PORT")
+	}
+	return openRedis(ctx, *cfg, log)
+}
+
+func openRedis(ctx context.Context, cfg config.Config, log *slog.Logger) (*redis.Store, error) {
+	opts, err := redisOptions(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	opts.Logger = log
+	return redis.Open(ctx, opts)
+}
+
+func look(ctx context.Context, st *redis.Store, log *slog.Logger) (*ClusterView, error) {
 	members, err := cluster.Read(ctx, st, log)
 	if err != nil {
 		return nil, err
@@ -71,21 +90,65 @@ func LookAtCluster(ctx context.Context, cfg config.Config, log *slog.Logger) (*C
 	return viewOf(members, owners, time.Now()), nil
 }
 
-func openRedis(ctx context.Context, cfg config.Config, log *slog.Logger) (*redis.Store, error) {
-	opts, err := redisOptions(&cfg)
+// policyLife is for how long the policy's record stays: nobody refreshes it.
+const policyLife = 10 * 365 * 24 * time.Hour
+
+// ChangePolicy changes what an operator wants of the placement. The nodes act on
+// it by themselves; watch, which may be nil, is shown how far they are until no
+// slot moves any more or ctx ends.
+func ChangePolicy(ctx context.Context, cfg config.Config, log *slog.Logger, change func(p *cluster.Policy, nodes []cluster.Member) error, watch func(*ClusterView)) error {
+	st, err := openCluster(ctx, &cfg, log)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	opts.Logger = log
-	return redis.Open(ctx, opts)
+	defer st.Close()
+	members, err := cluster.Read(ctx, st, log)
+	if err != nil {
+		return err
+	}
+	policy := cluster.PolicyOf(members)
+	if err := change(&policy, cluster.Nodes(members)); err != nil {
+		return err
+	}
+	record, err := policy.Record()
+	if err != nil {
+		return err
+	}
+	if err := st.PutMember(ctx, record, policyLife); err != nil || watch == nil {
+		return err
+	}
+	return watchMoves(ctx, st, log, watch)
+}
+
+// watchEvery is how often the cluster is looked at while slots move.
+const watchEvery = 200 * time.Millisecond
+
+func watchMoves(ctx context.Context, st *redis.Store, log *slog.Logger, watch func(*ClusterView)) error {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		v, err := look(ctx, st, log)
+		if err != nil {
+			return err
+		}
+		watch(v)
+		if v.Moving == 0 {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return im.Errorf(im.Unavailable, "%d slots still move: %w", v.Moving, context.Cause(ctx))
+		}
+	}
 }
 
 // viewOf puts records and owners together.
 func viewOf(members []cluster.Member, owners []store.Owner, now time.Time) *ClusterView {
-	v := &ClusterView{}
+	v := &ClusterView{Policy: cluster.PolicyOf(members)}
 	table := cluster.NewTable(members)
 	nodes := map[string]*ClusterNode{}
-	for _, m := range members {
+	for _, m := range cluster.Nodes(members) {
 		up := now.Sub(time.UnixMilli(int64(m.Started))).Seconds()
 		nodes[m.Node] = &ClusterNode{Member: m, Uptime: max(0, up)}
 	}

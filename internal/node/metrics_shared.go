@@ -32,7 +32,7 @@ type sharedSample struct {
 func (n *Node) sharedCollector() prometheus.Collector {
 	c := &collector[sharedSample]{samples: func() []sharedSample {
 		members, _ := n.shared.membership.Members()
-		return []sharedSample{{n.shared.store.Metrics(), members, n.route.Stats(), n.linkStats()}}
+		return []sharedSample{{n.shared.store.Metrics(), cluster.Nodes(members), n.route.Stats(), n.linkStats()}}
 	}}
 	c.gauge("skein_cluster_members", "Nodes that share the store.", func(s *sharedSample) float64 { return float64(len(s.members)) })
 	c.gauge("skein_cluster_mailboxes", "Those of them that have mailboxes.", func(s *sharedSample) float64 { return float64(s.route.Nodes) })

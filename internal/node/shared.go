@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -114,7 +115,7 @@ func (n *Node) join(ctx context.Context) error {
 		return nil
 	}
 	self := cluster.Member{
-		Node: n.shared.name, Started: im.Millis(time.Now().UnixMilli()), State: cluster.Up, Version: n.opts.Version,
+		Node: n.shared.name, Started: im.Millis(time.Now().UnixMilli()), State: cluster.Up, Version: cmp.Or(n.cfg.VersionLabel, n.opts.Version),
 	}
 	if n.back != nil {
 		self.Roles, self.Weight = n.advertised(n.addrs.Roles), float64(n.cfg.Weight)

@@ -1,0 +1,78 @@
+package e2e
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"testing"
+)
+
+// heldBy is how many slots a node has.
+func heldBy(st status, node string) int {
+	for _, n := range st.Nodes {
+		if n.Node == node {
+			return n.Held
+		}
+	}
+	return 0
+}
+
+// cluster runs a skein cluster command to its end, and returns what it says of
+// the nodes.
+func (c *nodes) cluster(args ...string) (st status) {
+	c.t.Helper()
+	out, err := run(c.t, "", append(append([]string{"cluster"}, args...), append([]string{"--json", "--wait", patience.String()}, c.shared...)...)...)
+	if err == nil {
+		err = json.Unmarshal([]byte(out), &st)
+	}
+	if err != nil {
+		c.t.Fatalf("%v: %v", args, err)
+	}
+	if st.Moving != 0 {
+		c.t.Fatalf("%v: %d slots are still moving", args, st.Moving)
+	}
+	return st
+}
+
+// TestCanary gives a new version more and more users in the middle of a chat,
+// takes them back, and puts slots elsewhere by hand: no link breaks, and every
+// message arrives once and in order.
+func TestCanary(t *testing.T) {
+	t.Parallel()
+	c := newNodes(t, filepath.Join(t.TempDir(), "data"))
+	old, canary := c.mailbox("old", "--version-label", "1"), c.mailbox("new", "--version-label", "2")
+	c.cluster("canary", "2", "0")
+	g := c.gateway()
+	finished, verdict := benchChat(t, g, "--users", "50", "--friends", "10", "--rate", "300", "--duration", "8s", "--stall", "2m")
+	for metric(t, g, "skein_gateway_sessions") < 50 {
+		between(t, finished, verdict)
+	}
+	if n := heldBy(c.status(), "new"); n != 0 {
+		t.Errorf("without a share, the new version has %d slots", n)
+	}
+	for _, step := range []struct {
+		percent     string
+		least, most int
+	}{{"10", 300, 520}, {"60", 2250, 2650}, {"100", 4096, 4096}, {"0", 0, 0}} {
+		if n := heldBy(c.cluster("canary", "2", step.percent), "new"); n < step.least || n > step.most {
+			t.Errorf("at %s%% the new version has %d slots", step.percent, n)
+		}
+	}
+	if n := heldBy(c.cluster("move-slots", "0-99", "new"), "new"); n != 100 {
+		t.Errorf("100 slots were put on the new node, and it has %d", n)
+	}
+	if n := heldBy(c.cluster("move-slots", "50-99", "--release"), "new"); n != 50 {
+		t.Errorf("50 slots were to stay on the new node, and it has %d", n)
+	}
+	c.cluster("canary", "--off")
+	r := verdict()
+	r.check(t)
+	if r.Reconnects > 0 {
+		t.Errorf("%d links broke", r.Reconnects)
+	}
+	if _, err := run(t, "", append([]string{"cluster", "canary", "3", "10"}, c.shared...)...); err == nil {
+		t.Error("a canary of which there is no node is taken")
+	}
+	g.stop(t)
+	old.stop(t)
+	canary.stop(t)
+}
