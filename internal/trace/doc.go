@@ -12,9 +12,9 @@
 //
 // # What a span says
 //
-// Which step it was, when and for how long, of which entity, its place in a log
-// and what went wrong. Never a body, a name or a token: there is no field that
-// could hold one.
+// Which step it was, when and for how long, in which process, of which entity, its
+// place in a log and what went wrong. Never a body, a user's name or a token:
+// there is no field for one.
 //
 // # Clocks
 //

@@ -31,8 +31,8 @@ type slowTrace struct {
 	at      int64
 }
 
-// waits says which steps are long without anything being slow: devices that do
-// not answer, or whose spans contain others'.
+// waits says which steps are long without anything being slow: a device may be
+// switched off before it acknowledges.
 func waits(s Step) bool { return s == ClientAck }
 
 // add takes a span that was recorded. The caller has the recorder's mutex.

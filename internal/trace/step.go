@@ -64,15 +64,6 @@ var stepNames = [steps]string{
 	"receiver.batch", "receiver.commit", "receiver.release", "gateway.deliver", "client.ack", "ack.forward", "ack.queue", "ack.apply",
 }
 
-// Steps lists all of them.
-func Steps() []Step {
-	all := make([]Step, 0, steps-1)
-	for s := Send; s < steps; s++ {
-		all = append(all, s)
-	}
-	return all
-}
-
 func (s Step) String() string {
 	if s == 0 || s >= steps {
 		return "unknown"
