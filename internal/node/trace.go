@@ -96,27 +96,40 @@ func (n *Node) traceCollector() prometheus.Collector {
 	return c
 }
 
-// traceQuery asks for one trace, or, without an id, for the slowest.
+// traceQuery asks for some traces, or, without ids, for the slowest.
 type traceQuery struct {
-	ID    im.TraceID `json:"id,omitempty"`
-	Limit int        `json:"limit,omitempty"`
+	IDs   []im.TraceID `json:"ids,omitempty"`
+	Limit int          `json:"limit,omitempty"`
 }
 
 // report is what this process knows.
 func (t *tracing) report(q traceQuery) trace.Report {
-	if q.ID != 0 {
-		return t.recorder.Of(q.ID)
+	if len(q.IDs) == 0 {
+		return trace.Report{Traces: t.recorder.Slow(q.Limit)}
 	}
-	return trace.Report{Traces: t.recorder.Slow(q.Limit)}
+	var all []trace.Report
+	for _, id := range q.IDs {
+		all = append(all, t.recorder.Of(id))
+	}
+	return trace.Merge(len(q.IDs), all...)
 }
 
-// report is what this process and its workers know.
+// traceReport is what this process and its workers know. What was slow in one of
+// them the others have parts of, though they were fast.
 func (n *Node) traceReport(q traceQuery) trace.Report {
 	all := []trace.Report{n.traces.report(q)}
 	if n.workers != nil && n.workers.supervisor != nil {
 		all = append(all, n.workers.reports(q)...)
 	}
-	return trace.Merge(max(1, q.Limit), all...)
+	merged := trace.Merge(max(len(q.IDs), q.Limit), all...)
+	if len(q.IDs) > 0 || len(all) == 1 || len(merged.Traces) == 0 {
+		return merged
+	}
+	rest := traceQuery{Limit: q.Limit}
+	for _, t := range merged.Traces {
+		rest.IDs = append(rest.IDs, t.ID)
+	}
+	return trace.Merge(q.Limit, merged, n.traceReport(rest))
 }
 
 // serveTrace answers with the spans of one trace: none, if it is not known.
@@ -126,7 +139,7 @@ func (n *Node) serveTrace(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, im.AsError(err).Detail+"; /traces/slow lists some", http.StatusBadRequest)
 		return
 	}
-	n.writeTraces(w, traceQuery{ID: id})
+	n.writeTraces(w, traceQuery{IDs: []im.TraceID{id}})
 }
 
 // serveSlowTraces answers with the traces that were slowest of late.
