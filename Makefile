@@ -8,7 +8,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 BUF     := npx -y @bufbuild/buf@1.75.0
 
-.PHONY: run build test check generate fuzz soak bench clean help
+.PHONY: run build test check generate web web-test fuzz soak bench clean help
 
 run: build ## build, start everything on the embedded store, print addresses
 	./$(BIN) serve $(ARGS)
@@ -27,6 +27,13 @@ check: ## formatting, vet and generated files only
 
 generate: ## make gen/ and docs/openapi.json from proto/
 	./scripts/generate.sh
+
+web: ## make web/admin/dist from its sources
+	./scripts/web.sh
+
+web-test: build ## the dashboard in Chromium, at two sizes, in two languages and themes
+	./scripts/web.sh
+	cd web/admin && SKEIN=$(CURDIR)/bin/skein npm test
 
 fuzz: ## every fuzzer for FUZZTIME (default 30s)
 	./scripts/fuzz.sh $${FUZZTIME:-30s}

@@ -187,7 +187,7 @@ func printAddresses(out io.Writer, a node.Addresses, asJSON bool) {
 		{"long links", a.Link, "TCP and WebSocket"},
 		{"gateways", a.Roles, "for 'skein gateway --mailbox'"},
 		{"relays", a.Relay, "for other regions"},
-		{"operations", a.Ops, "/healthz /readyz /metrics /drain /log-level /monitor/state"},
+		{"operations", a.Ops, "/healthz /readyz /metrics /drain /log-level; in a browser: the dashboard"},
 		{"article API", a.Article, "no credentials: anyone who reaches it can write as anyone"},
 	} {
 		if l.addr != "" {

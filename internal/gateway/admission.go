@@ -17,6 +17,7 @@ const shedRetry = 250 * time.Millisecond
 // for too much, or the mailbox admits only what is more important.
 func (s *session) admit(b *admit.Buckets, class admit.Class, now time.Time) error {
 	g := s.g
+	g.talkers.Saw(uint64(s.user), now)
 	if b == nil && g.level == nil {
 		return nil
 	}

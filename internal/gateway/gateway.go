@@ -14,6 +14,7 @@ import (
 	"github.com/skein-im/skein/internal/admit"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/link"
+	"github.com/skein-im/skein/internal/telemetry"
 	"github.com/skein-im/skein/internal/trace"
 	"github.com/skein-im/skein/internal/wire"
 )
@@ -128,6 +129,8 @@ type Gateway struct {
 	pong     []byte
 	stats    counters
 	unacked  unacked
+	// talkers are the users that ask for the most.
+	talkers *telemetry.Heavy
 }
 
 // New makes a Gateway.
@@ -162,6 +165,7 @@ func New(cfg Config) (*Gateway, error) {
 		pong:    wire.AppendPong(nil),
 	}
 	g.stats.init()
+	g.talkers = telemetry.NewHeavy()
 	switch m := cfg.Mailbox.(type) {
 	case im.AddrLeveler:
 		g.level = m.LevelFor

@@ -145,3 +145,6 @@ func load(dst []uint64, src []atomic.Uint64) {
 		dst[i] = src[i].Load()
 	}
 }
+
+// Talkers are the users who ask for the most over links, at most n.
+func (g *Gateway) Talkers(n int) telemetry.Hitters { return g.talkers.Top(n, g.cfg.Now()) }

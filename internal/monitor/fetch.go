@@ -91,6 +91,8 @@ func (f *fetcher) get(ctx context.Context, t *Target, path string) ([]byte, erro
 	defer res.Body.Close()
 	switch res.StatusCode {
 	case http.StatusOK:
+	case http.StatusNotFound:
+		return nil, im.Errorf(im.NotFound, "it has no %s", path)
 	case http.StatusUnauthorized:
 		return nil, im.Errorf(im.Unauthenticated, "it refuses the operator's token; --monitor-token-file names the file that has the right one")
 	default:

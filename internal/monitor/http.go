@@ -26,11 +26,13 @@ const (
 //	         positive, relative to now; the default is the last five minutes.
 //	charts   ?id=ID...: the charts with these IDs, or all, as []ChartData;
 //	         from, to, points as above
+//	talkers  Talkers, asked of the nodes
+//	traces   Traces, asked of the nodes
 //	names    the names of all series
 //	rules    []Rule
 func (m *Monitor) Register(mux *http.ServeMux, guard func(http.Handler) http.Handler) {
 	for path, h := range map[string]http.HandlerFunc{
-		"state": m.serveState, "series": m.serveSeries, "charts": m.serveCharts,
+		"state": m.serveState, "series": m.serveSeries, "charts": m.serveCharts, "talkers": m.serveTalkers, "traces": m.serveTraces,
 		"names": func(w http.ResponseWriter, _ *http.Request) { answer(w, m.store.Load().Names()) },
 		"rules": func(w http.ResponseWriter, _ *http.Request) { answer(w, m.alerts.rules) },
 	} {

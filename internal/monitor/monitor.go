@@ -46,6 +46,8 @@ type Monitor struct {
 	state   atomic.Pointer[State]
 	fetcher *fetcher
 	webhook *webhook
+	talkers asked
+	traces  asked
 
 	// The rest belongs to the loop.
 	clock   *clock

@@ -329,6 +329,13 @@ func TestPages(t *testing.T) {
 	if get("/monitor/rules", &rules); len(rules) != len(Rules()) {
 		t.Errorf("%v", rules)
 	}
+	var lists struct {
+		Talkers []Talker
+		Traces  []any
+	}
+	if get("/monitor/talkers", &lists) != http.StatusOK || get("/monitor/traces", &lists) != http.StatusOK || lists.Talkers == nil || lists.Traces == nil {
+		t.Errorf("%+v", lists)
+	}
 	for _, bad := range []string{"series", "series?name=x&from=x", "series?name=x&from=5&to=4", "charts?points=0", "series?name=x&points=-1"} {
 		if code := get("/monitor/"+bad, nil); code != http.StatusBadRequest {
 			t.Errorf("%s: %d", bad, code)

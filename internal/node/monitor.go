@@ -15,6 +15,7 @@ import (
 	"github.com/skein-im/skein/internal/cluster"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/monitor"
+	"github.com/skein-im/skein/web/admin"
 )
 
 // watches reports whether this process watches itself or others.
@@ -131,6 +132,8 @@ func (n *Node) withMonitor(rest http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", rest)
 	n.monitor.Register(mux, guard)
+	mux.Handle("GET /dashboard/", http.StripPrefix("/dashboard", admin.Handler()))
+	mux.Handle("GET /{$}", http.RedirectHandler("/dashboard/", http.StatusFound))
 	return mux
 }
 

@@ -64,6 +64,31 @@ func TestMonitorPagesAskForTheToken(t *testing.T) {
 	if status, body := fetch(t, http.DefaultClient, "http://127.0.0.1:"+port+"/monitor/state", ""); status != 401 || strings.Contains(body, "nodes") {
 		t.Errorf("%d %s", status, body)
 	}
+	// The dashboard's files hold nothing; it has a field for the token.
+	if status, body := fetch(t, http.DefaultClient, "http://127.0.0.1:"+port+"/dashboard/", ""); status != 200 || !strings.Contains(body, "app.js") {
+		t.Errorf("dashboard: %d %s", status, body)
+	}
+}
+
+// Where no token is asked for, nobody else's name for this address will do.
+func TestMonitorPagesAreForThisMachine(t *testing.T) {
+	n := startNode(t, testConfig(t))
+	req, err := http.NewRequest(http.MethodGet, "http://"+n.Addresses().Ops+"/monitor/state", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = "rebound.example:7070"
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("%d", resp.StatusCode)
+	}
+	if status, body := fetch(t, http.DefaultClient, "http://"+n.Addresses().Ops+"/talkers", ""); status != 200 || !strings.Contains(body, "total") {
+		t.Errorf("talkers: %d %s", status, body)
+	}
 }
 
 func TestMonitorOff(t *testing.T) {

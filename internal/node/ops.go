@@ -42,6 +42,7 @@ func (n *Node) serveOps() (string, error) {
 	mux.HandleFunc("GET /traces/slow", n.serveSlowTraces)
 	mux.Handle("PUT /log-level", n.requireOperator(http.HandlerFunc(n.putLogLevel)))
 	mux.HandleFunc("GET /log-level", n.getLogLevel)
+	mux.HandleFunc("GET /talkers", n.serveTalkers)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)

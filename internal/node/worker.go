@@ -54,6 +54,7 @@ func RunWorker(ctx context.Context, in io.ReadCloser, out io.Writer, opts Worker
 				n.opts.Level.Set(level)
 				return nil, nil
 			},
+			askTalkers: func(context.Context, json.RawMessage) (any, error) { return n.front.gateway.Talkers(mostTalkers), nil },
 			askNotify: func(ctx context.Context, arg json.RawMessage) (any, error) {
 				var frame []byte
 				if err := json.Unmarshal(arg, &frame); err != nil {

@@ -248,6 +248,8 @@ const (
 	askLogLevel = "log-level"
 	askNotify   = "notify"
 	askTraces   = "traces"
+	// askTalkers asks for the users who ask for the most.
+	askTalkers = "talkers"
 )
 
 func decodeOrder(arg json.RawMessage, fallback time.Duration) time.Duration {

@@ -5,7 +5,7 @@
 //
 // Histogram and Striped are written where the work is done, and read at a
 // scrape. Counts is what is read, plain data that crosses process boundaries.
-// Total adds up the counters of worker processes and keeps what those that
+// Heavy finds the keys that are seen most. Total adds up the counters of worker processes and keeps what those that
 // died have counted. What is measured, and under which name it is exported, is
 // the business of those who measure and of package node.
 //
