@@ -46,9 +46,9 @@ func interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 }
 
-// report writes a result as JSON to a file, and the summary for people unless
+// tell writes a result as JSON to a file, and the summary for people unless
 // that file is standard output.
-func report(out io.Writer, file string, res any, summary func(io.Writer)) error {
+func tell(out io.Writer, file string, res any, summary func(io.Writer)) error {
 	if file != "-" {
 		summary(out)
 	}

@@ -100,7 +100,7 @@ func runChat(ctx context.Context, cmd *cobra.Command, cfg bench.ChatConfig, json
 	}
 	good := err == nil && res.Good
 	if !withStore || !good {
-		err = report(cmd.OutOrStdout(), jsonFile, res, res.WriteSummary)
+		err = tell(cmd.OutOrStdout(), jsonFile, res, res.WriteSummary)
 		return statusOf(good, err)
 	}
 	scfg := bench.DefaultStoreConfig()
@@ -114,7 +114,7 @@ func runChat(ctx context.Context, cmd *cobra.Command, cfg bench.ChatConfig, json
 		return err
 	}
 	both := bench.NewComparison(res, alone)
-	err = report(cmd.OutOrStdout(), jsonFile, both, both.WriteSummary)
+	err = tell(cmd.OutOrStdout(), jsonFile, both, both.WriteSummary)
 	return statusOf(alone.Good, err)
 }
 

@@ -53,7 +53,7 @@ answer and push came.`,
 			if err != nil {
 				fmt.Fprintln(cmd.ErrOrStderr(), "skein:", err)
 			}
-			return statusOf(err == nil && res.Good, report(cmd.OutOrStdout(), jsonFile, res, res.WriteSummary))
+			return statusOf(err == nil && res.Good, tell(cmd.OutOrStdout(), jsonFile, res, res.WriteSummary))
 		},
 	}
 	addCrowdFlags(cmd.Flags(), &cfg.CrowdConfig, &files)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -52,11 +51,11 @@ store audited. The exit status is 1 when something was lost or books disagree.`,
 				fmt.Fprintln(cmd.ErrOrStderr(), "skein:", err)
 			}
 			if page != "" {
-				if err := writePage(page, res); err != nil {
+				if err := writeFile(page, res.Page().Write); err != nil {
 					return err
 				}
 			}
-			return statusOf(err == nil && res.Good, report(cmd.OutOrStdout(), jsonFile, res, res.WriteSummary))
+			return statusOf(err == nil && res.Good, tell(cmd.OutOrStdout(), jsonFile, res, res.WriteSummary))
 		},
 	}
 	f := cmd.Flags()
@@ -81,16 +80,4 @@ func addEnvelopesFlags(f *pflag.FlagSet, cfg *bench.EnvelopesConfig) {
 	f.BoolVar(&cfg.Equal, "equal", false, "equal shares instead of random ones")
 	f.StringVar(&cfg.Control, "control", cfg.Control, "where the rate can be changed over HTTP; empty: nowhere")
 	f.BoolVar(&cfg.NoAudit, "no-audit", false, "leave out the audit of the own server's store")
-}
-
-func writePage(file string, res *bench.EnvelopesResult) error {
-	f, err := os.Create(file)
-	if err != nil {
-		return err
-	}
-	if err := res.Page().Write(f); err != nil {
-		f.Close()
-		return err
-	}
-	return f.Close()
 }

@@ -48,7 +48,7 @@ give it more processes with --procs, or a machine of its own.`,
 			if err != nil {
 				fmt.Fprintln(cmd.ErrOrStderr(), "skein:", err)
 			}
-			return statusOf(err == nil && res.Good, report(cmd.OutOrStdout(), jsonFile, res, res.WriteSummary))
+			return statusOf(err == nil && res.Good, tell(cmd.OutOrStdout(), jsonFile, res, res.WriteSummary))
 		},
 	}
 	addCrowdFlags(cmd.Flags(), &cfg.CrowdConfig, &files)

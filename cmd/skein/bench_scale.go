@@ -34,7 +34,7 @@ whether nodes get into each other's way.`,
 			if err != nil {
 				return err
 			}
-			return statusOf(res.Good, report(cmd.OutOrStdout(), jsonFile, res, res.WriteSummary))
+			return statusOf(res.Good, tell(cmd.OutOrStdout(), jsonFile, res, res.WriteSummary))
 		},
 	}
 	f, chat := cmd.Flags(), &cfg.Chat

@@ -26,7 +26,7 @@ mailboxes beforehand, which takes about 1 KiB of memory per message.`,
 			if err != nil {
 				return err
 			}
-			return statusOf(res.Good, report(cmd.OutOrStdout(), jsonFile, res, res.WriteSummary))
+			return statusOf(res.Good, tell(cmd.OutOrStdout(), jsonFile, res, res.WriteSummary))
 		},
 	}
 	f := cmd.Flags()

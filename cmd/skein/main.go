@@ -55,7 +55,7 @@ in order, on every device, whatever dies in between.`,
 		newServeCommand(), newMailboxCommand(), newGatewayCommand(), newMonitorCommand(), newWorkerCommand(),
 		newHealthCommand(), newDrainCommand(), newLogLevelCommand(), newNotifyCommand(), newWalletCommand(), newCampaignCommand(), newAuditCommand(), newTraceCommand(),
 		newClusterCommand(), newRegionCommand(), newRelayCommand(),
-		newChatCommand(), newBenchCommand(), newConfigCommand(), newDoctorCommand(), newPlanCommand(), newVersionCommand(),
+		newChatCommand(), newBenchCommand(), newReportCommand(), newConfigCommand(), newDoctorCommand(), newPlanCommand(), newVersionCommand(),
 	)
 	return root
 }

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/skein-im/skein/internal/bench/report"
 	"github.com/skein-im/skein/internal/bench/swarm"
+	"github.com/skein-im/skein/internal/report"
 )
 
 // Page is the result as a report with charts.

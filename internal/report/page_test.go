@@ -1,6 +1,10 @@
 package report
 
 import (
+	"bytes"
+	"image/color"
+	"image/png"
+	"math"
 	"strings"
 	"testing"
 )
@@ -69,5 +73,62 @@ func TestNumbersAreReadable(t *testing.T) {
 		if got := Number(v); got != want {
 			t.Errorf("%g is %q, not %q", v, got, want)
 		}
+	}
+}
+
+func TestGapsAreNoValues(t *testing.T) {
+	nan := math.NaN()
+	c := Chart{Title: "x", Unit: "/s", Step: 10, Lines: []Line{{"a", []float64{1, nan, 3, 4, nan}}, {"none", []float64{nan}}}}
+	d := drawChart(c)
+	if len(d.Paths[0].Runs) != 2 || len(d.Paths[1].Runs) != 0 || !strings.Contains(d.Data, "[1,null,3,4,null],[null]") || !strings.Contains(d.Data, `"step":10`) {
+		t.Errorf("%+v", d)
+	}
+	if strings.Count(d.Paths[0].D, "M") != 2 {
+		t.Error(d.Paths[0].D)
+	}
+}
+
+// A picture has the lines in their colors, and text.
+func TestPicture(t *testing.T) {
+	var b bytes.Buffer
+	c := Chart{Title: "Requests", Unit: "/s", Lines: []Line{{"up", []float64{0, 50, 100}}, {"down", []float64{100, 50, 0}}, {"dot", []float64{70}}}}
+	if err := c.PNG(&b); err != nil {
+		t.Fatal(err)
+	}
+	img, err := png.Decode(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[color.Color]int{}
+	for y := range img.Bounds().Dy() {
+		for x := range img.Bounds().Dx() {
+			seen[color.RGBAModel.Convert(img.At(x, y))]++
+		}
+	}
+	for _, c := range []color.RGBA{paper, rule, soft, ink, strokes[0], strokes[1], strokes[2]} {
+		if seen[c] < 5 {
+			t.Errorf("%d pixels are %v", seen[c], c)
+		}
+	}
+}
+
+func TestTimesAreReadable(t *testing.T) {
+	for _, c := range []struct {
+		at, end float64
+		want    string
+	}{{30, 300, "30 s"}, {90, 3600, "1:30 min"}, {5400, 86400, "1:30 h"}} {
+		if got := after(c.at, c.end); got != c.want {
+			t.Errorf("%g of %g is %s", c.at, c.end, got)
+		}
+	}
+	if s := niceTime(86400, 8); s != 10800 {
+		t.Errorf("a day every %g s", s)
+	}
+}
+
+func TestPagesAreJoined(t *testing.T) {
+	p := Join(&Page{Title: "a", Verdict: "Good."}, &Page{Title: "b", Bad: true, Verdict: "Bad.", Sections: []Section{{}}})
+	if p.Title != "a" || !p.Bad || p.Verdict != "Good. Bad." || len(p.Sections) != 1 {
+		t.Errorf("%+v", p)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -31,15 +32,38 @@ type path struct {
 	Name  string
 	Color int
 	D     string
+	// Runs are the points of D: a gap ends one.
+	Runs [][]point
 }
+
+type point struct{ X, Y float64 }
 
 // data is the values of all lines, one for every Step seconds.
 type data struct {
-	Values [][]float64 `json:"values"`
-	Step   float64     `json:"step"`
-	Left   float64     `json:"left"`
-	Right  float64     `json:"right"`
-	Unit   string      `json:"unit"`
+	Values []numbers `json:"values"`
+	Step   float64   `json:"step"`
+	Left   float64   `json:"left"`
+	Right  float64   `json:"right"`
+	Unit   string    `json:"unit"`
+}
+
+// numbers are written with null for NaN.
+type numbers []float64
+
+// MarshalJSON implements json.Marshaler.
+func (n numbers) MarshalJSON() ([]byte, error) {
+	b := []byte{'['}
+	for i, v := range n {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if math.IsNaN(v) {
+			b = append(b, "null"...)
+		} else {
+			b = strconv.AppendFloat(b, v, 'f', -1, 64)
+		}
+	}
+	return append(b, ']'), nil
 }
 
 // Measures of a chart, in its own units.
@@ -51,15 +75,18 @@ const (
 	colors                   = 4
 )
 
-// draw places a chart.
-func draw(c Chart) drawing {
+// drawChart places a chart.
+func drawChart(c Chart) drawing {
 	d := drawing{Chart: c, Width: width, Height: height, Left: left, Top: top, Right: width - right, Bottom: height - bottom}
 	lines, step := thin(c.Lines)
+	step *= max(c.Step, 1)
 	points, most := 1, 0.0
 	for _, l := range lines {
 		points = max(points, len(l.Values))
 		for _, v := range l.Values {
-			most = max(most, v)
+			if v > most {
+				most = v
+			}
 		}
 	}
 	end, unit := float64(max(points-1, 1))*step, niceStep(max(most, 1), yTicks)
@@ -69,12 +96,13 @@ func draw(c Chart) drawing {
 	for v := 0.0; v <= most*1.001; v += unit {
 		d.YTicks = append(d.YTicks, tick{y(v), Number(v)})
 	}
-	for s, by := 0.0, niceStep(end, xTicks); s <= end; s += by {
-		d.XTicks = append(d.XTicks, tick{x(s), Number(s) + " s"})
+	for s, by := 0.0, niceTime(end, xTicks); s <= end; s += by {
+		d.XTicks = append(d.XTicks, tick{x(s), after(s, end)})
 	}
 	values := data{Step: step, Left: d.Left, Right: x(end), Unit: c.Unit}
 	for i, l := range lines {
-		d.Paths = append(d.Paths, path{l.Name, i % colors, trace(l.Values, step, x, y)})
+		runs := place(l.Values, step, x, y)
+		d.Paths = append(d.Paths, path{l.Name, i % colors, trace(runs), runs})
 		values.Values = append(values.Values, l.Values)
 	}
 	d.Data = values.encode()
@@ -89,15 +117,34 @@ func (d *data) encode() string {
 	return string(b)
 }
 
-// trace is a line through values.
-func trace(values []float64, step float64, x, y func(float64) float64) string {
-	var b strings.Builder
+// place finds the points of a line, in runs between its gaps.
+func place(values []float64, step float64, x, y func(float64) float64) (runs [][]point) {
+	open := false
 	for i, v := range values {
-		letter := 'L'
-		if i == 0 {
-			letter = 'M'
+		if math.IsNaN(v) {
+			open = false
+			continue
 		}
-		fmt.Fprintf(&b, "%c%g %g", letter, x(float64(i)*step), y(v))
+		if !open {
+			runs, open = append(runs, nil), true
+		}
+		last := len(runs) - 1
+		runs[last] = append(runs[last], point{x(float64(i) * step), y(v)})
+	}
+	return runs
+}
+
+// trace is a line through points, as SVG has it.
+func trace(runs [][]point) string {
+	var b strings.Builder
+	for _, run := range runs {
+		for i, p := range run {
+			letter := 'L'
+			if i == 0 {
+				letter = 'M'
+			}
+			fmt.Fprintf(&b, "%c%g %g", letter, p.X, p.Y)
+		}
 	}
 	return b.String()
 }
@@ -112,15 +159,46 @@ func thin(lines []Line) (short []Line, step float64) {
 	for _, l := range lines {
 		s := Line{Name: l.Name, Values: []float64{}}
 		for from := 0; from < len(l.Values); from += n {
-			part, sum := l.Values[from:min(from+n, len(l.Values))], 0.0
-			for _, v := range part {
-				sum += v
-			}
-			s.Values = append(s.Values, round(sum/float64(len(part))))
+			s.Values = append(s.Values, mean(l.Values[from:min(from+n, len(l.Values))]))
 		}
 		short = append(short, s)
 	}
 	return short, float64(n)
+}
+
+// mean is NaN of nothing.
+func mean(part []float64) float64 {
+	sum, n := 0.0, 0.0
+	for _, v := range part {
+		if !math.IsNaN(v) {
+			sum += v
+			n++
+		}
+	}
+	return round(sum / n)
+}
+
+// niceTime is a number of seconds that clocks have marks for.
+func niceTime(most float64, times int) float64 {
+	for _, s := range []float64{1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200} {
+		if most/s <= float64(times) {
+			return s
+		}
+	}
+	return 86400 * math.Ceil(most/86400/float64(times))
+}
+
+// after writes how long after the start something is, of which end is the
+// longest.
+func after(seconds, end float64) string {
+	switch s := int(seconds); {
+	case end <= 600:
+		return Number(seconds) + " s"
+	case end <= 7200:
+		return fmt.Sprintf("%d:%02d min", s/60, s%60)
+	default:
+		return fmt.Sprintf("%d:%02d h", s/3600, s/60%60)
+	}
 }
 
 // niceStep is 1, 2 or 5 times a power of ten, and goes into most at most so many

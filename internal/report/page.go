@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"html/template"
 	"io"
+	"slices"
 	"strconv"
 )
 
@@ -39,9 +40,11 @@ type Chart struct {
 	// Unit is that of the values.
 	Unit  string
 	Lines []Line
+	// Step is how many seconds a value stands for; 0 is one.
+	Step float64
 }
 
-// Line is a value for each second from 0.
+// Line is a value for each step from 0; NaN where there is none.
 type Line struct {
 	Name   string
 	Values []float64
@@ -52,7 +55,7 @@ var pageText string
 
 // Write writes the page as HTML.
 func (p *Page) Write(w io.Writer) error {
-	t, err := template.New("page").Funcs(template.FuncMap{"draw": draw}).Parse(pageText)
+	t, err := template.New("page").Funcs(template.FuncMap{"draw": drawChart}).Parse(pageText)
 	if err != nil {
 		return err
 	}
@@ -75,4 +78,18 @@ func Number(v float64) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return s
+}
+
+// Join makes one page of several: the first one's title, everybody's contents.
+func Join(pages ...*Page) *Page {
+	all := *pages[0]
+	for _, p := range pages[1:] {
+		all.Bad = all.Bad || p.Bad
+		all.Verdict += " " + p.Verdict
+		all.Problems = append(slices.Clip(all.Problems), p.Problems...)
+		all.Tables = append(slices.Clip(all.Tables), p.Tables...)
+		all.Sections = append(slices.Clip(all.Sections), p.Sections...)
+		all.Footer += " " + p.Footer
+	}
+	return &all
 }

@@ -5,8 +5,9 @@
 //
 // How such a page looks, in the light and in the dark. The page is one file of
 // HTML without anything from elsewhere: the charts are SVG, drawn here, and a
-// few lines of script read values off under the pointer. It persists nothing,
-// and holds the page in memory until it is written.
+// few lines of script read values off under the pointer. The same charts can be had as
+// pictures (PNG), for where a page cannot be shown. It persists nothing, and holds
+// what it makes in memory until it is written.
 //
 // # Bounds
 //
