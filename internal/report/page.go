@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"html/template"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 )
@@ -66,7 +67,7 @@ func (p *Page) Write(w io.Writer) error {
 // point, and groups of thousands.
 func Number(v float64) string {
 	digits := 0
-	for f := 1.0; digits < 3 && v != float64(int64(v*f))/f; f *= 10 {
+	for f := 1.0; digits < 3 && v != math.Round(v*f)/f; f *= 10 {
 		digits++
 	}
 	s := strconv.FormatFloat(v, 'f', digits, 64)

@@ -68,7 +68,7 @@ func TestTicksAreRoundNumbers(t *testing.T) {
 
 func TestNumbersAreReadable(t *testing.T) {
 	for v, want := range map[float64]string{
-		0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", 0.5: "0.5", 1234.25: "1,234.25", -1000: "-1,000", -100: "-100",
+		0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", 0.5: "0.5", 1234.25: "1,234.25", 315.03: "315.03", -1000: "-1,000", -100: "-100",
 	} {
 		if got := Number(v); got != want {
 			t.Errorf("%g is %q, not %q", v, got, want)
