@@ -32,6 +32,7 @@ answer and push came.`,
 		Example: `  skein bench connect --conns 50000 --hold 60s
   skein bench connect --conns 19000 --rate 60000 --json -
   skein bench connect --conns 5000 --tls
+  skein bench connect --conns 20000 --transport ws
   skein bench connect --conns 1000000 --check
   skein bench connect --conns 1000000 --data /var/tmp/million --rate 60000
   skein bench connect --conns 1000000 --data /var/tmp/million --provisioned
@@ -79,6 +80,7 @@ type crowdFiles struct{ token, ca string }
 func addCrowdFlags(f *pflag.FlagSet, cfg *bench.CrowdConfig, files *crowdFiles) {
 	f.IntVar(&cfg.Conns, "conns", cfg.Conns, "how many connections, each of a user of its own")
 	f.IntVar(&cfg.Procs, "procs", 0, "processes of the load generator; 0: as many as it needs")
+	f.StringVar(&cfg.Transport, "transport", cfg.Transport, "tcp or ws: what links run over")
 	f.Float64Var(&cfg.Ramp, "ramp", 0, "connections opened per second; 0: as fast as --login-window allows")
 	f.IntVar(&cfg.Window, "login-window", cfg.Window, "connections that may be on their way to be logged in")
 	f.DurationVar(&cfg.RampTimeout, "ramp-timeout", cfg.RampTimeout, "how long opening all connections may take")

@@ -36,7 +36,7 @@ const firstConnected im.UserID = 1 << 30
 func DefaultConnectConfig() ConnectConfig {
 	return ConnectConfig{
 		CrowdConfig: CrowdConfig{
-			Conns: 10_000, Seed: 1, Window: 4096, RampTimeout: 5 * time.Minute, AnswerTimeout: 10 * time.Second, Heartbeat: 30 * time.Second,
+			Conns: 10_000, Seed: 1, Window: 4096, Transport: TCP, RampTimeout: 5 * time.Minute, AnswerTimeout: 10 * time.Second, Heartbeat: 30 * time.Second,
 		},
 		Hold: 60 * time.Second, RequestsFor: 20 * time.Second, PushTimeout: 2 * time.Minute,
 	}

@@ -223,3 +223,20 @@ func TestConnectLeavesNothingOut(t *testing.T) {
 		t.Errorf("latencies %+v of %+v", res.LatencyMS, res.Requests)
 	}
 }
+
+// A WebSocket carries the same.
+func TestConnectOverWebSocket(t *testing.T) {
+	t.Parallel()
+	s := crowdServer{first: firstConnected, heartbeatMS: 200}
+	cfg := smallConnect()
+	cfg.Transport = WS
+	s.serve(t, &cfg.Target)
+	res, err := Connect(t.Context(), cfg)
+	if err != nil || !res.Good || res.Heartbeat.Sent == 0 || res.Requests.Answered == 0 || res.Pushed != cfg.Conns {
+		t.Errorf("%v, %+v", err, res)
+	}
+	cfg.Transport = HTTP
+	if err := cfg.Validate(); err == nil {
+		t.Error("links run over HTTP")
+	}
+}

@@ -24,6 +24,8 @@ type CrowdConfig struct {
 	// needs.
 	Procs int    `json:"procs,omitempty"`
 	Seed  uint64 `json:"seed"`
+	// Transport is TCP or WS.
+	Transport string `json:"transport"`
 	// Provisioned: the users exist already, from a run with the same seed
 	// and no fewer connections.
 	Provisioned bool `json:"provisioned,omitempty"`
@@ -61,6 +63,9 @@ func (c *CrowdConfig) validate() error {
 		return errors.New("ramp-timeout and answer-timeout: longer than nothing")
 	case c.Heartbeat < time.Second || c.Heartbeat > time.Hour:
 		return errors.New("heartbeat: between 1s and 1h")
+	}
+	if c.Transport != TCP && c.Transport != WS {
+		return errors.New("transport: one of tcp, ws")
 	}
 	return c.Target.validate()
 }
@@ -102,6 +107,7 @@ func gather(ctx context.Context, cfg CrowdConfig, first im.UserID, shape func(*s
 	conf := swarm.Config{
 		Program: c.target.Program, Args: SwarmArgs(), Attr: childAttr(), Stderr: &c.words,
 		Conns: cfg.Conns, Procs: cfg.Procs, Limits: limits, First: first, Seed: cfg.Seed, Heartbeat: cfg.Heartbeat,
+		WebSocket: cfg.Transport == WS,
 	}
 	shape(&conf)
 	if !cfg.Provisioned {

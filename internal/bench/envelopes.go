@@ -51,7 +51,7 @@ const firstEnvelopes im.UserID = 3 << 30
 func DefaultEnvelopesConfig() EnvelopesConfig {
 	return EnvelopesConfig{
 		CrowdConfig: CrowdConfig{
-			Conns: 10_000, Seed: 1, Window: 4096, RampTimeout: 5 * time.Minute, AnswerTimeout: 30 * time.Second, Heartbeat: 60 * time.Second,
+			Conns: 10_000, Seed: 1, Window: 4096, Transport: TCP, RampTimeout: 5 * time.Minute, AnswerTimeout: 30 * time.Second, Heartbeat: 60 * time.Second,
 		},
 		QPS: 30_000, Rounds: 2, Issue: 40_000, IssueRate: 200, Tail: 5 * time.Second,
 		Send: 20_000, SendRate: 200, Senders: 1000, Cents: 100, Control: "127.0.0.1:0",

@@ -34,7 +34,7 @@ const firstOverloaded im.UserID = 1 << 31
 func DefaultOverloadConfig() OverloadConfig {
 	return OverloadConfig{
 		CrowdConfig: CrowdConfig{
-			Conns: 4000, Seed: 1, Window: 4096, RampTimeout: time.Minute, AnswerTimeout: 10 * time.Second, Heartbeat: 60 * time.Second,
+			Conns: 4000, Seed: 1, Window: 4096, Transport: TCP, RampTimeout: time.Minute, AnswerTimeout: 10 * time.Second, Heartbeat: 60 * time.Second,
 		},
 		What: swarm.Sends, Body: 256, SendWindow: 16, Factors: []float64{0.5, 1, 2, 4}, Step: 10 * time.Second,
 	}

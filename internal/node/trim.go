@@ -13,7 +13,7 @@ const (
 	// the longer, the more sessions there are, and logins that keep coming
 	// slowly would have it done again and again.
 	trimLogins = 1000
-	trimPart   = 4
+	trimPart   = 8
 )
 
 // trimmer gives memory back to the system after many logins: what they leave

@@ -107,21 +107,29 @@ func (m *member) dial(cl *client, now int64) {
 	}
 }
 
-// Open implements evloop.Handler: it says hello.
+// Open implements evloop.Handler: it says hello, or asks for a WebSocket first.
 func (m *member) Open(c *evloop.Conn) {
 	cl := c.Value().(*client)
-	cl.conn = c
+	cl.conn, cl.web = c, false
+	c.SetTimer(loginTimeout)
+	if m.job.WebSocket {
+		_ = c.Write([]byte(upgradeRequest)) // If that fails, Closed follows.
+		return
+	}
+	m.hello(cl)
+}
+
+func (m *member) hello(cl *client) {
 	hello, err := wire.AppendMessage(m.out[:0], wire.TypeHello, &skeinv1.Hello{
 		Version: protocolVersion, Token: Token(m.job.Seed, m.job.user(int(cl.index))),
 		HeartbeatMs: m.job.HeartbeatMS, Agent: "skein-bench",
 	})
 	if err != nil {
-		c.Close(err)
+		cl.conn.Close(err)
 		return
 	}
 	m.out = hello
-	_ = c.Write(hello) // If that fails, Closed follows.
-	c.SetTimer(loginTimeout)
+	m.put(cl, hello)
 }
 
 // protocolVersion is what Hello says.

@@ -84,7 +84,7 @@ func (m *member) call(cl *client, c *call) {
 		// These messages are always valid.
 		panic(fmt.Sprintf("swarm: a call: %v", err))
 	}
-	_ = cl.conn.Write(m.out) // If that fails, Closed follows.
+	m.put(cl, m.out)
 }
 
 // envelopeOf is the envelope that a call sends.

@@ -12,10 +12,23 @@ import (
 	"github.com/skein-im/skein/internal/wire"
 )
 
-// Data implements evloop.Handler: it takes whole frames.
+// Data implements evloop.Handler.
 func (m *member) Data(c *evloop.Conn, b []byte) (consumed int) {
 	cl := c.Value().(*client)
 	now := m.clock.now()
+	if !m.job.WebSocket {
+		return m.frames(cl, b, now)
+	}
+	if !cl.web {
+		if consumed = m.upgraded(cl, b); !cl.web {
+			return consumed
+		}
+	}
+	return consumed + m.packets(cl, b[consumed:], now)
+}
+
+// frames takes whole frames.
+func (m *member) frames(cl *client, b []byte, now int64) (consumed int) {
 	for consumed < len(b) {
 		t, payload, n, err := wire.Parse(b[consumed:], im.MaxServerFrame)
 		if err != nil {

@@ -73,7 +73,7 @@ func (m *member) beatOne(cl *client) {
 	}
 	cl.beats++
 	m.status.BeatsSent++
-	_ = cl.conn.Write(heartbeat) // If that fails, Closed follows.
+	m.put(cl, heartbeat)
 }
 
 // pong takes the answer to a heartbeat, or to a request, which has bytes.

@@ -170,7 +170,7 @@ func (m *member) ping(cl *client, due int64) {
 	m.status.Load.Sent++
 	m.status.Load.Open++
 	m.out = wire.AppendFrame(m.out[:0], wire.TypePing, b[:])
-	_ = cl.conn.Write(m.out) // If that fails, Closed follows.
+	m.put(cl, m.out)
 }
 
 // pinged takes the answer to a request.

@@ -51,7 +51,9 @@ type member struct {
 	wins, opens               *hdrhistogram.Histogram
 	seconds                   []Second
 	reportAt                  int64
-	out                       []byte
+	// out is a frame on its way to a connection, packet the same for a
+	// WebSocket.
+	out, packet []byte
 	// reports go to the goroutine that writes them.
 	reports chan Report
 }
@@ -80,6 +82,8 @@ type client struct {
 	noticed bool
 	// greeted: there was a connection before.
 	greeted bool
+	// web: the connection has become a WebSocket.
+	web bool
 }
 
 // state is how far a client has come.

@@ -25,6 +25,8 @@ type Job struct {
 	TLS        bool   `json:"tls,omitempty"`
 	ServerName string `json:"server_name,omitempty"`
 	CA         []byte `json:"ca,omitempty"`
+	// WebSocket: frames go over one.
+	WebSocket bool `json:"web_socket,omitempty"`
 	// HeartbeatMS is the interval to ask for.
 	HeartbeatMS uint32 `json:"heartbeat_ms"`
 	// Sends: the devices send messages, each to the user whose number

@@ -31,7 +31,7 @@ func (m *member) shake(cl *client, due, now int64) {
 	s.Open++
 	m.second(now).Sent++
 	m.out = wire.AppendShakeFrame(m.out[:0], &wire.Shake{ID: m.shakeID(cl, due), Campaign: m.load.order.Campaign})
-	_ = cl.conn.Write(m.out) // If that fails, Closed follows.
+	m.put(cl, m.out)
 }
 
 // shaken takes the answer to a shake.

@@ -37,6 +37,8 @@ type Config struct {
 	TLS        bool
 	ServerName string
 	CA         []byte
+	// WebSocket: frames go over one.
+	WebSocket bool
 	// Heartbeat is the interval to ask for.
 	Heartbeat time.Duration
 	// Sends, Window and Body are as in Job.
@@ -97,7 +99,8 @@ func (s *Swarm) job(i, n int) *Job {
 	target := s.cfg.Targets[i%len(s.cfg.Targets)]
 	j := &Job{
 		Member: i, Members: n, Total: s.cfg.Conns, First: s.cfg.First, Seed: s.cfg.Seed, Target: target.String(),
-		TLS: s.cfg.TLS, ServerName: s.cfg.ServerName, CA: s.cfg.CA, HeartbeatMS: uint32(s.cfg.Heartbeat.Milliseconds()),
+		TLS: s.cfg.TLS, ServerName: s.cfg.ServerName, CA: s.cfg.CA,
+		WebSocket: s.cfg.WebSocket, HeartbeatMS: uint32(s.cfg.Heartbeat.Milliseconds()),
 		Sends: s.cfg.Sends, Window: s.cfg.Window, Body: s.cfg.Body,
 		Money: s.cfg.Money, Senders: s.cfg.Senders, Run: s.cfg.Run,
 	}

@@ -100,7 +100,7 @@ func (m *member) send(cl *client, due, now int64) {
 	t.open++
 	m.status.Load.Sent++
 	m.status.Load.Open++
-	_ = cl.conn.Write(m.out) // If that fails, Closed follows.
+	m.put(cl, m.out)
 }
 
 // sendAck takes the answer to a send.

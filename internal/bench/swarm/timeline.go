@@ -70,7 +70,7 @@ func (m *member) arrived(cl *client, t *timeline, seq im.Seq) bool {
 		return true
 	case seq != t.ahead:
 		m.out = wire.AppendPullFrame(m.out[:0], &wire.Pull{Seq: t.received})
-		_ = cl.conn.Write(m.out)
+		m.put(cl, m.out)
 	}
 	t.ahead = seq + 1
 	return false
@@ -88,7 +88,7 @@ func (m *member) entry(cl *client, e *wire.Entry, now int64) {
 func (m *member) ack(cl *client, t *timeline) {
 	t.acked = t.received
 	m.out = wire.AppendAckFrame(m.out[:0], &wire.Ack{Seq: t.acked})
-	_ = cl.conn.Write(m.out)
+	m.put(cl, m.out)
 }
 
 // acknowledge tells the server now and then what has come.
