@@ -13,6 +13,9 @@ import (
 const (
 	// keyPosition is the number of the slot's last commit.
 	keyPosition = "n"
+	// keyEpoch is, in an original, the epoch of the last owner that numbered its
+	// commits.
+	keyEpoch = "e"
 	// keyUntil is, in a copy, the number from which on it is whole.
 	keyUntil = "u"
 	// keyCopyOf, in the position of slot 0, is the region whose copy the store
@@ -37,6 +40,7 @@ var positions = sync.OnceValue(func() *[im.Slots]im.Addr {
 // position is what a store says of a slot.
 type position struct {
 	number, until uint64
+	epoch         uint64
 }
 
 // whole: the copy is that of one commit.
@@ -49,6 +53,9 @@ func (p position) records() []store.Record {
 	recs := []store.Record{{Key: keyPosition, Value: binary.AppendUvarint(nil, p.number)}}
 	if p.until > 0 {
 		recs = append(recs, store.Record{Key: keyUntil, Value: binary.AppendUvarint(nil, p.until)})
+	}
+	if p.epoch > 0 {
+		recs = append(recs, store.Record{Key: keyEpoch, Value: binary.AppendUvarint(nil, p.epoch)})
 	}
 	return recs
 }
@@ -90,6 +97,8 @@ func readPosition(ctx context.Context, st reader, slot im.Slot) (position, error
 			to = &p.number
 		case keyUntil:
 			to = &p.until
+		case keyEpoch:
+			to = &p.epoch
 		default:
 			continue
 		}

@@ -64,8 +64,11 @@ func TestPromote(t *testing.T) {
 		t.Fatal(err)
 	}
 	log, err := replica.ReadLog(t.Context(), a, 1, 2000, 1<<20)
-	if err != nil || len(log) == 0 || log[len(log)-1].Seq != 1001 || string(log[len(log)-1].Value) != "late" {
+	if err != nil || len(log) < 502 || log[len(log)-1].Seq != 1001 || string(log[len(log)-1].Value) != "late" {
 		t.Fatalf("the copy has %d entries: %v", len(log), err)
+	}
+	if log[0].Seq+im.Seq(len(log)) != 1002 || string(log[len(log)-2].Value) != "entry 1000" {
+		t.Fatalf("the copy begins with entry %d of %d", log[0].Seq, len(log))
 	}
 	if err := src.Close(); err != nil {
 		t.Fatal(err)

@@ -129,16 +129,8 @@ func (s *Source) Acquire(ctx context.Context, owner string, slots []im.Slot) ([]
 	if err != nil {
 		return nil, err
 	}
-	found := make([]position, len(slots))
-	group, gctx := errgroup.WithContext(ctx)
-	group.SetLimit(positionReads)
-	for i, slot := range slots {
-		group.Go(func() (err error) {
-			found[i], err = readPosition(gctx, s.Engine, slot)
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
+	found, err := s.begin(ctx, slots, epochs)
+	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -153,6 +145,38 @@ func (s *Source) Acquire(ctx context.Context, owner string, slots []im.Slot) ([]
 		}
 	}
 	return epochs, nil
+}
+
+// begin reads where slots stand, and notes that their commits are numbered under
+// the new epochs. An owner before this one that did not do so may have written
+// what no number tells of: then the slot gets one that no copy can have.
+func (s *Source) begin(ctx context.Context, slots []im.Slot, epochs []im.Epoch) ([]position, error) {
+	found := make([]position, len(slots))
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(positionReads)
+	for i, slot := range slots {
+		group.Go(func() (err error) {
+			found[i], err = readPosition(gctx, s.Engine, slot)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	var b store.Batch
+	for i := range found {
+		if found[i].epoch+1 != uint64(epochs[i]) {
+			found[i].number++
+		}
+		found[i].epoch = uint64(epochs[i])
+		b.Changes = append(b.Changes, store.Change{Addr: positions()[slots[i]], Epoch: epochs[i], Put: found[i].records()})
+	}
+	// Of a slot that has a newer owner already, commits will be refused.
+	var fenced *store.SlotError
+	if err := s.Engine.Commit(ctx, &b); err != nil && !errors.As(err, &fenced) {
+		return nil, err
+	}
+	return found, nil
 }
 
 // ownLocked begins with what the engine says of a slot. What was queued goes on

@@ -308,7 +308,7 @@ func TestSyncWithoutStandby(t *testing.T) {
 	defer src.Close()
 	epochs, err := src.Acquire(t.Context(), "a", []im.Slot{im.User(1).Slot()})
 	if err != nil {
-		t.Fatal("of an empty slot there is nothing to copy:", err)
+		t.Fatal("of a slot that nobody had there is nothing to copy:", err)
 	}
 	c := store.Change{Addr: im.User(1), Epoch: epochs[0], First: 1, Append: [][]byte{[]byte("x")}}
 	if err := src.Commit(t.Context(), &store.Batch{Changes: []store.Change{c}}); im.KindOf(err) != im.Unavailable {
@@ -317,4 +317,26 @@ func TestSyncWithoutStandby(t *testing.T) {
 	if _, err := src.ReadLog(t.Context(), im.User(1), 1, 10, 1000); im.KindOf(err) != im.Unavailable {
 		t.Fatalf("it was shown: %v", err)
 	}
+}
+
+// TestUnnumbered copies what was written while there was no Source.
+func TestUnnumbered(t *testing.T) {
+	w := newWorld(t, 1, true)
+	s := newSubjects(1)[0]
+	for range 5 {
+		if err := w.step([]*subject{s}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	epochs, err := w.original.Acquire(t.Context(), "without", []im.Slot{s.addr.Slot()})
+	if err == nil {
+		err = w.original.Commit(t.Context(), &store.Batch{Changes: []store.Change{w.change(s, epochs[0])}})
+	}
+	if err == nil {
+		err = w.step([]*subject{s})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.same()
 }
