@@ -54,7 +54,7 @@ in order, on every device, whatever dies in between.`,
 	root.AddCommand(
 		newServeCommand(), newMailboxCommand(), newGatewayCommand(), newMonitorCommand(), newWorkerCommand(),
 		newHealthCommand(), newDrainCommand(), newLogLevelCommand(), newNotifyCommand(), newWalletCommand(), newCampaignCommand(), newAuditCommand(), newTraceCommand(),
-		newClusterCommand(), newRegionCommand(), newRelayCommand(),
+		newClusterCommand(), newRegionCommand(), newRelayCommand(), newStandbyCommand(),
 		newChatCommand(), newBenchCommand(), newReportCommand(), newConfigCommand(), newDoctorCommand(), newPlanCommand(), newVersionCommand(),
 	)
 	return root

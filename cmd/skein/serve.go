@@ -100,16 +100,19 @@ func newNodeCommand(role node.Role, cmd *cobra.Command) *cobra.Command {
 }
 
 // settingRoles are the names of roles in config.Setting.
-var settingRoles = map[node.Role]string{node.Mailbox: "mailbox", node.Gateway: "gateway", node.Monitor: "monitor"}
+var settingRoles = map[node.Role]string{
+	node.Mailbox: "mailbox", node.Gateway: "gateway", node.Monitor: "monitor", node.Standby: "standby",
+}
 
 // addSettings makes a flag of every setting that a role heeds.
 func addSettings(flags *pflag.FlagSet, role node.Role) {
 	for _, s := range config.SettingsFor(settingRoles[role]) {
-		if role == node.Serve || s.Role == "" || s.Role == settingRoles[role] {
+		if s.For(settingRoles[role]) {
 			flags.String(flagName(s.Key), fmt.Sprint(s.Default), s.Help)
 		}
 	}
 }
+
 func flagName(key string) string { return strings.ReplaceAll(key, "_", "-") }
 
 // changedFlags are the settings that were given as flags, by key.
@@ -187,6 +190,7 @@ func printAddresses(out io.Writer, a node.Addresses, asJSON bool) {
 		{"long links", a.Link, "TCP and WebSocket"},
 		{"gateways", a.Roles, "for 'skein gateway --mailbox'"},
 		{"relays", a.Relay, "for other regions"},
+		{"standby", a.Standby, "for the mailboxes of this region"},
 		{"operations", a.Ops, "/healthz /readyz /metrics /drain /log-level; in a browser: the dashboard"},
 		{"article API", a.Article, "no credentials: anyone who reaches it can write as anyone"},
 	} {

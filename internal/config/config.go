@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -70,7 +71,7 @@ type Config struct {
 	ClusterSecret string `toml:"cluster_secret" help:"file with the secret that gateways and mailboxes share; empty: cluster.secret in the data directory"`
 	// Region names the cluster among several; empty: there is one only. The
 	// relay settings hold only with it.
-	Region string `toml:"region" role:"mailbox" help:"name of this region, if there are several; see docs/REGIONS.md"`
+	Region string `toml:"region" role:"mailbox,standby" help:"name of this region, if there are several; see docs/REGIONS.md"`
 	// Regions are the other ones, as name=address of their relays.
 	Regions string `toml:"regions" role:"mailbox" help:"the other regions, comma-separated: name=address of its relay"`
 	// Directory is the region that keeps what all share.
@@ -78,13 +79,18 @@ type Config struct {
 	// RelayListen is where relays of other regions reach this one.
 	RelayListen string `toml:"relay_listen" role:"mailbox" help:"address where relays of other regions reach this one"`
 	// RelayCert, RelayKey and RelayCA are PEM files.
-	RelayCert string `toml:"relay_cert" role:"mailbox" help:"PEM file with this region's certificate; 'skein relay cert' makes it"`
-	RelayKey  string `toml:"relay_key" role:"mailbox" help:"PEM file with its key"`
-	RelayCA   string `toml:"relay_ca" role:"mailbox" help:"PEM file with the authority of all regions' certificates"`
+	RelayCert string `toml:"relay_cert" role:"mailbox,standby" help:"PEM file with this region's certificate; 'skein relay cert' makes it"`
+	RelayKey  string `toml:"relay_key" role:"mailbox,standby" help:"PEM file with its key"`
+	RelayCA   string `toml:"relay_ca" role:"mailbox,standby" help:"PEM file with the authority of all regions' certificates"`
 	// RegionLinks and RegionHTTP are where clients of other regions are sent
 	// whose users live here.
 	RegionLinks string `toml:"region_links" role:"mailbox" help:"addresses for long links, comma-separated, that clients are sent to whose users live in this region; empty: --link"`
 	RegionHTTP  string `toml:"region_http" role:"mailbox" help:"likewise for the HTTP API, as URLs; empty: --http"`
+	// Standby keeps a copy of this region's store elsewhere; see package standby.
+	Standby     string `toml:"standby" role:"mailbox" help:"address of this region's standby ('skein standby'), which keeps a copy of the store; empty: none"`
+	StandbyMode string `toml:"standby_mode" role:"mailbox" help:"async: commits do not wait for the standby; sync: nothing is acknowledged that it does not have"`
+	// StandbyListen is where the standby itself is reached.
+	StandbyListen string `toml:"standby_listen" role:"standby" help:"address where the region's mailboxes reach their standby"`
 	// LinkEngine is what runs the links: see link.Config.
 	LinkEngine string `toml:"link_engine" role:"gateway" help:"what runs the links: epoll, goroutine, or auto for epoll where the system has it"`
 	// Store is where the mailboxes are kept: embedded in the one mailbox
@@ -146,7 +152,7 @@ type Config struct {
 // opsPorts are the default ports of Ops by role, so that one process of each may
 // run on a machine without being told of the others. A role that is not here,
 // and all of them in one process, have that of "".
-var opsPorts = map[string]string{"": "7070", "mailbox": "7072", "monitor": "7079"}
+var opsPorts = map[string]string{"": "7070", "mailbox": "7072", "standby": "7074", "monitor": "7079"}
 
 // DefaultFor is Default for a process that has one role only.
 func DefaultFor(role string) Config {
@@ -178,6 +184,9 @@ func Default() Config {
 		Mailbox:         DefaultRoleListen,
 		RelayListen:     "127.0.0.1:7003",
 
+		StandbyMode:   StandbyAsync,
+		StandbyListen: DefaultStandbyListen,
+
 		Store:         StorePebble,
 		Redis:         "127.0.0.1:6379",
 		Weight:        100,
@@ -205,6 +214,15 @@ const (
 // DefaultRoleListen is where 'skein mailbox' listens for gateways unless it is
 // told otherwise.
 const DefaultRoleListen = "127.0.0.1:7002"
+
+// DefaultStandbyListen is where 'skein standby' listens for mailboxes.
+const DefaultStandbyListen = "127.0.0.1:7004"
+
+// The values of Config.StandbyMode.
+const (
+	StandbyAsync = "async"
+	StandbySync  = "sync"
+)
 
 // ReadFile overlays a TOML file. A key that is not known is an error.
 func (c *Config) ReadFile(path string) error {
@@ -284,10 +302,19 @@ func set(f reflect.Value, value string) error {
 // Setting describes one setting to the command line.
 type Setting struct {
 	Key, Help string
-	// Role is the role that heeds it: "gateway", "mailbox", "monitor", "serve"
-	// for all in one, or "" for every one.
-	Role    string
+	// Roles are those that heed it, comma-separated: "gateway", "mailbox",
+	// "monitor", "standby", "serve" for all in one; "" is every one.
+	Roles   string
 	Default any
+}
+
+// For reports whether a role heeds the setting; "" is all roles in one process,
+// of which a standby is none.
+func (s *Setting) For(role string) bool {
+	if role == "" {
+		return s.Roles != "standby"
+	}
+	return s.Roles == "" || slices.Contains(list(s.Roles), role)
 }
 
 // Settings lists all of them, in the order of the struct.

@@ -23,6 +23,14 @@ func (c *Config) RegionLinkAddresses() []string { return list(c.RegionLinks) }
 // RegionHTTPAddresses are likewise those of the HTTP API.
 func (c *Config) RegionHTTPAddresses() []string { return list(c.RegionHTTP) }
 
+// DirectoryRegion is Directory, or the region itself if it is alone.
+func (c *Config) DirectoryRegion() im.Region {
+	if c.Directory == "" && c.Regions == "" {
+		return im.Region(c.Region)
+	}
+	return im.Region(c.Directory)
+}
+
 // checkRegions checks what belongs to regions.
 func (c *Config) checkRegions(p *problems) {
 	if c.Region == "" {
@@ -45,7 +53,7 @@ func (c *Config) checkRegions(p *problems) {
 		}
 		p.address("regions", addr)
 	}
-	if _, ok := c.Peers()[im.Region(c.Directory)]; !ok && c.Directory != c.Region {
+	if _, ok := c.Peers()[c.DirectoryRegion()]; !ok && c.DirectoryRegion() != im.Region(c.Region) {
 		p.add("directory: %q is neither region nor among regions", c.Directory)
 	}
 	p.address("relay_listen", c.RelayListen)

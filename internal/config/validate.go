@@ -101,6 +101,16 @@ func (c *Config) checkStore(p *problems) {
 	if c.RedisPrefix == "" || len(c.RedisPrefix) > 64 || strings.ContainsAny(c.RedisPrefix, "{}") {
 		p.add("redis_prefix: 1 to 64 bytes without braces")
 	}
+	p.address("standby_listen", c.StandbyListen)
+	if c.Standby != "" {
+		p.address("standby", c.Standby)
+		if c.Region == "" || c.RelayCert == "" || c.RelayKey == "" || c.RelayCA == "" {
+			p.add("standby: needs region, relay_cert, relay_key and relay_ca, by which the two know each other")
+		}
+	}
+	if c.StandbyMode != StandbyAsync && c.StandbyMode != StandbySync {
+		p.add("standby_mode: one of %s, %s", StandbyAsync, StandbySync)
+	}
 	p.between("redis_replicas", c.RedisReplicas, -1, 16)
 	p.between("weight", c.Weight, 1, 1_000_000)
 	if strings.HasPrefix(c.Node, "~") || strings.Contains(c.Node, "/") {

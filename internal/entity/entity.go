@@ -57,6 +57,15 @@ func Exists(k im.Kind) bool {
 	return k == im.KindUser || k == im.KindName || k == im.KindAllocator || k == im.KindHome || isPurse(k)
 }
 
+// SnapshotSeq is the last log entry that an entity's records include.
+func SnapshotSeq(a im.Addr, recs []im.Record) (im.Seq, error) {
+	e, err := New(a)
+	if err != nil {
+		return 0, err
+	}
+	return e.Restore(recs)
+}
+
 // New makes the empty entity of an address.
 func New(a im.Addr) (Entity, error) {
 	switch a.Kind {

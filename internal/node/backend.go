@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 
 	"github.com/skein-im/skein/internal/account"
 	"github.com/skein-im/skein/internal/config"
@@ -9,6 +10,7 @@ import (
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/mailbox"
 	"github.com/skein-im/skein/internal/remote"
+	"github.com/skein-im/skein/internal/standby"
 	"github.com/skein-im/skein/internal/store/pebble"
 )
 
@@ -21,6 +23,8 @@ type backend struct {
 	roles *remote.Server
 	// regions is nil if there is one only.
 	regions *regions
+	// source tells the region's standby of commits; nil: there is none.
+	source *standby.Source
 }
 
 func (n *Node) startBackend(ctx context.Context) error {
@@ -33,21 +37,25 @@ func (n *Node) startBackend(ctx context.Context) error {
 		if cfg.Core.Retain.Kept() {
 			n.log.Warn("history is kept for ever, in the memory of Redis; bound it with --retain-days or --retain-entries")
 		}
-		n.back = &backend{mailbox: mailbox.New(cfg, n.shared.store)}
+		kept, src, err := n.withStandby(ctx, n.shared.store)
+		if err != nil {
+			return err
+		}
+		n.back = &backend{mailbox: mailbox.New(cfg, kept), source: src}
 		return n.back.mailbox.Start(ctx)
 	}
-	st, err := pebble.Open(n.addrs.Data, pebble.Options{
-		Logger: n.log, CacheBytes: int64(n.cfg.CacheMB) << 20,
-		// A gateway that shares the directory may have been faster.
-		Beside: []string{account.OperatorTokenFile, ClusterSecretFile},
-	})
+	st, err := n.openPebble()
 	if err != nil {
 		return err
+	}
+	kept, src, err := n.withStandby(ctx, st)
+	if err != nil {
+		return errors.Join(err, st.Close())
 	}
 	if n.cfg.Region != "" {
 		cfg.Elsewhere = n.carry
 	}
-	n.back = &backend{store: st, mailbox: mailbox.New(cfg, st)}
+	n.back = &backend{store: st, mailbox: mailbox.New(cfg, kept), source: src}
 	if err := n.newRegions(); err != nil {
 		return err
 	}
@@ -56,6 +64,14 @@ func (n *Node) startBackend(ctx context.Context) error {
 	}
 	n.startRegions()
 	return nil
+}
+
+func (n *Node) openPebble() (*pebble.Store, error) {
+	return pebble.Open(n.addrs.Data, pebble.Options{
+		Logger: n.log, CacheBytes: int64(n.cfg.CacheMB) << 20,
+		// A gateway that shares the directory may have been faster.
+		Beside: []string{account.OperatorTokenFile, ClusterSecretFile},
+	})
 }
 
 // served is what this node's mailbox offers: to users of its region, if there are
@@ -86,8 +102,10 @@ func (b *backend) health() error {
 }
 
 // stop finishes what the mailbox has taken.
-func (b *backend) stop() error {
+func (n *Node) stopBackend() error {
+	b := n.back
 	b.mailbox.Stop()
+	n.settleStandby(b.source)
 	if b.store == nil {
 		return nil
 	}

@@ -129,6 +129,12 @@ func (n *Node) collectors() []prometheus.Collector {
 	if n.back != nil {
 		all = append(all, n.backCollector())
 	}
+	if n.back != nil && n.back.source != nil {
+		all = append(all, n.sourceCollector())
+	}
+	if n.standby != nil {
+		return append(all, n.followerCollector())
+	}
 	if n.shared != nil && n.opts.Role != Monitor {
 		all = append(all, n.sharedCollector())
 	}

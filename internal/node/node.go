@@ -34,9 +34,13 @@ const (
 	Gateway
 	// Monitor watches processes; Serve watches itself too.
 	Monitor
+	// Standby keeps a copy of a region's store.
+	Standby
 )
 
-func (r Role) String() string { return [...]string{"serve", "mailbox", "gateway", "monitor"}[r] }
+func (r Role) String() string {
+	return [...]string{"serve", "mailbox", "gateway", "monitor", "standby"}[r]
+}
 
 // Options are what the program gives a node besides its settings.
 type Options struct {
@@ -58,7 +62,9 @@ type Addresses struct {
 	// Roles is where gateways of other processes reach the mailbox.
 	Roles string `json:"roles,omitempty"`
 	// Relay is where relays of other regions reach this one.
-	Relay   string `json:"relay,omitempty"`
+	Relay string `json:"relay,omitempty"`
+	// Standby is where the region's mailboxes reach their standby.
+	Standby string `json:"standby,omitempty"`
 	Article string `json:"article,omitempty"`
 	Data    string `json:"data"`
 }
@@ -75,6 +81,8 @@ type Node struct {
 	// back is nil in a gateway, front in a mailbox.
 	back  *backend
 	front *front
+	// standby is nil in all others.
+	standby *follower
 	// attaching is how many logins may be under way; 0: the usual number.
 	attaching int
 	// route is the way to mailboxes in other processes, if there are any;
@@ -141,10 +149,13 @@ func (n *Node) startRoles(ctx context.Context) (err error) {
 	if err := n.openShared(ctx); err != nil {
 		return err
 	}
-	if n.opts.Role == Monitor {
+	switch n.opts.Role {
+	case Monitor:
 		return errors.Join(n.loadCredentials(), n.watchMembers(ctx))
+	case Standby:
+		return n.startStandby(ctx)
 	}
-	if err := n.startTraces(roleNames[n.opts.Role]); err != nil {
+	if err := n.startTraces(n.opts.Role.String()); err != nil {
 		return err
 	}
 	if n.opts.Role != Gateway {
@@ -338,10 +349,12 @@ func (n *Node) stop(ctx context.Context, over time.Duration) error {
 	if n.back != nil {
 		errs = append(errs, n.back.regions.stop(ctx))
 	}
+	n.standby.hangUp()
 	n.tasks.Wait()
 	if n.back != nil {
-		errs = append(errs, n.back.stop())
+		errs = append(errs, n.stopBackend())
 	}
+	errs = append(errs, n.standby.stop())
 	if n.shared != nil {
 		errs = append(errs, n.shared.store.Close())
 	}

@@ -44,7 +44,7 @@ func (n *Node) newRegions() error {
 	rs := &regions{far: map[im.Region]*remote.Client{}}
 	self := im.Region(n.cfg.Region)
 	rs.region, err = region.New(region.Config{
-		Self: self, Directory: im.Region(n.cfg.Directory), Local: n.back.mailbox, Logger: n.log,
+		Self: self, Directory: n.cfg.DirectoryRegion(), Local: n.back.mailbox, Logger: n.log,
 		Far: func(of im.Region) im.Mailbox {
 			if c := rs.far[of]; c != nil {
 				return c

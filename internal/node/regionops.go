@@ -22,7 +22,7 @@ type RegionStatus struct {
 func (n *Node) regionsz(w http.ResponseWriter, _ *http.Request) {
 	rs := n.back.regions
 	answerJSON(w, http.StatusOK, RegionStatus{
-		Region: n.cfg.Region, Directory: n.cfg.Directory, Users: rs.region.Stats(), Peers: rs.relay.Status(),
+		Region: n.cfg.Region, Directory: string(n.cfg.DirectoryRegion()), Users: rs.region.Stats(), Peers: rs.relay.Status(),
 	})
 }
 

@@ -70,8 +70,6 @@ func redisOptions(cfg *config.Config) (redis.Options, error) {
 	return opts, nil
 }
 
-var roleNames = map[Role]string{Serve: "serve", Mailbox: "mailbox", Gateway: "gateway", Monitor: "monitor"}
-
 // clusterName is the node's name among those that share its store: the same
 // whenever it is started again on the same machine and directory.
 func (n *Node) clusterName() string {
@@ -80,7 +78,7 @@ func (n *Node) clusterName() string {
 	}
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(n.addrs.Data))
-	name := fmt.Sprintf("%s-%s-%s", roleNames[n.opts.Role], hostname(), hex.EncodeToString(h.Sum(nil)))
+	name := fmt.Sprintf("%s-%s-%s", n.opts.Role, hostname(), hex.EncodeToString(h.Sum(nil)))
 	return name[max(0, len(name)-config.MaxNode):]
 }
 

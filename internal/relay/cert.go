@@ -23,6 +23,7 @@ func ServerName(r im.Region) string { return string(r) + ".region.skein" }
 const (
 	protoMessages = "skein-relay/1"
 	protoRole     = "skein-role/1"
+	protoStandby  = "skein-standby/1"
 )
 
 // Credentials are a region's certificate, and the authority that made those of
@@ -80,6 +81,15 @@ func (c *Credentials) client(peer im.Region, proto string) *tls.Config {
 		Certificates: []tls.Certificate{c.cert}, RootCAs: c.pool, ServerName: ServerName(peer),
 		MinVersion: tls.VersionTLS13, NextProtos: []string{proto},
 	}
+}
+
+// Standby are the two ends of a connection between a region's mailboxes and its
+// standby: both show that region's certificate.
+func (c *Credentials) Standby(r im.Region) (server, client *tls.Config) {
+	server = c.server()
+	server.NextProtos = []string{protoStandby}
+	server.VerifyConnection = func(s tls.ConnectionState) error { return s.PeerCertificates[0].VerifyHostname(ServerName(r)) }
+	return server, c.client(r, protoStandby)
 }
 
 // Authority makes the certificates of regions.

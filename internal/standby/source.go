@@ -306,9 +306,14 @@ func (s *Source) settled(ctx context.Context, a im.Addr) error {
 // Close ends the link and closes the engine. What the copy lacks it gets when a
 // Source is there again; see Drain.
 func (s *Source) Close() error {
+	s.End()
+	return s.Engine.Close()
+}
+
+// End is Close without the engine.
+func (s *Source) End() {
 	s.stop()
 	<-s.done
-	return s.Engine.Close()
 }
 
 // Drain waits until the copy has everything that was committed.

@@ -64,8 +64,8 @@ type FollowerStats struct {
 	// Changes is how many commits' parts were applied, with Commits commits of
 	// its own; Copies how many slots were copied anew.
 	Changes, Commits, Copies uint64
-	// Broken is how many slots are not whole.
-	Broken int
+	// Broken is how many slots are not whole, Nodes how many are connected.
+	Broken, Nodes int
 }
 
 // Stats are the counters as they are now.
@@ -73,6 +73,9 @@ func (f *Follower) Stats() FollowerStats {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	st := f.stats
+	f.connsMu.Lock()
+	st.Nodes = len(f.conns)
+	f.connsMu.Unlock()
 	for i := range f.copies {
 		if !f.copies[i].whole() {
 			st.Broken++
