@@ -135,7 +135,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	m := startNode(t, mailboxArgs(filepath.Join(dir, "m"))...)
-	all := map[string]*documented{}
+	all, away := map[string]*documented{}, startSite(t, "async")
 	for _, role := range []struct {
 		name string
 		node *server
@@ -146,6 +146,8 @@ func TestMetricsAreDocumented(t *testing.T) {
 		{"monitor", startNode(t, "monitor", "--json", "--data", filepath.Join(dir, "w"), "--ops", "127.0.0.1:0", "--monitor-targets", m.Ops)},
 		{"shared", start(t, filepath.Join(dir, "r"), "--store", "redis", "--redis", redisServer(t).Addr, "--role-listen", "127.0.0.1:0")},
 		{"region", startPair(t, nil, nil).east},
+		{"region", away.region},
+		{"standby", away.standby},
 	} {
 		gather(t, all, role.name, scrape(t, role.node))
 	}
