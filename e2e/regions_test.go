@@ -134,3 +134,28 @@ func TestRegionsShareNames(t *testing.T) {
 		t.Fatalf("a request to nobody: %v", err)
 	}
 }
+
+// A region may be a mailbox and a gateway in processes of their own.
+func TestRegionOfTwoProcesses(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	certs := filepath.Join(dir, "certs")
+	if _, err := run(t, "", "relay", "cert", "east", "west", "--dir", certs); err != nil {
+		t.Fatal(err)
+	}
+	eastRelay, westRelay, link := freeAddr(t), freeAddr(t), freeAddr(t)
+	flags := regionArgs(t, certs, "east", "west", westRelay, eastRelay)
+	m := startNode(t, mailboxArgs(filepath.Join(dir, "east"), append(flags[:len(flags)-4], "--region-links", link)...)...)
+	east := startNode(t, gatewayArgs(m, "--link", link)...)
+	west := startNode(t, serveArgs(filepath.Join(dir, "west"), regionArgs(t, certs, "west", "east", eastRelay, westRelay)...)...)
+	alice, bob := newUser(t, worldOf(east), "alice"), newUser(t, worldOf(west), "bob")
+	ac, bc := alice.dial(t, "tcp://"+east.Link, alice.token), bob.dial(t, "tcp://"+west.Link, bob.token)
+	makeFriends(t, alice, bob, ac, bc)
+	move(t, west, "bob", "east")
+	if _, err := ac.SendText(testContext(t), bob.id, "welcome"); err != nil {
+		t.Fatal(err)
+	}
+	if e := next(t, bc, client.Message); string(e.Content.Body) != "welcome" {
+		t.Fatalf("bob got %+v", e)
+	}
+}

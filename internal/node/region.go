@@ -100,6 +100,10 @@ func (rs *regions) connect(n *Node) error {
 // places are where clients reach this region.
 func (n *Node) places() relay.Places {
 	p := relay.Places{Links: n.cfg.RegionLinkAddresses(), HTTP: n.cfg.RegionHTTPAddresses()}
+	if n.opts.Role != Serve {
+		// Gateways are elsewhere.
+		return p
+	}
 	if len(p.Links) == 0 && reachable(n.cfg.Link) {
 		p.Links = []string{n.cfg.Link}
 	}
