@@ -159,3 +159,52 @@ func TestRegionOfTwoProcesses(t *testing.T) {
 		t.Fatalf("bob got %+v", e)
 	}
 }
+
+// Wallets move with their users, and every cent is accounted for over both
+// regions.
+func TestMoneyMovesWithItsUser(t *testing.T) {
+	t.Parallel()
+	p := startPair(t, nil, nil)
+	alice, bob := newUser(t, worldOf(p.east), "alice"), newUser(t, worldOf(p.west), "bob")
+	ac, bc := alice.dial(t, "tcp://"+p.east.Link, alice.token), bob.dial(t, "tcp://"+p.west.Link, bob.token)
+	makeFriends(t, alice, bob, ac, bc)
+	topUp := func(s *server, u *user, cents, reference string) {
+		t.Helper()
+		if _, err := run(t, "", "wallet", "top-up", s.HTTP, fmt.Sprint(u.id), cents, "--reference", reference,
+			"--token-file", filepath.Join(s.Data, "operator.token")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	topUp(p.east, alice, "5000", "first")
+	wantMoney(t, ac, client.ToppedUp, 5000)
+	topUp(p.west, bob, "70", "second")
+	wantMoney(t, bc, client.ToppedUp, 70)
+	move(t, p.east, "alice", "west")
+	move(t, p.west, "bob", "east")
+	sent, err := ac.SendEnvelope(testContext(t), client.NewKey(), client.Envelope{To: []client.UserID{bob.id}, Total: 300, Shares: 1, Greeting: "from afar"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantMoney(t, bc, client.EnvelopeReceived, 0)
+	if _, err := bc.OpenEnvelope(testContext(t), sent.Envelope); err != nil {
+		t.Fatal(err)
+	}
+	wantMoney(t, bc, client.EnvelopeOpened, 300)
+	move(t, p.east, "bob", "west")
+	if _, err := ac.SendEnvelope(testContext(t), client.NewKey(), client.Envelope{To: []client.UserID{bob.id}, Total: 100, Shares: 1}); err != nil {
+		t.Fatal(err)
+	}
+	p.east.stop(t)
+	p.west.stop(t)
+	out, err := run(t, "", "audit", "--data", p.east.Data, "--region-data", p.west.Data, "--json")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var books struct {
+		OK                     bool
+		In, Out, Held, Wallets int
+	}
+	if err := json.Unmarshal([]byte(out), &books); err != nil || !books.OK || books.In != 5070 || books.Held != 5070 {
+		t.Fatalf("the books say %s (%v)", out, err)
+	}
+}

@@ -15,6 +15,7 @@ import (
 
 func newAuditCommand() *cobra.Command {
 	var f clusterFlags
+	var others []string
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Prove from the store that no cent was lost or made",
@@ -22,12 +23,14 @@ func newAuditCommand() *cobra.Command {
 from the first entry, compares the two ends of everything that moved money, and
 checks that what came in is what is held plus what went out. Nothing is written.
 The server must be stopped, or, where several share a store, all that have
-mailboxes.
+mailboxes. Of several regions, give the data directories of all: money goes from
+one to another.
 
 The exit status is 1 when something does not add up; the entities are named.`,
 		Example: `  skein audit
   skein audit --data /var/lib/skein --json
   skein audit --store redis --redis 10.0.0.5:6379
+  skein audit --data east --region-data west
   skein audit --config /etc/skein/skein.toml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -35,7 +38,7 @@ The exit status is 1 when something does not add up; the entities are named.`,
 			if err != nil {
 				return err
 			}
-			r, err := node.Audit(cmd.Context(), cfg, slog.New(slog.DiscardHandler))
+			r, err := node.Audit(cmd.Context(), cfg, slog.New(slog.DiscardHandler), others...)
 			if err != nil {
 				return err
 			}
@@ -52,6 +55,7 @@ The exit status is 1 when something does not add up; the entities are named.`,
 	}
 	f.add(cmd)
 	cmd.Flags().String("data", config.Default().Data, "data directory of the embedded store")
+	cmd.Flags().StringArrayVar(&others, "region-data", nil, "data directory of another region; once for each")
 	return cmd
 }
 

@@ -89,6 +89,12 @@ func (u *user) restoreResidence(value []byte) error {
 // change.
 func (u *user) absent() bool { return u.residence != nil && u.residence.state != here }
 
+// Absent reports whether an entity is a user who lives in another region.
+func Absent(ent Entity) bool {
+	u, ok := ent.(*user)
+	return ok && u.absent() && u.residence.state != leaving
+}
+
 // elsewhere restores a user who does not live here from its records, and reports
 // whether that is so.
 func (u *user) elsewhere(recs []im.Record) (bool, error) {
@@ -388,4 +394,34 @@ func (u *user) inhabit(tx *Tx, c *im.Inhabit) (im.Result, error) {
 		tx.Mark = SetMark
 	}
 	return &im.Arrival{Next: u.head + 1, Settled: true}, nil
+}
+
+// Residing is how far an entity lives in a store.
+type Residing uint8
+
+// An entity that a store knows of may live nowhere in it, be about to leave, or
+// live there.
+const (
+	Nowhere Residing = iota
+	Leaving
+	Here
+)
+
+// ResidingOf is how far the entity with these records lives in their store.
+func ResidingOf(recs []im.Record) Residing {
+	if len(recs) == 0 {
+		return Nowhere
+	}
+	i := slices.IndexFunc(recs, func(r im.Record) bool { return r.Key == residenceKey })
+	if i < 0 {
+		return Here
+	}
+	u := newUser(0)
+	switch err := u.restoreResidence(recs[i].Value); {
+	case err != nil || u.residence.state == here:
+		return Here
+	case u.residence.state == leaving:
+		return Leaving
+	}
+	return Nowhere
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 
@@ -13,24 +14,33 @@ import (
 )
 
 // Audit audits the store that the settings name. Nobody may be serving it.
-func Audit(ctx context.Context, cfg config.Config, log *slog.Logger) (*audit.Report, error) {
+func Audit(ctx context.Context, cfg config.Config, log *slog.Logger, others ...string) (*audit.Report, error) {
 	if cfg.Store == config.StoreRedis {
 		return auditShared(ctx, cfg, log)
 	}
-	// Opening would make what is not there.
-	if files, err := os.ReadDir(cfg.Data); err != nil || len(files) == 0 {
-		return nil, im.Errorf(im.NotFound, "there is no store in %s", cfg.Data)
-	}
-	st, err := pebble.Open(cfg.Data, pebble.Options{Logger: log})
-	if err != nil {
-		return nil, err
-	}
-	r, err := audit.Run(ctx, st)
-	if cerr := st.Close(); err == nil {
-		err = cerr
-	}
-	return r, err
+	return auditDirectories(ctx, append([]string{cfg.Data}, others...), log)
 }
+
+// auditDirectories audits embedded stores: one, or those of all regions.
+func auditDirectories(ctx context.Context, dirs []string, log *slog.Logger) (_ *audit.Report, err error) {
+	var stores []audit.Source
+	for _, dir := range dirs {
+		// Opening would make what is not there.
+		if files, err := os.ReadDir(dir); err != nil || len(files) == 0 {
+			return nil, im.Errorf(im.NotFound, "there is no store in %s", dir)
+		}
+		st, err := pebble.Open(dir, pebble.Options{Logger: log})
+		if err != nil {
+			return nil, err
+		}
+		defer closeStore(st, &err)
+		stores = append(stores, st)
+	}
+	return audit.Run(ctx, audit.Regions(stores...))
+}
+
+// closeStore closes a store, and adds what goes wrong to err.
+func closeStore(st *pebble.Store, err *error) { *err = errors.Join(*err, st.Close()) }
 
 // auditShared audits a store that nodes share. What they write meanwhile would
 // look like errors, so none with mailboxes may be there.
