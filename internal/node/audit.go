@@ -13,8 +13,12 @@ import (
 	"github.com/skein-im/skein/internal/store/pebble"
 )
 
-// Audit audits the store that the settings name. Nobody may be serving it.
+// Audit audits the store that the settings name, together with the data
+// directories of other regions. Nobody may be serving them.
 func Audit(ctx context.Context, cfg config.Config, log *slog.Logger, others ...string) (*audit.Report, error) {
+	if cfg.Store == config.StoreRedis && len(others) > 0 {
+		return nil, im.Errorf(im.Invalid, "regions are on the embedded store; give one of them with --data")
+	}
 	if cfg.Store == config.StoreRedis {
 		return auditShared(ctx, cfg, log)
 	}
