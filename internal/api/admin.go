@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -15,6 +16,12 @@ const (
 	// provisioning is how many of them are under way at a time: enough for
 	// them to share commits.
 	provisioning = 64
+	// provisionPatience is for how long one of them is tried again while the
+	// mailbox is busy: provisioning is the first thing that it refuses, and the
+	// caller would have to repeat the whole request for it. provisionRetry is
+	// the least time between two attempts.
+	provisionPatience = 10 * time.Second
+	provisionRetry    = 50 * time.Millisecond
 )
 
 func (a *API) provision(ctx context.Context, _ *caller, req *skeinv1.ProvisionRequest) (*skeinv1.ProvisionResponse, error) {
@@ -33,11 +40,30 @@ func (a *API) provision(ctx context.Context, _ *caller, req *skeinv1.ProvisionRe
 	group.SetLimit(provisioning)
 	for i, u := range req.Users {
 		group.Go(func() error {
-			_, err := im.Do(ctx, a.mailbox, im.User(im.UserID(u.User)), commands[i])
-			return err
+			return a.provisionOne(ctx, im.UserID(u.User), commands[i])
 		})
 	}
 	return &skeinv1.ProvisionResponse{}, group.Wait()
+}
+
+// provisionOne makes a user, if not at once, when the mailbox has time for it.
+func (a *API) provisionOne(ctx context.Context, user im.UserID, cmd *im.Provision) error {
+	began := time.Now()
+	for {
+		_, err := im.Do(ctx, a.mailbox, im.User(user), cmd)
+		if im.KindOf(err) != im.Busy {
+			return err
+		}
+		wait := max(provisionRetry, time.Duration(im.AsError(err).RetryAfterMS)*time.Millisecond)
+		if time.Since(began)+wait > provisionPatience {
+			return err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // provisionOf checks one user of a request.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"sync"
 	"testing"
 
 	"connectrpc.com/connect"
@@ -239,6 +240,37 @@ func TestProvision(t *testing.T) {
 		must(t)(op.Provision(t.Context(), connect.NewRequest(req)))
 	}
 	must(t)(dial(srv, account.Token(5, 1, secret)).Send(t.Context(), connect.NewRequest(&skeinv1.SendRequest{To: 6, Content: text("hi")})))
+}
+
+// reluctant is busy for the first of each user's provisionings.
+type reluctant struct {
+	im.Mailbox
+	mu      sync.Mutex
+	refused map[im.Addr]bool
+}
+
+func (m *reluctant) Submit(to im.Addr, cmd im.Command, done im.Completion) {
+	m.mu.Lock()
+	_, ok := cmd.(*im.Provision)
+	refuse := ok && !m.refused[to]
+	m.refused[to] = true
+	m.mu.Unlock()
+	if refuse {
+		done.Complete(cmd, nil, &im.Error{Kind: im.Busy, RetryAfterMS: 1, Detail: "later"})
+		return
+	}
+	m.Mailbox.Submit(to, cmd, done)
+}
+
+// TestProvisionOutlastsABusyMailbox: the caller hears nothing of it.
+func TestProvisionOutlastsABusyMailbox(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.Mailbox = &reluctant{Mailbox: c.Mailbox, refused: map[im.Addr]bool{}} })
+	op := dial(f.server(t, nil), operatorToken)
+	req := &skeinv1.ProvisionRequest{}
+	for user := range uint64(20) {
+		req.Users = append(req.Users, &skeinv1.ProvisionUser{User: user + 1})
+	}
+	must(t)(op.Provision(t.Context(), connect.NewRequest(req)))
 }
 
 func TestProvisionIsChecked(t *testing.T) {
