@@ -38,7 +38,7 @@ func Measured() Costs {
 		RedisMessage: 19 * time.Microsecond, ReplicaMessage: 12 * time.Microsecond,
 		Heartbeat: 4 * time.Microsecond, Shake: 13 * time.Microsecond,
 		GatewayLogin: 40 * time.Microsecond, MailboxLogin: 25 * time.Microsecond,
-		Connection: 4_500, Session: 700, MessageStored: 1_000, MessageNetwork: 800,
+		Connection: 4_500, Session: 700, MessageStored: 700, MessageNetwork: 800,
 	}
 }
 
