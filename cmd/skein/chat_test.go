@@ -111,6 +111,13 @@ func (p *person) seesOne(words *regexp.Regexp) string {
 	}
 }
 
+// seesBoth is sees for two things that come in either order.
+func (p *person) seesBoth(one, other string) {
+	p.t.Helper()
+	a, b := regexp.QuoteMeta(one), regexp.QuoteMeta(other)
+	p.seesOne(regexp.MustCompile("(?s)" + a + ".*" + b + "|" + b + ".*" + a))
+}
+
 func (p *person) leaves() {
 	p.t.Helper()
 	p.types("/quit")
