@@ -26,8 +26,8 @@ func HomeAddr(id UserID) Addr { return Addr{Kind: KindHome, ID: uint64(id)} }
 // Home is in which region a user lives. Version grows with every move, and one
 // version names one region.
 type Home struct {
-	Region  Region
-	Version uint64
+	Region  Region `json:"region"`
+	Version uint64 `json:"version"`
 }
 
 // Place is where a user lives, for clients: Links and HTTP are addresses there,

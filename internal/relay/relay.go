@@ -169,8 +169,9 @@ type Status struct {
 	Dropped     uint64 `json:"dropped"`
 	Received    uint64 `json:"received"`
 	Repeated    uint64 `json:"repeated_batches"`
-	Links       []string
-	HTTP        []string
+	// Links and HTTP are where the region says that its clients go.
+	Links []string `json:"links,omitempty"`
+	HTTP  []string `json:"http,omitempty"`
 }
 
 // Status lists all other regions, by name.
