@@ -144,6 +144,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 		{"gateway", startNode(t, gatewayArgs(m, "--workers", "1")...)},
 		{"serve", start(t, filepath.Join(dir, "s"), "--workers", "1")},
 		{"monitor", startNode(t, "monitor", "--json", "--data", filepath.Join(dir, "w"), "--ops", "127.0.0.1:0", "--monitor-targets", m.Ops)},
+		{"router", startNode(t, newNodes(t, filepath.Join(dir, "n")).args("router", "way")...)},
 		{"shared", start(t, filepath.Join(dir, "r"), "--store", "redis", "--redis", redisServer(t).Addr, "--role-listen", "127.0.0.1:0")},
 		{"region", startPair(t, nil, nil).east},
 		{"region", away.region},

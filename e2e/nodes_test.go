@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -55,10 +56,16 @@ func newNodes(t *testing.T, data string) *nodes {
 	return &nodes{t, data, redisArgs(t)}
 }
 
+// redis is the address of the nodes' store.
+func (c *nodes) redis() string { return c.shared[slices.Index(c.shared, "--redis")+1] }
+
 // args are those of a node's command.
 func (c *nodes) args(role, name string, more ...string) []string {
 	args := []string{role, "--json", "--data", filepath.Join(c.data, name), "--node", name, "--ops", "127.0.0.1:0",
 		"--cluster-secret", filepath.Join(c.data, "cluster.secret")}
+	if role == "router" {
+		return append(append(args, "--router-listen", "127.0.0.1:0"), append(c.shared, more...)...)
+	}
 	if role != "mailbox" {
 		args = append(args, "--http", "127.0.0.1:0", "--link", "127.0.0.1:0")
 	}

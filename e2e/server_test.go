@@ -56,7 +56,7 @@ func testContext(t *testing.T) context.Context {
 	return ctx
 }
 
-type addresses struct{ HTTP, Link, Ops, Article, Roles, Standby, Data string }
+type addresses struct{ HTTP, Link, Ops, Article, Roles, Standby, Router, Data string }
 
 // server is a running node: every role, or one of them.
 type server struct {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,8 +19,8 @@ import (
 
 // chatFlags are what the command line says.
 type chatFlags struct {
-	addr, http, user, passwordFile, stateFile string
-	register                                  bool
+	addr, http, router, user, passwordFile, stateFile string
+	register                                          bool
 }
 
 func newChatCommand() *cobra.Command {
@@ -34,6 +35,7 @@ shows what has come meanwhile.
 
 Without a terminal, lines are read from standard input until it ends.`,
 		Example: `  skein chat --user alice --register
+  skein chat --user alice --router http://10.0.0.7:7005,http://10.0.0.8:7005
   skein chat --user alice --addr tcp://chat.example.com:7001 --http https://chat.example.com`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -45,6 +47,7 @@ Without a terminal, lines are read from standard input until it ends.`,
 	fl := cmd.Flags()
 	fl.StringVar(&f.addr, "addr", "tcp://127.0.0.1:7001", "link address: tcp://, tls://, ws:// or wss://")
 	fl.StringVar(&f.http, "http", "http://127.0.0.1:7080", "base URL of the HTTP API")
+	fl.StringVar(&f.router, "router", "", "URLs of routers, comma-separated, which say where to connect, instead of --addr and --http")
 	fl.StringVar(&f.user, "user", "", "your name")
 	fl.StringVar(&f.passwordFile, "password-file", "", "file with the password; without it a terminal asks")
 	fl.BoolVar(&f.register, "register", false, "register the name first")
@@ -57,9 +60,12 @@ Without a terminal, lines are read from standard input until it ends.`,
 func talk(ctx context.Context, f chatFlags, in io.Reader, out io.Writer, w *words) (err error) {
 	path := f.stateFile
 	if path == "" {
-		if path, err = defaultStatePath(f.http, f.user); err != nil {
+		if path, err = defaultStatePath(f.server(), f.user); err != nil {
 			return err
 		}
+	}
+	if err := f.find(ctx); err != nil {
+		return err
 	}
 	st, err := loadChatState(path)
 	if err != nil {
@@ -77,6 +83,33 @@ func talk(ctx context.Context, f chatFlags, in io.Reader, out io.Writer, w *word
 	defer func() { err = errors.Join(err, s.close()) }()
 	t := newTalker(s, w, st)
 	return t.run(ctx, f)
+}
+
+// server is the URL that tells this server from others: gateways come and go.
+func (f *chatFlags) server() string {
+	first, _, _ := strings.Cut(f.router, ",")
+	return cmp.Or(first, f.http)
+}
+
+// find asks routers where to connect, if there are any. Whoever speaks TLS to
+// routers does so to gateways.
+func (f *chatFlags) find(ctx context.Context) error {
+	if f.router == "" {
+		return nil
+	}
+	routers, err := client.NewRouters(strings.Split(f.router, ","), nil)
+	if err != nil {
+		return err
+	}
+	gateways, err := routers.Gateways(ctx, 0, 1)
+	if err != nil {
+		return err
+	}
+	f.addr, f.http = "tcp://"+gateways[0].Link, "http://"+gateways[0].HTTP
+	if strings.HasPrefix(f.router, "https:") {
+		f.addr, f.http = "tls://"+gateways[0].Link, "https://"+gateways[0].HTTP
+	}
+	return nil
 }
 
 const loginTimeout = 30 * time.Second

@@ -110,13 +110,15 @@ func rolesOf(m *cluster.Member) string {
 		return "mailbox,gateway"
 	case m.Roles != "":
 		return "mailbox"
+	case m.Router != "":
+		return "router"
 	}
 	return "gateway"
 }
 
 func addressesOf(m *cluster.Member) string {
 	list := ""
-	for _, a := range []struct{ what, addr string }{{"roles", m.Roles}, {"link", m.Link}, {"http", m.HTTP}, {"ops", m.Ops}} {
+	for _, a := range []struct{ what, addr string }{{"roles", m.Roles}, {"link", m.Link}, {"http", m.HTTP}, {"router", m.Router}, {"ops", m.Ops}} {
 		if a.addr != "" {
 			list += a.what + "=" + a.addr + " "
 		}

@@ -45,6 +45,7 @@ in order, on every device, whatever dies in between.`,
   skein serve --max-conns 1000000        the same in many processes, for as many links
   skein mailbox                          the store and the mailboxes alone
   skein gateway                          what clients connect to, in front of them
+  skein router --store redis             which gateways clients connect to
   skein health                           whether clients should be sent here
   skein chat --user alice --register     chat in the terminal
   skein bench chat                       150,000 messages, each one verified`,
@@ -52,7 +53,7 @@ in order, on every device, whatever dies in between.`,
 		SilenceErrors: true,
 	}
 	root.AddCommand(
-		newServeCommand(), newMailboxCommand(), newGatewayCommand(), newMonitorCommand(), newWorkerCommand(),
+		newServeCommand(), newMailboxCommand(), newGatewayCommand(), newRouterCommand(), newMonitorCommand(), newWorkerCommand(),
 		newHealthCommand(), newDrainCommand(), newLogLevelCommand(), newNotifyCommand(), newWalletCommand(), newCampaignCommand(), newAuditCommand(), newTraceCommand(),
 		newClusterCommand(), newRegionCommand(), newRelayCommand(), newStandbyCommand(),
 		newChatCommand(), newBenchCommand(), newReportCommand(), newConfigCommand(), newDoctorCommand(), newPlanCommand(), newVersionCommand(),

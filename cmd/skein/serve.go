@@ -65,6 +65,25 @@ elsewhere, and continue. While the mailbox is away, clients wait.`,
 	})
 }
 
+func newRouterCommand() *cobra.Command {
+	return newNodeCommand(node.Router, &cobra.Command{
+		Use:   "router",
+		Short: "Tell clients which gateways to connect to, and others who serves what",
+		Long: `Answers over HTTP, at --router-listen, from what the nodes that share the store
+say of themselves there: /v1/addresses are gateways for clients, the least loaded
+first; /v1/nodes, /v1/slots?user=ID and /server say who serves what; and
+/regist/KIND/REGION/?id=ID&host=HOST&port=PORT writes down a server that cannot
+do so itself, for a day or &ttl=. Off loopback, all but /v1/addresses ask for the
+operator's token.
+
+Any number may run. While the store is away, each goes on with what it knew last.`,
+		Example: `  skein router --store redis --redis 10.0.0.5:6379
+  skein router --store redis --redis 10.0.0.5:6379 --router-listen 0.0.0.0:7005
+  curl 'http://127.0.0.1:7005/v1/addresses?user=42&n=2'
+  curl 'http://127.0.0.1:7005/regist/redis/1/?id=res1&host=10.0.0.5&port=6379&cellid=1&ttl=12h'`,
+	})
+}
+
 func newMonitorCommand() *cobra.Command {
 	return newNodeCommand(node.Monitor, &cobra.Command{
 		Use:   "monitor",
@@ -102,6 +121,7 @@ func newNodeCommand(role node.Role, cmd *cobra.Command) *cobra.Command {
 // settingRoles are the names of roles in config.Setting.
 var settingRoles = map[node.Role]string{
 	node.Mailbox: "mailbox", node.Gateway: "gateway", node.Monitor: "monitor", node.Standby: "standby",
+	node.Router: "router",
 }
 
 // addSettings makes a flag of every setting that a role heeds.
@@ -191,6 +211,7 @@ func printAddresses(out io.Writer, a node.Addresses, asJSON bool) {
 		{"gateways", a.Roles, "for 'skein gateway --mailbox'"},
 		{"relays", a.Relay, "for other regions"},
 		{"standby", a.Standby, "for the mailboxes of this region"},
+		{"router", a.Router, "/v1/addresses for clients; /v1/nodes /v1/slots /server /regist/"},
 		{"operations", a.Ops, "/healthz /readyz /metrics /drain /log-level; in a browser: the dashboard"},
 		{"article API", a.Article, "no credentials: anyone who reaches it can write as anyone"},
 	} {

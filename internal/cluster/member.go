@@ -34,6 +34,8 @@ type Member struct {
 	Link string `json:"link,omitempty"`
 	HTTP string `json:"http,omitempty"`
 	Ops  string `json:"ops,omitempty"`
+	// Router is where others ask it who serves what; empty: it is no router.
+	Router string `json:"router,omitempty"`
 	// Links is how many clients are connected, of MaxLinks.
 	Links    int64 `json:"links,omitempty"`
 	MaxLinks int64 `json:"max_links,omitempty"`

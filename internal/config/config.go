@@ -29,8 +29,8 @@ type Config struct {
 	Ops string `toml:"ops" help:"address of health, metrics and profiles"`
 	// TLSCert and TLSKey are PEM files; both or none. They hold for HTTP
 	// and links.
-	TLSCert string `toml:"tls_cert" role:"gateway" help:"PEM file with the certificate chain for --http and --link"`
-	TLSKey  string `toml:"tls_key" role:"gateway" help:"PEM file with the private key"`
+	TLSCert string `toml:"tls_cert" role:"gateway,router" help:"PEM file with the certificate chain for --http and --link, or --router-listen"`
+	TLSKey  string `toml:"tls_key" role:"gateway,router" help:"PEM file with the private key"`
 	// ArticleAPI serves the two gateway URLs of the article, which carry no
 	// credentials: empty is off, and without a host it is on loopback.
 	ArticleAPI string `toml:"article_api" role:"mailbox" help:"address of the article's gateway URLs, without credentials; empty: off"`
@@ -126,6 +126,9 @@ type Config struct {
 	RetainAwayDays int `toml:"retain_away_days" role:"mailbox" help:"days after which history goes, if it is to go, that some device has not fetched; 0: never"`
 	// CacheMB is the store's block cache.
 	CacheMB int `toml:"cache_mb" role:"mailbox" help:"block cache of the store, in MiB"`
+	// RouterListen is where a router answers who serves what. What is not for
+	// clients asks for the operator's token off loopback.
+	RouterListen string `toml:"router_listen" role:"router" help:"address where clients ask which gateways to connect to, and others who serves what"`
 	// Monitor says whether 'skein serve' watches itself: see package monitor.
 	Monitor string `toml:"monitor" role:"serve" help:"watch this server, with a dashboard at --ops: on or off"`
 	// MonitorTargets are what is watched besides this process.
@@ -152,7 +155,7 @@ type Config struct {
 // opsPorts are the default ports of Ops by role, so that one process of each may
 // run on a machine without being told of the others. A role that is not here,
 // and all of them in one process, have that of "".
-var opsPorts = map[string]string{"": "7070", "mailbox": "7072", "standby": "7074", "monitor": "7079"}
+var opsPorts = map[string]string{"": "7070", "mailbox": "7072", "standby": "7074", "router": "7075", "monitor": "7079"}
 
 // DefaultFor is Default for a process that has one role only.
 func DefaultFor(role string) Config {
@@ -183,6 +186,7 @@ func Default() Config {
 		DrainSeconds:    10,
 		Mailbox:         DefaultRoleListen,
 		RelayListen:     "127.0.0.1:7003",
+		RouterListen:    "127.0.0.1:7005",
 
 		StandbyMode:   StandbyAsync,
 		StandbyListen: DefaultStandbyListen,
@@ -303,7 +307,7 @@ func set(f reflect.Value, value string) error {
 type Setting struct {
 	Key, Help string
 	// Roles are those that heed it, comma-separated: "gateway", "mailbox",
-	// "monitor", "standby", "serve" for all in one; "" is every one.
+	// "monitor", "standby", "router", "serve" for all in one; "" is every one.
 	Roles   string
 	Default any
 }

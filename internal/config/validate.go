@@ -131,6 +131,7 @@ func (c *Config) checkAddresses(p *problems) {
 	p.address("http", c.HTTP)
 	p.address("link", c.Link)
 	p.address("ops", c.Ops)
+	p.address("router_listen", c.RouterListen)
 	if c.ArticleAPI != "" {
 		p.address("article_api", c.ArticleAPI)
 	}

@@ -156,7 +156,7 @@ func (m *Mailbox) acquire(ctx context.Context, list []im.Slot) error {
 	if m.cfg.Acquired != nil {
 		m.cfg.Acquired(list)
 	}
-	m.cfg.Logger.Info("slots are served", "slots", len(list))
+	m.cfg.Logger.Debug("slots are served", "slots", len(list))
 	return nil
 }
 

@@ -135,7 +135,10 @@ func (n *Node) collectors() []prometheus.Collector {
 	if n.standby != nil {
 		return append(all, n.followerCollector())
 	}
-	if n.shared != nil && n.opts.Role != Monitor {
+	if n.router != nil {
+		all = append(all, n.routerCollector())
+	}
+	if n.shared != nil && n.route != nil {
 		all = append(all, n.sharedCollector())
 	}
 	if n.back != nil && n.back.regions != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/monitor"
 	"github.com/skein-im/skein/internal/route"
+	"github.com/skein-im/skein/internal/router"
 )
 
 // Role says which roles a process has.
@@ -36,10 +37,12 @@ const (
 	Monitor
 	// Standby keeps a copy of a region's store.
 	Standby
+	// Router says who serves what among nodes that share a store.
+	Router
 )
 
 func (r Role) String() string {
-	return [...]string{"serve", "mailbox", "gateway", "monitor", "standby"}[r]
+	return [...]string{"serve", "mailbox", "gateway", "monitor", "standby", "router"}[r]
 }
 
 // Options are what the program gives a node besides its settings.
@@ -65,6 +68,8 @@ type Addresses struct {
 	Relay string `json:"relay,omitempty"`
 	// Standby is where the region's mailboxes reach their standby.
 	Standby string `json:"standby,omitempty"`
+	// Router is where clients ask for gateways.
+	Router  string `json:"router,omitempty"`
 	Article string `json:"article,omitempty"`
 	Data    string `json:"data"`
 }
@@ -95,6 +100,8 @@ type Node struct {
 	news    chan struct{}
 	// monitor is nil where nothing is watched.
 	monitor *monitor.Monitor
+	// router is nil but in a router.
+	router  *router.Router
 	servers []*http.Server
 	traces  tracing
 	addrs   Addresses
@@ -154,6 +161,8 @@ func (n *Node) startRoles(ctx context.Context) (err error) {
 		return errors.Join(n.loadCredentials(), n.watchMembers(ctx))
 	case Standby:
 		return n.startStandby(ctx)
+	case Router:
+		return n.startRouter(ctx)
 	}
 	if err := n.startTraces(n.opts.Role.String()); err != nil {
 		return err
@@ -313,6 +322,7 @@ func (n *Node) drainTime(links int64) time.Duration {
 // in order. It returns what went wrong.
 func (n *Node) Stop() error {
 	over := time.Duration(0)
+	n.turnAway()
 	if n.front != nil {
 		over = n.drainTime(n.links())
 	}

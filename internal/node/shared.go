@@ -106,15 +106,20 @@ func (n *Node) advertised(addr string) string {
 	return net.JoinHostPort(hostname(), port)
 }
 
+// record is what the node says of itself at first.
+func (n *Node) record() cluster.Member {
+	return cluster.Member{
+		Node: n.shared.name, Started: im.Millis(time.Now().UnixMilli()), State: cluster.Up, Version: cmp.Or(n.cfg.VersionLabel, n.opts.Version),
+	}
+}
+
 // join makes the node one of those that share the store. A mailbox begins to
 // acquire its share of the slots.
 func (n *Node) join(ctx context.Context) error {
 	if n.shared == nil {
 		return nil
 	}
-	self := cluster.Member{
-		Node: n.shared.name, Started: im.Millis(time.Now().UnixMilli()), State: cluster.Up, Version: cmp.Or(n.cfg.VersionLabel, n.opts.Version),
-	}
+	self := n.record()
 	if n.back != nil {
 		self.Roles, self.Weight = n.advertised(n.addrs.Roles), float64(n.cfg.Weight)
 	}
@@ -157,6 +162,9 @@ func (n *Node) announce() {
 	}
 	n.shared.membership.Update(func(self *cluster.Member) {
 		self.Ops = n.advertised(n.addrs.Ops)
+		if n.router != nil {
+			self.Router = n.advertised(n.addrs.Router)
+		}
 		if n.front != nil {
 			self.Link, self.HTTP = n.advertised(n.addrs.Link), n.advertised(n.addrs.HTTP)
 			self.MaxLinks = int64(n.cfg.MaxConns)
@@ -165,6 +173,20 @@ func (n *Node) announce() {
 	if n.front != nil {
 		n.tasks.Go(n.reportLinks)
 	}
+}
+
+// turnAway tells routers to send no more clients here. A gateway drains from
+// now on; mailboxes do when the clients have gone.
+func (n *Node) turnAway() {
+	if n.front == nil || n.shared == nil || n.shared.membership == nil {
+		return
+	}
+	n.shared.membership.Update(func(self *cluster.Member) {
+		self.Link, self.HTTP = "", ""
+		if n.back == nil {
+			self.State = cluster.Draining
+		}
+	})
 }
 
 // reportEvery is how often the others are told how many clients a node has.
