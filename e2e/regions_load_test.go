@@ -307,17 +307,15 @@ func TestMoveDuringChat(t *testing.T) {
 	p := startPair(t, nil, nil)
 	c := newCrowd(t, p, 10)
 	c.begin()
-	for range 2 {
-		for user := 1; user <= 7; user += 2 {
-			c.more(50)
-			move(t, p.east, fmt.Sprint(user), "west")
-		}
-		p.west.kill()
-		p.west = startNode(t, append(p.args["west"], p.west.fixed()...)...)
-		for user := 1; user <= 7; user += 2 {
-			c.more(50)
-			move(t, p.west, fmt.Sprint(user), "east")
-		}
+	for user := 1; user <= 7; user += 2 {
+		c.more(50)
+		move(t, p.east, fmt.Sprint(user), "west")
+	}
+	p.west.kill()
+	p.west = startNode(t, append(p.args["west"], p.west.fixed()...)...)
+	for user := 1; user <= 7; user += 2 {
+		c.more(50)
+		move(t, p.west, fmt.Sprint(user), "east")
 	}
 	c.end()
 }
