@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -116,9 +117,11 @@ func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f
 func TestWebhookThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newWebhook("http://example.com/x", quiet)
-		hung, bodies := true, 0
+		var hung atomic.Bool
+		var bodies atomic.Uint64
+		hung.Store(true)
 		h.client.Transport = transport(func(r *http.Request) (*http.Response, error) {
-			if hung {
+			if hung.Load() {
 				<-r.Context().Done()
 				return nil, r.Context().Err()
 			}
@@ -126,7 +129,7 @@ func TestWebhookThatHangs(t *testing.T) {
 			if !strings.Contains(string(b), `"rule":"queue"`) {
 				return nil, errors.New("not a message")
 			}
-			bodies++
+			bodies.Add(1)
 			return &http.Response{StatusCode: 204, Body: http.NoBody}, nil
 		})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -146,11 +149,11 @@ func TestWebhookThatHangs(t *testing.T) {
 		if s.Failed == 0 || s.Error == "" {
 			t.Errorf("%+v", s)
 		}
-		hung = false
+		hung.Store(false)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if s := h.Stats(); s.Error != "" || s.Waiting != 0 || int(s.Delivered) != bodies || bodies == 0 {
-			t.Errorf("%+v, %d", s, bodies)
+		if s := h.Stats(); s.Error != "" || s.Waiting != 0 || s.Delivered != bodies.Load() || s.Delivered == 0 {
+			t.Errorf("%+v, %d", s, bodies.Load())
 		}
 		cancel()
 		<-done

@@ -11,12 +11,14 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/goleak"
 
 	"github.com/skein-im/skein/internal/samplelog"
@@ -136,19 +138,19 @@ func TestCountersBeginAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newFake()
 		a.sends.Add(1e6)
-		targets := Static{a.target("a")}
-		m := start(t, Config{Targets: targets})
+		var now atomic.Pointer[fake]
+		now.Store(a)
+		target := a.target("a")
+		target.Gather = func() ([]*dto.MetricFamily, error) { return now.Load().Gather() }
+		m := start(t, Config{Targets: Static{target}})
 		defer stop(t, m)
 		seconds(3)
 		if v := m.lastOf(t, metricCommands); v != 0 {
 			t.Errorf("%g", v)
 		}
-		*a = *newFake()
-		a.sends.Add(5)
-		m.nodes[0].mu.Lock()
-		m.nodes[0].target.Gather = a.Gather
-		m.nodes[0].mu.Unlock()
-		targets[0].Gather = a.Gather
+		again := newFake()
+		again.sends.Add(5)
+		now.Store(again)
 		seconds(2)
 		r := m.store.Load().Range(metricCommands, m.last-10, m.last, 100)
 		most := float32(0)
@@ -193,11 +195,11 @@ func TestTheClockMayJump(t *testing.T) {
 // room is a disk that is full while it is 0.
 type room struct {
 	io.WriteCloser
-	full *bool
+	full *atomic.Bool
 }
 
 func (r room) Write(b []byte) (int, error) {
-	if *r.full {
+	if r.full.Load() {
 		return 0, syscall.ENOSPC
 	}
 	return r.WriteCloser.Write(b)
@@ -205,14 +207,14 @@ func (r room) Write(b []byte) (int, error) {
 
 func TestFullDiskOfTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		full := false
+		var full atomic.Bool
 		m := start(t, Config{Targets: Static{newFake().target("a")}, Dir: t.TempDir(), Log: samplelog.Config{Create: func(path string) (io.WriteCloser, error) {
 			f, err := os.Create(path)
 			return room{f, &full}, err
 		}}})
 		defer stop(t, m)
 		seconds(3)
-		full = true
+		full.Store(true)
 		seconds(20)
 		st := m.State()
 		if len(st.Monitor.Problems) != 1 || !strings.Contains(st.Monitor.Problems[0], "no space left") || st.Monitor.LogLost < 10 {
@@ -221,7 +223,7 @@ func TestFullDiskOfTheLog(t *testing.T) {
 		if m.lastOf(t, seriesUp) != 1 {
 			t.Error("it does not collect any more")
 		}
-		full = false
+		full.Store(false)
 		seconds(20)
 		if st := m.State(); len(st.Monitor.Problems) != 0 || st.Monitor.LogBytes == 0 {
 			t.Errorf("%s", st.JSON())
@@ -274,7 +276,7 @@ func TestMonitorsBoundTheirTargets(t *testing.T) {
 		}
 		m := start(t, Config{Targets: many, Series: 100})
 		defer stop(t, m)
-		seconds(30)
+		seconds(4)
 		st := m.State()
 		if len(st.Nodes) != MaxTargets || st.Monitor.TargetsLeft != 10 || st.Monitor.Series.Series != 100 || st.Monitor.Series.Refused == 0 || len(st.Monitor.Problems) != 3 {
 			t.Errorf("%d nodes, %+v", len(st.Nodes), st.Monitor)
