@@ -4,15 +4,20 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"testing"
+	"time"
 )
 
 // callError is an error answer of the HTTP API.
 type callError struct {
-	status  int
+	status int
+	// again is after how long a server that is busy wants to be asked again.
+	again   time.Duration
 	Code    string
 	Message string
 	Details []struct {
@@ -23,8 +28,20 @@ type callError struct {
 
 func (e *callError) Error() string { return fmt.Sprintf("%d %s: %s", e.status, e.Code, e.Message) }
 
-// call calls a method as curl would.
+// call calls a method as curl would, and comes back when it is told to: other
+// tests may keep the server's machine busy.
 func call(addr, token, method string, req, resp any) error {
+	for {
+		err := callOnce(addr, token, method, req, resp)
+		var busy *callError
+		if !errors.As(err, &busy) || busy.again == 0 {
+			return err
+		}
+		<-time.After(busy.again)
+	}
+}
+
+func callOnce(addr, token, method string, req, resp any) error {
 	body, err := json.Marshal(req)
 	if err != nil {
 		return err
@@ -48,6 +65,10 @@ func call(addr, token, method string, req, resp any) error {
 	}
 	if res.StatusCode != http.StatusOK {
 		e := &callError{status: res.StatusCode}
+		if e.status == http.StatusTooManyRequests {
+			seconds, _ := strconv.Atoi(res.Header.Get("Retry-After"))
+			e.again = time.Duration(seconds) * time.Second
+		}
 		_ = json.Unmarshal(b, e)
 		return e
 	}
