@@ -12,7 +12,8 @@
 //
 // # What is persisted
 //
-// One record per node, which expires unless it is refreshed.
+// One record per node, which expires unless it is refreshed, and one with the
+// operator's Policy.
 //
 // # Invariants
 //
@@ -20,7 +21,8 @@
 // node that comes takes slots from all others in proportion, one that goes
 // leaves them to all others in proportion, and no slot moves between two nodes
 // that were there before and after. A node that is draining has no slots,
-// unless nobody else is there.
+// unless nobody else is there. A Policy may pin slots to nodes, and give the nodes
+// of one version a share of the slots.
 //
 // While the store cannot be reached, the last known members count, and those that
 // are missing when it is back do so for another TTL: they could not refresh their

@@ -17,6 +17,9 @@
 // needs a mailbox holds the way to all of them (package route), the node's own
 // included. Workers get the list of members from their supervisor.
 //
+// A region's standby (package standby) is a role of its own, which serves nobody;
+// where a region has one, the store of its mailboxes is behind a Source.
+//
 // # What it owns
 //
 // The listeners, the workers, the process's health. It persists nothing itself
