@@ -19,10 +19,16 @@ type trial struct {
 func newTrial(t *testing.T, seconds string) *trial {
 	t.Helper()
 	c := newNodes(t, filepath.Join(t.TempDir(), "data"))
-	x := &trial{nodes: c, one: c.mailbox("one"), two: c.mailbox("two")}
-	x.gate = c.gateway()
-	c.await("the nodes share the slots", func(st status) bool { return settled(3)(st) && x.share(st, "two") > 0 })
-	x.finished, x.verdict = benchChat(t, x.gate, "--users", "100", "--friends", "10", "--rate", "500", "--duration", seconds, "--stall", "2m")
+	return c.trial(seconds, c.mailbox("one"), c.mailbox("two"))
+}
+
+// trial begins a chat over two nodes and a gateway.
+func (c *nodes) trial(seconds string, one, two *server, gateway ...string) *trial {
+	t := c.t
+	t.Helper()
+	x := &trial{nodes: c, one: one, two: two, gate: c.gateway(gateway...)}
+	c.await("the nodes share the slots", func(st status) bool { return st.Moving == 0 && x.share(st, "two") > 0 })
+	x.finished, x.verdict = benchChat(t, x.gate, "--users", "100", "--friends", "10", "--rate", "500", "--duration", seconds, "--stall", "3m")
 	// It begins when the clients are there.
 	for metric(t, x.gate, "skein_gateway_sessions") < 100 {
 	}
@@ -44,17 +50,23 @@ func (x *trial) share(st status, node string) int {
 // of a client break, and nobody wait longer than most.
 func (x *trial) judge(most time.Duration) {
 	x.t.Helper()
-	r := x.verdict()
-	r.check(x.t)
-	if r.Reconnects > 0 {
+	if r := x.ended(most); r.Reconnects > 0 {
 		x.t.Errorf("%d links broke", r.Reconnects)
 	}
+}
+
+// ended is judge where links may break.
+func (x *trial) ended(most time.Duration) benchResult {
+	x.t.Helper()
+	r := x.verdict()
+	r.check(x.t)
 	ack := time.Duration(r.AckMS.Max * float64(time.Millisecond)).Round(time.Millisecond)
 	delivery := time.Duration(r.DeliverMS.Max * float64(time.Millisecond)).Round(time.Millisecond)
 	x.t.Logf("%d messages: the longest wait for an ack was %v, for a delivery %v", r.Sent, ack, delivery)
 	if max(ack, delivery) > most {
 		x.t.Errorf("somebody waited too long")
 	}
+	return r
 }
 
 // served is within what time every user is to be served again; the race
@@ -77,12 +89,13 @@ func TestOneOfTwoMailboxesDies(t *testing.T) {
 // A mailbox node is stopped for longer than its record lasts, and goes on as if
 // nothing had happened: its slots are somebody else's by then, and it is fenced.
 func TestOneOfTwoMailboxesIsPaused(t *testing.T) {
-	x := newTrial(t, "12s")
+	x := newTrial(t, lasting(12))
 	if err := x.two.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	x.await("the other node serves all", func(st status) bool { return settled(2)(st) && x.share(st, "one") == 4096 })
 	between(t, x.finished, x.verdict)
+	x.last()
 	if err := x.two.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}

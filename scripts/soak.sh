@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # The long runs: tens of thousands of simulated clusters, a chat whose server is
-# killed again and again, and a Redis Cluster whose primaries are.
+# killed again and again, nodes that are stopped or cut off for half a minute, and
+# a Redis Cluster whose primaries are killed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seeds=${SEEDS:-20000}
 
 go test ./internal/sim -timeout 3h -run TestSeeds -seeds="$seeds"
 TEST_CRASHES="${CRASHES:-100}" go test ./e2e -timeout 1h -run TestCrash -v
+TEST_NEED_REDIS=1 TEST_FAULT_SECONDS="${FAULT_SECONDS:-30}" go test ./e2e -timeout 1h -run 'TestOneOfTwo|TestMailboxIsCutOff|TestRedisPrimaryDies|TestRollingRestart' -v
 TEST_NEED_REDIS=1 TEST_REDIS_TRIALS="${TRIALS:-20}" go test ./internal/store/redis -timeout 1h -run 'TestKilledPrimary|TestPausedPrimary|TestAllConfirm|TestReshardLongLogs' -v

@@ -25,10 +25,11 @@ func newHealthCommand() *cobra.Command {
 		Use:   "health [NODE]",
 		Short: "Ask a node whether clients should be sent to it",
 		Long: `Asks the node whose operations address is NODE, or the one that the settings
-describe, whether clients should be sent to it. The exit status is 0 if so, and 1
-if it is starting, stopping, or does not keep its promises just now; the reason is
-printed. With --live the answer does not matter, only that there is one: for
-those who start again what hangs.
+describe, whether clients should be sent to it; where nothing is said of that, it
+asks 'skein serve' or a gateway at 7070, or else a mailbox at 7072. The exit status
+is 0 if so, and 1 if it is starting, stopping, or does not keep its promises just
+now; the reason is printed. With --live the answer does not matter, only that there
+is one: for those who start again what hangs.
 
 It finds settings as 'skein serve' does, and the operator's token, which a node
 asks for when its operations address is not on loopback, in the data directory.
@@ -44,7 +45,7 @@ container.`,
 				return err
 			}
 			if len(args) == 0 {
-				args = []string{here(cfg.Ops)}
+				args = []string{opsHere(cfg.Ops, listens)}
 			}
 			if f.token.tokenFile == "" {
 				f.token.tokenFile = filepath.Join(cfg.Data, account.OperatorTokenFile)
@@ -89,6 +90,27 @@ func here(listen string) string {
 		return net.JoinHostPort("127.0.0.1", port)
 	}
 	return listen
+}
+
+// opsHere is where a node on this machine is asked: at its operations address, or
+// at that of a mailbox if nobody has chosen one and only there somebody listens.
+func opsHere(ops string, listens func(addr string) bool) string {
+	if ops != config.Default().Ops || listens(ops) {
+		return here(ops)
+	}
+	if mailbox := config.DefaultFor("mailbox").Ops; listens(mailbox) {
+		return mailbox
+	}
+	return ops
+}
+
+func listens(addr string) bool {
+	c, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return false
+	}
+	_ = c.Close()
+	return true
 }
 
 // ask asks a node once and prints how it is.

@@ -6,10 +6,12 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/skein-im/skein/internal/account"
+	"github.com/skein-im/skein/internal/config"
 )
 
 func TestHealthOfARunningNode(t *testing.T) {
@@ -70,6 +72,27 @@ func TestHereIsOnThisMachine(t *testing.T) {
 	} {
 		if got := here(listen); got != want {
 			t.Errorf("%s is reached at %s", listen, got)
+		}
+	}
+}
+
+// Where nobody has said which, the node that is there is asked.
+func TestHealthFindsTheNode(t *testing.T) {
+	serve, mailbox := config.Default().Ops, config.DefaultFor("mailbox").Ops
+	var up []string
+	listens := func(addr string) bool { return slices.Contains(up, addr) }
+	for _, c := range []struct {
+		up        []string
+		ops, want string
+	}{
+		{nil, serve, serve},
+		{[]string{serve, mailbox}, serve, serve},
+		{[]string{mailbox}, serve, mailbox},
+		{[]string{mailbox}, "0.0.0.0:7171", "127.0.0.1:7171"},
+	} {
+		up = c.up
+		if got := opsHere(c.ops, listens); got != c.want {
+			t.Errorf("with %v, %s is asked at %s", c.up, c.ops, got)
 		}
 	}
 }

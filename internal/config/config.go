@@ -116,6 +116,8 @@ type Config struct {
 	VersionLabel string `toml:"version_label" help:"what 'skein cluster canary' knows the node's version by; empty: the program's version"`
 	// Advertise is what others are told where a listener's address says none.
 	Advertise string `toml:"advertise" help:"host name or address under which others reach this node, where it listens on all addresses; empty: the host name"`
+	// RoleAdvertise is likewise where others reach RoleListen, with its port.
+	RoleAdvertise string `toml:"role_advertise" role:"mailbox" help:"host:port under which gateways and other nodes reach --role-listen, if that is not where it listens: behind address translation"`
 	// Shards is how many goroutines share the mailboxes; 0: one per core.
 	Shards int `toml:"shards" role:"mailbox" help:"goroutines that share the mailboxes; 0: one per core"`
 	// RetainEntries and RetainDays bound how far back a user's history goes:

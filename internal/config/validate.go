@@ -138,6 +138,9 @@ func (c *Config) checkAddresses(p *problems) {
 	if c.RoleListen != "" {
 		p.roleAddress("role_listen", c.RoleListen)
 	}
+	if c.RoleAdvertise != "" {
+		p.address("role_advertise", c.RoleAdvertise)
+	}
 	p.roleAddress("mailbox", c.Mailbox)
 	for _, a := range c.ReconnectAddresses() {
 		p.address("reconnect_to", a)

@@ -121,7 +121,7 @@ func (n *Node) join(ctx context.Context) error {
 	}
 	self := n.record()
 	if n.back != nil {
-		self.Roles, self.Weight = n.advertised(n.addrs.Roles), float64(n.cfg.Weight)
+		self.Roles, self.Weight = cmp.Or(n.cfg.RoleAdvertise, n.advertised(n.addrs.Roles)), float64(n.cfg.Weight)
 	}
 	n.shared.membership = cluster.New(cluster.Config{
 		Records: n.shared.store, Self: self, Changed: n.membersChanged, Lapsed: n.doubt, Superseded: n.fail, Logger: n.log,

@@ -1,0 +1,146 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/skein-im/skein/internal/store/redis/redistest"
+)
+
+// faultSeconds is for how much longer than needed faults last; the long runs
+// set it.
+func faultSeconds() int {
+	n, _ := strconv.Atoi(os.Getenv("TEST_FAULT_SECONDS"))
+	return n
+}
+
+// lasting is the duration of a chat during which a fault lasts.
+func lasting(seconds int) string { return strconv.Itoa(seconds+faultSeconds()) + "s" }
+
+// last lets a fault last.
+func (x *trial) last() {
+	x.t.Helper()
+	for range faultSeconds() {
+		select {
+		case <-x.finished:
+			x.t.Fatalf("the chat ended too soon: %+v", x.verdict())
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// most is how long somebody may wait when a fault lasts.
+func most() time.Duration { return served() + time.Duration(faultSeconds())*time.Second }
+
+// A mailbox node cannot reach the store, though all others can reach it: it has
+// nothing to say to them any more, and the other node serves its users.
+func TestMailboxIsCutOffFromTheStore(t *testing.T) {
+	c := newNodes(t, filepath.Join(t.TempDir(), "data"))
+	way := newProxy(t, c.redis())
+	x := c.trial(lasting(10), c.mailbox("one"), c.mailbox("two", "--redis", way.Addr))
+	way.cut()
+	x.await("the other node serves all", func(st status) bool { return settled(2)(st) && x.share(st, "one") == 4096 })
+	between(t, x.finished, x.verdict)
+	x.last()
+	way.heal()
+	x.await("it serves its share again", func(st status) bool { return settled(3)(st) && x.share(st, "two") > 0 })
+	x.judge(served())
+}
+
+// A mailbox node can be reached neither by the gateway nor by the other node,
+// but reaches the store: it keeps its users, who wait until it can be reached.
+func TestMailboxIsCutOffFromItsPeers(t *testing.T) {
+	c := newNodes(t, filepath.Join(t.TempDir(), "data"))
+	listen := freeAddr(t)
+	way := newProxy(t, listen)
+	x := c.trial(lasting(6), c.mailbox("one"), c.mailbox("two", "--role-listen", listen, "--role-advertise", way.Addr))
+	way.cut()
+	for range 3 {
+		between(t, x.finished, x.verdict)
+	}
+	x.last()
+	way.heal()
+	x.judge(most())
+	if st := c.status(); x.share(st, "two") == 0 {
+		t.Error("the node has lost its slots")
+	}
+}
+
+// A primary of the Redis Cluster that nodes share dies: the cluster promotes a
+// replica, and nothing that was acknowledged is gone. Where one of two replicas
+// has to confirm a write, everything goes on; where all have to, it does when the
+// dead server is there again, as a replica.
+func TestRedisPrimaryDies(t *testing.T) {
+	t.Run("one replica confirms", func(t *testing.T) {
+		x, victim := newClusterTrial(t, "1")
+		victim.Kill()
+		x.last()
+		x.judge(served())
+	})
+	t.Run("all replicas confirm", func(t *testing.T) {
+		x, victim := newClusterTrial(t, "-1")
+		victim.Kill()
+		between(t, x.finished, x.verdict)
+		x.last()
+		if err := victim.Restart(); err != nil {
+			t.Fatal(err)
+		}
+		x.judge(most())
+	})
+}
+
+// newClusterTrial is a trial over a Redis Cluster, and one of its primaries.
+func newClusterTrial(t *testing.T, replicas string) (*trial, *redistest.Server) {
+	t.Helper()
+	servers, err := redistest.StartCluster(3, 2, redistest.ClusterSettings()...)
+	if err != nil {
+		t.Skipf("no Redis Cluster: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := servers.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	c := &nodes{t, filepath.Join(t.TempDir(), "data"), []string{
+		"--store", "redis", "--redis", strings.Join(servers.Addrs(), ","), "--redis-prefix", "t:",
+	}}
+	if err := os.MkdirAll(c.data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	confirm := []string{"--redis-replicas", replicas}
+	x := c.trial(lasting(8), c.mailbox("one", confirm...), c.mailbox("two", confirm...), confirm...)
+	victim, err := servers.Owner(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x, victim
+}
+
+// Every process is restarted, one after the other, as for an upgrade.
+func TestRollingRestart(t *testing.T) {
+	c := newNodes(t, filepath.Join(t.TempDir(), "data"))
+	boxes := map[string]*server{"one": c.mailbox("one"), "two": c.mailbox("two")}
+	other := startNode(t, c.args("gateway", "other")...)
+	x := c.trial(lasting(10), boxes["one"], boxes["two"], "--reconnect-to", other.Link)
+	for name, s := range boxes {
+		s.stop(t)
+		c.mailbox(name)
+		x.await("the restarted node serves its share", func(st status) bool { return settled(4)(st) && x.share(st, name) > 0 })
+		x.last()
+	}
+	gate := x.gate
+	gate.stop(t)
+	gate = c.gateway(gate.fixed()...)
+	between(t, x.finished, x.verdict)
+	other.stop(t)
+	startNode(t, append(c.args("gateway", "other"), other.fixed()...)...)
+	r := x.ended(served())
+	if r.Reconnects == 0 {
+		t.Error("no client was sent to another gateway")
+	}
+	gate.stop(t)
+}
