@@ -30,7 +30,7 @@ var layers = [][]string{
 }
 
 // testOnly packages may import what they test, and nothing else imports them.
-var testOnly = []string{"internal/sim", "internal/archtest", "internal/store/storetest", "internal/store/memstore", "internal/account/fakemailbox", "e2e", "deploy"}
+var testOnly = []string{"internal/sim", "internal/archtest", "internal/store/storetest", "internal/store/memstore", "internal/account/fakemailbox", "internal/releases", "e2e", "deploy"}
 
 // roles never import each other.
 var roles = []string{"internal/gateway", "internal/shake", "internal/mailbox", "internal/relay", "internal/router", "internal/monitor"}

@@ -15,8 +15,10 @@ import (
 
 // formatVersion is the version of everything in the directory: our keys and
 // values, im.Slots and im.Addr.Slot, and the format Pebble writes. Raise it
-// when any of them changes.
-const formatVersion = 1
+// when any of them changes, or what is stored means something that the version
+// before does not know and would break. Format 2 has users who have moved, and
+// histories without their beginnings; format 1 is read as it is.
+const formatVersion = 2
 
 // formatFile says what the directory holds. It is there before anything else,
 // so that every version can read it, whatever Pebble did to its own files.
@@ -33,31 +35,29 @@ const (
 
 // readFormat reads the format file and checks that this version can go on. A new
 // directory may hold files whose names begin as those in beside.
-func readFormat(fsys vfs.FS, dir string, beside []string) (formatState, error) {
+func readFormat(fsys vfs.FS, dir string, beside []string) (state formatState, version int, err error) {
 	text, err := readText(fsys, fsys.PathJoin(dir, formatFile), 64)
 	if errors.Is(err, fs.ErrNotExist) {
-		return formatNone, checkEmpty(fsys, dir, beside)
+		return formatNone, formatVersion, checkEmpty(fsys, dir, beside)
 	}
 	if err != nil {
-		return "", fmt.Errorf("read %s in %s: %w; %s", formatFile, dir, err, remedy(err))
+		return "", 0, fmt.Errorf("read %s in %s: %w; %s", formatFile, dir, err, remedy(err))
 	}
-	var version int
-	var state formatState
 	if _, err := fmt.Sscanf(text, "skein pebble %d %s\n", &version, &state); err != nil {
 		if _, err := fmt.Sscanf(text, "skein pebble %d", &version); err != nil || version <= formatVersion {
-			return "", fmt.Errorf("%w: %s in %s reads %q; keep a copy of the directory, check the disk, and restore a backup",
+			return "", 0, fmt.Errorf("%w: %s in %s reads %q; keep a copy of the directory, check the disk, and restore a backup",
 				store.ErrCorrupt, formatFile, dir, text)
 		}
 	}
 	if version > formatVersion {
-		return "", fmt.Errorf("%w: %s has format %d and this version knows formats up to %d; run the newer version, or restore a backup made before the upgrade",
+		return "", 0, fmt.Errorf("%w: %s has format %d and this version knows formats up to %d; run the newer version, or restore a backup made before the upgrade",
 			store.ErrNewer, dir, version, formatVersion)
 	}
 	if version < 1 || state != formatNew && state != formatReady {
-		return "", fmt.Errorf("%w: %s in %s reads %q; keep a copy of the directory, check the disk, and restore a backup",
+		return "", 0, fmt.Errorf("%w: %s in %s reads %q; keep a copy of the directory, check the disk, and restore a backup",
 			store.ErrCorrupt, formatFile, dir, text)
 	}
-	return state, nil
+	return state, version, nil
 }
 
 // checkEmpty refuses a directory without a format file that is not new.
@@ -93,6 +93,21 @@ func writeFormat(fsys vfs.FS, dir string, state formatState) error {
 		return err
 	}
 	return syncDir(fsys, dir)
+}
+
+// raiseFormat marks the directory as this version's before it is written to as
+// such: older versions leave it alone from then on. What was only read, as by
+// an audit, stays what it was.
+func (s *Store) raiseFormat() error {
+	if s.format == formatVersion {
+		return nil
+	}
+	if err := writeFormat(s.disk, s.dir, formatReady); err != nil {
+		return fmt.Errorf("write to the data directory %s: %w; %s", s.dir, err, remedy(err))
+	}
+	s.log.Info("the store has a new format; older versions will not open it", "data", s.dir, "was", s.format, "is", formatVersion)
+	s.format = formatVersion
+	return nil
 }
 
 // readText reads a file of at most limit bytes; what follows is ignored.

@@ -102,7 +102,7 @@ func syncDir(fsys vfs.FS, dir string) error {
 
 // openLocked opens the store in a directory that this process has locked.
 func openLocked(dir string, opts Options, lock *pebbledb.Lock) (*Store, error) {
-	state, err := readFormat(opts.FS, dir, opts.Beside)
+	state, format, err := readFormat(opts.FS, dir, opts.Beside)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func openLocked(dir string, opts Options, lock *pebbledb.Lock) (*Store, error) {
 			return nil, fmt.Errorf("write to the data directory %s: %w; %s", dir, err, remedy(err))
 		}
 	}
-	s := &Store{dir: dir, log: opts.Logger, clock: opts.Clock, lock: lock, failure: newFailure(opts.Logger)}
+	s := &Store{dir: dir, format: format, log: opts.Logger, clock: opts.Clock, lock: lock, failure: newFailure(opts.Logger)}
 	s.disk = newDisk(opts.FS, s.failure)
 	s.gate = newGate(s.depth)
 	s.scheduler = newScheduler(s.failure, time.Now)
@@ -123,6 +123,7 @@ func openLocked(dir string, opts Options, lock *pebbledb.Lock) (*Store, error) {
 		return nil, err
 	}
 	if state != formatReady {
+		s.format = formatVersion
 		if err := writeFormat(opts.FS, dir, formatReady); err != nil {
 			return nil, errors.Join(fmt.Errorf("write to the data directory %s: %w; %s", dir, err, remedy(err)), s.db.Close())
 		}

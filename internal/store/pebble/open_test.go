@@ -125,8 +125,10 @@ func TestFormat(t *testing.T) {
 	}{
 		{"skein pebble 1 ready\n", nil},
 		{"skein pebble 1 new\n", nil},
-		{"skein pebble 2 ready\n", store.ErrNewer},
-		{"skein pebble 2 ready and more\n", store.ErrNewer},
+		{"skein pebble 2 ready\n", nil},
+		{"skein pebble 2 new\n", nil},
+		{"skein pebble 3 ready\n", store.ErrNewer},
+		{"skein pebble 3 ready and more\n", store.ErrNewer},
 		{"skein pebble 17\n", store.ErrNewer},
 		{"skein pebble 999999999999999999999999 ready\n", store.ErrCorrupt},
 		{"skein pebble 0 ready\n", store.ErrCorrupt},
@@ -153,11 +155,21 @@ func TestFormat(t *testing.T) {
 		if _, err := verify(s, 1, values(p.acked), values(p.begun)); err != nil {
 			t.Error(err)
 		}
+		read := "skein pebble 2 ready\n"
+		if test.text == "skein pebble 1 ready\n" {
+			read = test.text
+		}
+		if text := readAll(t, mem, "data/"+formatFile); string(text) != read {
+			t.Errorf("format %q after opening: %q", test.text, text)
+		}
+		if _, err := s.Acquire(t.Context(), "x", []im.Slot{1}); err != nil {
+			t.Error(err)
+		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-		if text := readAll(t, mem, "data/"+formatFile); string(text) != "skein pebble 1 ready\n" {
-			t.Errorf("format after opening: %q", text)
+		if text := readAll(t, mem, "data/"+formatFile); string(text) != "skein pebble 2 ready\n" {
+			t.Errorf("format %q after writing: %q", test.text, text)
 		}
 	}
 }
@@ -169,7 +181,7 @@ func FuzzFormat(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		mem := vfs.NewMem()
 		writeAll(t, mem, formatFile, text)
-		state, err := readFormat(mem, "", nil)
+		state, _, err := readFormat(mem, "", nil)
 		if (err == nil) != (state == formatNew || state == formatReady) {
 			t.Fatalf("state %q, error %v", state, err)
 		}
@@ -275,7 +287,7 @@ func TestPebbleOptions(t *testing.T) {
 	if p.Levels[last].FilterPolicy != pebbledb.NoFilterPolicy || p.Levels[last-1].FilterPolicy == pebbledb.NoFilterPolicy {
 		t.Error("filters are on the wrong levels")
 	}
-	if p.FormatMajorVersion != 21 || formatVersion != 1 {
+	if p.FormatMajorVersion != 21 || formatVersion != 2 {
 		t.Error("formatVersion must rise with the format of Pebble's files")
 	}
 }

@@ -66,7 +66,9 @@ type Store struct {
 
 	// own is held for reading by commits and taken by Acquire, so that an
 	// epoch holds for as long as a commit that was checked against it runs.
-	own    sync.RWMutex
+	own sync.RWMutex
+	// format is what the directory is marked as.
+	format int
 	epochs [im.Slots]im.Epoch
 	owners [im.Slots]string
 
@@ -148,6 +150,9 @@ func (s *Store) Acquire(ctx context.Context, owner string, slots []im.Slot) ([]i
 	s.own.Lock()
 	defer s.own.Unlock()
 	if err := errors.Join(s.Err(), ctx.Err()); err != nil {
+		return nil, err
+	}
+	if err := s.raiseFormat(); err != nil {
 		return nil, err
 	}
 	b := s.db.NewBatch()

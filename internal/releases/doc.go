@@ -1,0 +1,29 @@
+// Package releases reads what earlier releases left in testdata/releases, for
+// the tests that hold this version to it.
+//
+// # What it owns
+//
+// The layout of a release's directory, which scripts/fixtures.sh fills by
+// running the release itself:
+//
+//   - facts.json: who is in the stores, and what was true there.
+//   - stopped.tar.gz, killed.tar.gz: a data directory of the embedded store,
+//     after a proper end and after SIGKILL.
+//   - link-up.gz, link-down.gz: what a client said to a gateway, and heard.
+//   - role-up.gz, role-down.gz: the same of a gateway and its mailbox, with the
+//     handshake.
+//   - schema.gz: the FileDescriptorSet of proto/.
+//
+// # What is persisted
+//
+// The files, which are never changed once they are there: they are what users
+// have. It only reads.
+//
+// # Bounds
+//
+// A file is read whole; the largest has some hundred kilobytes.
+//
+// # When it dies
+//
+// It is part of tests only.
+package releases
