@@ -72,8 +72,8 @@ type Config struct {
 	// Region names the cluster among several; empty: there is one only. The
 	// relay settings hold only with it.
 	Region string `toml:"region" role:"mailbox,standby" help:"name of this region, if there are several; see docs/REGIONS.md"`
-	// Regions are the other ones, as name=address of their relays.
-	Regions string `toml:"regions" role:"mailbox" help:"the other regions, comma-separated: name=address of its relay"`
+	// Regions are the other ones, as name=addresses of their relays.
+	Regions string `toml:"regions" role:"mailbox" help:"the other regions, comma-separated: name=address of its relay, or of several: name=address|address"`
 	// Directory is the region that keeps what all share.
 	Directory string `toml:"directory" role:"mailbox" help:"the region that knows where users live, and keeps names and money on its way; the same in all"`
 	// RelayListen is where relays of other regions reach this one.

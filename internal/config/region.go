@@ -7,11 +7,11 @@ import (
 )
 
 // Peers are the relays of the other regions, by region.
-func (c *Config) Peers() map[im.Region]string {
-	peers := map[im.Region]string{}
+func (c *Config) Peers() map[im.Region][]string {
+	peers := map[im.Region][]string{}
 	for _, one := range list(c.Regions) {
-		name, addr, _ := strings.Cut(one, "=")
-		peers[im.Region(name)] = addr
+		name, addrs, _ := strings.Cut(one, "=")
+		peers[im.Region(name)] = append(peers[im.Region(name)], strings.Split(addrs, "|")...)
 	}
 	return peers
 }
@@ -39,19 +39,18 @@ func (c *Config) checkRegions(p *problems) {
 		}
 		return
 	}
-	if c.Store != StorePebble {
-		p.add("region: a region is one node on the embedded store as yet; store = %q does not go with it", c.Store)
-	}
 	if err := im.CheckRegion(im.Region(c.Region)); err != nil {
 		p.add("region: %v", err)
 	}
 	for _, one := range list(c.Regions) {
-		name, addr, ok := strings.Cut(one, "=")
+		name, addrs, ok := strings.Cut(one, "=")
 		if err := im.CheckRegion(im.Region(name)); err != nil || !ok || name == c.Region {
 			p.add("regions: %q is not another region's name=address", one)
 			continue
 		}
-		p.address("regions", addr)
+		for addr := range strings.SplitSeq(addrs, "|") {
+			p.address("regions", addr)
+		}
 	}
 	if _, ok := c.Peers()[c.DirectoryRegion()]; !ok && c.DirectoryRegion() != im.Region(c.Region) {
 		p.add("directory: %q is neither region nor among regions", c.Directory)

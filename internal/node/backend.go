@@ -33,7 +33,7 @@ func (n *Node) startBackend(ctx context.Context) error {
 	cfg.Core.Retain = retention(&n.cfg)
 	if n.shared != nil {
 		cfg.Node, cfg.Shared = n.shared.name, true
-		cfg.Elsewhere, cfg.Fenced, cfg.Acquired = n.elsewhere, n.stale, n.announceSlots
+		cfg.Elsewhere, cfg.Fenced, cfg.Acquired = n.carry, n.stale, n.announceSlots
 		if cfg.Core.Retain.Kept() {
 			n.log.Warn("history is kept for ever, in the memory of Redis; bound it with --retain-days or --retain-entries")
 		}
@@ -42,6 +42,9 @@ func (n *Node) startBackend(ctx context.Context) error {
 			return err
 		}
 		n.back = &backend{mailbox: mailbox.New(cfg, kept), source: src}
+		if err := n.newRegions(); err != nil {
+			return err
+		}
 		return n.back.mailbox.Start(ctx)
 	}
 	st, err := n.openPebble()

@@ -92,7 +92,10 @@ type Node struct {
 	attaching int
 	// route is the way to mailboxes in other processes, if there are any;
 	// shared is nil where the store is the node's own.
-	route     *route.Mailbox
+	route *route.Mailbox
+	// inner is the way that the region's nodes have to each other's mailboxes;
+	// nil unless there are several regions.
+	inner     *route.Mailbox
 	linkTotal linkTotal
 	shared    *shared
 	// workers serve the links; news is for them.
@@ -209,7 +212,11 @@ func (n *Node) reachMailboxes(ctx context.Context) error {
 		return nil
 	}
 	n.openRoute(secret)
-	return n.join(ctx)
+	if err := n.join(ctx); err != nil || n.back == nil {
+		return err
+	}
+	n.startRegions()
+	return nil
 }
 
 // loadCredentials reads, or makes, what tells the operator from others.
@@ -349,9 +356,16 @@ func (n *Node) stop(ctx context.Context, over time.Duration) error {
 	if n.workers != nil {
 		errs = append(errs, n.workers.stop(ctx))
 	}
-	errs = append(errs, n.handOver(ctx), n.shared.part(ctx))
-	if n.route != nil {
-		n.route.Close(ctx)
+	errs = append(errs, n.handOver(ctx))
+	if n.shared != nil && n.back != nil {
+		// The node has no slots any more: other regions turn to other nodes.
+		errs = append(errs, n.back.regions.stop(ctx))
+	}
+	errs = append(errs, n.shared.part(ctx))
+	for _, r := range []*route.Mailbox{n.route, n.inner} {
+		if r != nil {
+			r.Close(ctx)
+		}
 	}
 	if n.back != nil && n.back.roles != nil {
 		errs = append(errs, n.back.roles.Shutdown(ctx))

@@ -13,16 +13,19 @@ import (
 
 // openRoute makes the way to mailboxes in other processes; Update says where
 // they are.
-func (n *Node) openRoute(secret string) {
+func (n *Node) openRoute(secret string) { n.route = n.newRoute(secret, false) }
+
+// newRoute makes such a way; inner: to the mailboxes themselves.
+func (n *Node) newRoute(secret string, inner bool) *route.Mailbox {
 	var id [8]byte
 	// It never fails.
 	_, _ = rand.Read(id[:])
 	instance := binary.LittleEndian.Uint64(id[:]) | 1
-	n.route = route.New(route.Config{
+	return route.New(route.Config{
 		Logger: n.log, Stale: n.stale,
 		Dial: func(m cluster.Member) (route.Link, error) {
 			return remote.NewClient(remote.ClientConfig{
-				Addr: m.Roles, Secret: []byte(secret), Node: n.processName(), Instance: instance, Logger: n.log,
+				Addr: m.Roles, Secret: []byte(secret), Node: n.processName(), Instance: instance, Inner: inner, Logger: n.log,
 			})
 		},
 	})
@@ -49,7 +52,11 @@ func (n *Node) linkStats() remote.ClientStats {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := map[*remote.Client]remote.ClientStats{}
-	for _, l := range n.route.Links() {
+	links := n.route.Links()
+	if n.inner != nil {
+		links = append(links, n.inner.Links()...)
+	}
+	for _, l := range links {
 		if c, ok := l.(*remote.Client); ok {
 			now[c] = c.Stats()
 			delete(t.last, c)

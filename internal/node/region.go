@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"net"
+	"sync"
 
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
@@ -19,16 +20,47 @@ type regions struct {
 	far map[im.Region]*remote.Client
 	// guests lets other regions ask this one.
 	guests *remote.Server
+	once   sync.Once
 }
 
 // relaySecret is what role links between regions show each other. It is no
 // secret: who is at the other end was proven by certificates before.
 const relaySecret = "skein role link between regions"
 
-// carry is the mailbox's way to other regions. It is asked only after
-// startRegions.
+// carry is the mailbox's way to other regions and, of this one, to entities that
+// other nodes serve.
 func (n *Node) carry(m *entity.Message) bool {
-	return n.back.regions != nil && n.back.regions.region.Forward(m)
+	if n.back.regions != nil && n.back.regions.region.Forward(m) {
+		return true
+	}
+	return n.elsewhere(m)
+}
+
+// receive takes link messages from the other nodes of this region.
+func (n *Node) receive(m *entity.Message) {
+	if n.back.regions != nil {
+		n.back.regions.region.Receive(m)
+		return
+	}
+	n.back.mailbox.Receive(m)
+}
+
+// openInner makes the way to the mailboxes of all nodes of this region, past
+// what these have before them for gateways: Regions ask each other's mailboxes,
+// and not each other.
+func (n *Node) openInner() (im.Mailbox, error) {
+	if n.shared == nil {
+		return nil, nil
+	}
+	if err := n.loadCredentials(); err != nil {
+		return nil, err
+	}
+	secret, err := n.clusterSecret()
+	if err != nil {
+		return nil, err
+	}
+	n.inner = n.newRoute(secret, true)
+	return n.inner, nil
 }
 
 // newRegions connects the node's mailbox with other regions, if there are any.
@@ -43,8 +75,13 @@ func (n *Node) newRegions() error {
 	}
 	rs := &regions{far: map[im.Region]*remote.Client{}}
 	self := im.Region(n.cfg.Region)
+	whole, err := n.openInner()
+	if err != nil {
+		return err
+	}
 	rs.region, err = region.New(region.Config{
 		Self: self, Directory: n.cfg.DirectoryRegion(), Local: n.back.mailbox, Logger: n.log,
+		Whole: whole, Carry: n.elsewhere,
 		Far: func(of im.Region) im.Mailbox {
 			if c := rs.far[of]; c != nil {
 				return c
@@ -138,18 +175,19 @@ func (n *Node) startRegions() {
 }
 
 // stop ends it; the mailbox is still there.
-func (rs *regions) stop(ctx context.Context) error {
+func (rs *regions) stop(ctx context.Context) (err error) {
 	if rs == nil {
 		return nil
 	}
-	rs.region.Stop()
-	for _, c := range rs.far {
-		c.Close(ctx)
-	}
-	var err error
-	if rs.guests != nil {
-		err = rs.guests.Shutdown(ctx)
-	}
-	rs.relay.Stop()
+	rs.once.Do(func() {
+		rs.region.Stop()
+		for _, c := range rs.far {
+			c.Close(ctx)
+		}
+		if rs.guests != nil {
+			err = rs.guests.Shutdown(ctx)
+		}
+		rs.relay.Stop()
+	})
 	return err
 }

@@ -46,7 +46,7 @@ func (n *Node) serveRoles() error {
 		Mailbox: n.back.served(), Secret: []byte(secret), Node: n.processName(), Logger: n.log,
 	}
 	if n.shared != nil {
-		cfg.Receive, cfg.Served = n.back.mailbox.Receive, n.served
+		cfg.Inner, cfg.Receive, cfg.Served = n.back.mailbox, n.receive, n.served
 	}
 	n.back.roles, err = remote.NewServer(cfg)
 	if err != nil {

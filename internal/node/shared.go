@@ -141,6 +141,9 @@ func (n *Node) membersChanged(members []cluster.Member, table *cluster.Table) {
 	mine := table.SlotsOf(n.shared.name)
 	n.log.Info("the cluster has changed", "members", len(members), "mailboxes", len(table.Nodes()), "slots_here", len(mine))
 	n.route.Update(members, table)
+	if n.inner != nil {
+		n.inner.Update(members, table)
+	}
 	if n.back != nil {
 		n.back.mailbox.Assign(mine)
 	}
@@ -209,7 +212,7 @@ func (n *Node) reportLinks() {
 
 // elsewhere carries link messages for entities that other nodes serve.
 func (n *Node) elsewhere(m *entity.Message) bool {
-	if n.back.mailbox.Serves(m.To) {
+	if n.shared == nil || n.back.mailbox.Serves(m.To) {
 		return false
 	}
 	n.route.Forward(m)

@@ -26,6 +26,16 @@
 // It moves users (move.go): the entity's file residence.go says how. A departure
 // that was begun is gone on with after any crash.
 //
+// # Several nodes
+//
+// If nodes share the region's store, each has a Region before its own mailbox.
+// Gateways ask the one of the node that serves an entity. What a Region itself
+// asks for, and what other regions ask, goes past the others' Regions to the
+// mailbox that serves it (Config.Whole), and messages that arrive go there too
+// (Config.Carry). Each remembers homes by itself and may be behind: so it reads
+// the own copy again before it refuses a command or turns a message away. Word of a
+// move goes to the node whose entity sent something in vain.
+//
 // # What is persisted
 //
 // Nothing but through entities.

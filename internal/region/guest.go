@@ -27,12 +27,12 @@ func (g *Guest) Submit(to im.Addr, cmd im.Command, done im.Completion) {
 	case im.KindUser:
 		switch cmd.(type) {
 		case *im.Arrive, *im.ImportLog, *im.ImportRecords, *im.Inhabit:
-			r.cfg.Local.Submit(to, cmd, done)
+			r.cfg.Whole.Submit(to, cmd, done)
 			return
 		}
 	default:
 		if r.cfg.Directory == r.cfg.Self {
-			r.cfg.Local.Submit(to, cmd, done)
+			r.cfg.Whole.Submit(to, cmd, done)
 			return
 		}
 	}

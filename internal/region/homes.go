@@ -148,7 +148,7 @@ func (h *homes) found(user im.UserID, home im.Home, err error) {
 
 // lookup asks for a user's home: the own copy, then the directory.
 func (r *Region) lookup(user im.UserID, then func(im.Home, error)) {
-	askHome(r.cfg.Local, user, &im.GetHome{}, func(home im.Home, err error) {
+	askHome(r.cfg.Whole, user, &im.GetHome{}, func(home im.Home, err error) {
 		switch {
 		case im.KindOf(err) != im.NotFound:
 			then(home, err)
@@ -160,21 +160,33 @@ func (r *Region) lookup(user im.UserID, then func(im.Home, error)) {
 					then(home, err)
 					return
 				}
-				askHome(r.cfg.Local, user, &im.SetHome{Home: home}, then)
+				askHome(r.cfg.Whole, user, &im.SetHome{Home: home}, then)
 			})
 		}
+	})
+}
+
+// refresh looks into the own copy again: another node of the region may have
+// heard what this one has not. It calls then with the newer one of both.
+func (r *Region) refresh(user im.UserID, h im.Home, then func(im.Home)) {
+	askHome(r.cfg.Whole, user, &im.GetHome{}, func(copied im.Home, err error) {
+		if err == nil && copied.Version > h.Version {
+			r.homes.learn(user, copied)
+			h = copied
+		}
+		then(h)
 	})
 }
 
 // lookupOld is for users from before there were regions: they live where the
 // directory is.
 func (r *Region) lookupOld(user im.UserID, then func(im.Home, error)) {
-	r.cfg.Local.Submit(im.User(user), &im.ListDevices{}, im.CompletionFunc(func(_ im.Command, _ im.Result, err error) {
+	r.cfg.Whole.Submit(im.User(user), &im.ListDevices{}, im.CompletionFunc(func(_ im.Command, _ im.Result, err error) {
 		if err != nil {
 			then(im.Home{}, err)
 			return
 		}
-		askHome(r.cfg.Local, user, &im.SetHome{Home: im.Home{Region: r.cfg.Self, Version: 1}}, then)
+		askHome(r.cfg.Whole, user, &im.SetHome{Home: im.Home{Region: r.cfg.Self, Version: 1}}, then)
 	}))
 }
 
@@ -193,13 +205,15 @@ func askHome(m im.Mailbox, user im.UserID, cmd im.Command, then func(im.Home, er
 	}))
 }
 
-// learn takes word of where a user lives, here and in the own copy.
-func (r *Region) learn(user im.UserID, home im.Home) {
+// learn takes word of where a user lives, here and in the own copy, and reports
+// whether it is news.
+func (r *Region) learn(user im.UserID, home im.Home) bool {
 	if home.Version == 0 || im.CheckRegion(home.Region) != nil || !r.homes.learn(user, home) {
-		return
+		return false
 	}
 	r.stats.corrected.Add(1)
-	r.cfg.Local.Submit(im.HomeAddr(user), &im.SetHome{Home: home}, nil)
+	r.cfg.Whole.Submit(im.HomeAddr(user), &im.SetHome{Home: home}, nil)
+	return true
 }
 
 // claim makes a user live here whom the directory does not know, and then
@@ -231,7 +245,7 @@ func (r *Region) claim(user im.UserID, cmd im.Command, done im.Completion) {
 			return
 		}
 		// The own copy comes first: a user who exists is known here for ever.
-		askHome(r.cfg.Local, user, &im.SetHome{Home: home}, then)
+		askHome(r.cfg.Whole, user, &im.SetHome{Home: home}, then)
 	})
 }
 
@@ -262,7 +276,7 @@ func (r *Region) homeCommand(user im.UserID, cmd im.Command, done im.Completion)
 		r.homes.find(user, answer)
 	case *im.SetHome:
 		set := func() {
-			askHome(r.cfg.Local, user, c, func(home im.Home, err error) {
+			askHome(r.cfg.Whole, user, c, func(home im.Home, err error) {
 				if err == nil {
 					r.homes.learn(user, home)
 				}

@@ -62,7 +62,15 @@ type Moved struct {
 // Move moves a user who lives here to another region, and returns when that is
 // done. It may be called again after any failure.
 func (r *Region) Move(ctx context.Context, user im.UserID, to im.Region) (*Moved, error) {
-	h, err := im.Await(ctx, func(done func(im.Home, error)) { r.homes.find(user, done) })
+	h, err := im.Await(ctx, func(done func(im.Home, error)) {
+		r.homes.find(user, func(h im.Home, err error) {
+			if err != nil {
+				done(h, err)
+				return
+			}
+			r.refresh(user, h, func(h im.Home) { done(h, nil) })
+		})
+	})
 	switch {
 	case err != nil:
 		return nil, err
@@ -144,7 +152,7 @@ func (r *Region) carry(ctx context.Context, user im.UserID, to im.Home, departed
 		}
 	}
 	left := time.Now()
-	departure, err := im.Ask[*im.Departure](ctx, r.cfg.Local, im.User(user), &im.Depart{To: to.Region, Version: to.Version})
+	departure, err := im.Ask[*im.Departure](ctx, r.cfg.Whole, im.User(user), &im.Depart{To: to.Region, Version: to.Version})
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +165,7 @@ func (r *Region) carry(ctx context.Context, user im.UserID, to im.Home, departed
 		return nil, err
 	}
 	c.moved.Away = time.Since(left)
-	if _, err := im.Do(ctx, r.cfg.Local, im.User(user), &im.Depose{Version: to.Version}); err != nil {
+	if _, err := im.Do(ctx, r.cfg.Whole, im.User(user), &im.Depose{Version: to.Version}); err != nil {
 		return nil, err
 	}
 	r.cfg.Logger.Info("a user has moved", "user", uint64(user), "to", string(to.Region), "version", to.Version,

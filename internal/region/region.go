@@ -11,7 +11,7 @@ import (
 	"github.com/skein-im/skein/internal/im"
 )
 
-// Local is the mailbox of this region.
+// Local is the mailbox of this node: that of the region, or part of it.
 type Local interface {
 	im.Mailbox
 	im.StatementReader
@@ -29,6 +29,11 @@ type Config struct {
 	// Self is this region, Directory the one that knows where users live.
 	Self, Directory im.Region
 	Local           Local
+	// Whole is the way to every entity of this region, past the Regions of its
+	// nodes, and Carry takes a link message to the node that serves its entity
+	// unless that is this one. Without them Local serves all.
+	Whole im.Mailbox
+	Carry func(m *entity.Message) bool
 	// Far is the mailbox of another region, as far as it lets others ask it; nil
 	// if there is no such region.
 	Far func(im.Region) im.Mailbox
@@ -64,6 +69,12 @@ func New(cfg Config) (*Region, error) {
 		if err := im.CheckRegion(name); err != nil {
 			return nil, err
 		}
+	}
+	if cfg.Whole == nil {
+		cfg.Whole = cfg.Local
+	}
+	if cfg.Carry == nil {
+		cfg.Carry = func(*entity.Message) bool { return false }
 	}
 	r := &Region{cfg: cfg}
 	r.homes = newHomes(r)
@@ -162,11 +173,23 @@ func (r *Region) submitKnown(user im.UserID, cmd im.Command, done im.Completion)
 		case err != nil:
 			fail(done, cmd, err)
 		case h.Region != r.cfg.Self:
-			r.stats.elsewhere.Add(1)
-			fail(done, cmd, r.moved(h))
+			r.sendAway(user, h, cmd, done)
 		default:
 			r.cfg.Local.Submit(to, cmd, r.watch(user, done))
 		}
+	})
+}
+
+// sendAway refuses a command for a user who lives elsewhere, unless they have
+// come here since this node heard of them.
+func (r *Region) sendAway(user im.UserID, h im.Home, cmd im.Command, done im.Completion) {
+	r.refresh(user, h, func(h im.Home) {
+		if h.Region == r.cfg.Self {
+			r.cfg.Local.Submit(im.User(user), cmd, r.watch(user, done))
+			return
+		}
+		r.stats.elsewhere.Add(1)
+		fail(done, cmd, r.moved(h))
 	})
 }
 

@@ -22,16 +22,47 @@ func (r *Region) Forward(m *entity.Message) bool {
 	}
 	if m.To.Kind != im.KindUser {
 		if r.cfg.Directory == r.cfg.Self {
-			return m.Body.Kind == entity.BodyMoved
+			return r.keep(m)
 		}
 		r.cfg.Send(r.cfg.Directory, m, 0)
 		return true
 	}
 	if h, ok := r.homes.known(im.UserID(m.To.ID)); ok && h.Region == r.cfg.Self {
-		return m.Body.Kind == entity.BodyMoved
+		return r.keep(m)
 	}
 	r.route("", m, 0)
 	return true
+}
+
+// keep takes word of a user who has moved to the node whose entity was to hear
+// it, and leaves other messages to the mailbox.
+func (r *Region) keep(m *entity.Message) bool {
+	if m.Body.Kind != entity.BodyMoved {
+		return false
+	}
+	r.cfg.Carry(m)
+	return true
+}
+
+// hand takes a message to the entity of this region that it is for. Entities
+// themselves are not told who has moved: the Regions of their nodes are.
+func (r *Region) hand(m *entity.Message) {
+	if !r.cfg.Carry(m) && m.Body.Kind != entity.BodyMoved {
+		r.cfg.Local.Receive(m)
+	}
+}
+
+// Receive takes a link message from another node of this region.
+func (r *Region) Receive(m *entity.Message) {
+	if m.Body.Kind != entity.BodyMoved {
+		r.cfg.Local.Receive(m)
+		return
+	}
+	if !r.learn(im.UserID(m.From.ID), m.Body.Home()) {
+		return
+	}
+	// What was sent to where the user was is sent again.
+	r.cfg.Local.Receive(&entity.Message{From: m.From, To: m.To, Body: entity.Body{Kind: entity.BodyNudge}})
 }
 
 // Deliver takes a link message from another region. It returns at once.
@@ -42,6 +73,7 @@ func (r *Region) Deliver(from im.Region, m *entity.Message, hops uint8) {
 	switch m.Body.Kind {
 	case entity.BodyMoved:
 		r.learn(im.UserID(m.From.ID), m.Body.Home())
+		r.keep(m)
 		return
 	case entity.BodyLeaving, entity.BodyNudge:
 		return
@@ -51,7 +83,7 @@ func (r *Region) Deliver(from im.Region, m *entity.Message, hops uint8) {
 		return
 	}
 	if r.cfg.Directory == r.cfg.Self {
-		r.cfg.Local.Receive(m)
+		r.hand(m)
 	}
 }
 
@@ -64,13 +96,17 @@ func (r *Region) route(from im.Region, m *entity.Message, hops uint8) {
 		case err != nil:
 			r.stats.dropped.Add(1)
 		case h.Region == r.cfg.Self:
-			if m.Body.Kind != entity.BodyMoved {
-				r.cfg.Local.Receive(m)
-			}
+			r.hand(m)
 		case from == "":
 			r.cfg.Send(h.Region, m, hops)
 		default:
-			r.stray(from, m, hops, h)
+			r.refresh(user, h, func(h im.Home) {
+				if h.Region == r.cfg.Self {
+					r.hand(m)
+					return
+				}
+				r.stray(from, m, hops, h)
+			})
 		}
 	})
 }
@@ -87,5 +123,5 @@ func (r *Region) stray(from im.Region, m *entity.Message, hops uint8, h im.Home)
 
 // Nudge asks an entity to go on with what it has for another one.
 func (r *Region) Nudge(from, to im.Addr) {
-	r.cfg.Local.Receive(&entity.Message{From: to, To: from, Body: entity.Body{Kind: entity.BodyNudge}})
+	r.hand(&entity.Message{From: to, To: from, Body: entity.Body{Kind: entity.BodyNudge}})
 }

@@ -28,9 +28,9 @@ type Places struct {
 // defaults.
 type Config struct {
 	// Region is the own one, Peers are the addresses of the relays of the
-	// others.
+	// others; a region may have several, any of which will do.
 	Region im.Region
-	Peers  map[im.Region]string
+	Peers  map[im.Region][]string
 	// Listen is where other regions reach this one.
 	Listen string
 	// Places are told to the other regions.
@@ -65,9 +65,12 @@ func (c *Config) check() error {
 	if err := im.CheckRegion(c.Region); err != nil {
 		return err
 	}
-	for name := range c.Peers {
+	for name, addrs := range c.Peers {
 		if err := im.CheckRegion(name); err != nil {
 			return err
+		}
+		if len(addrs) == 0 {
+			return im.Errorf(im.Invalid, "region %s has no address", name)
 		}
 		if name == c.Region {
 			return im.Errorf(im.Invalid, "region %s is not a peer of its own", name)

@@ -4,6 +4,8 @@
 // goes one way has a connection of its own. Messages leave in batches, which
 // are compressed and numbered; what the other end has not confirmed is sent
 // again over the next connection, and what it has already is thrown away there.
+// A region may have several relays, and a Relay uses one of them: when that is
+// out of reach, the next.
 // Relays may lose, repeat and reorder messages nevertheless: entities' links
 // make up for it. So nothing here is durable.
 //
@@ -30,7 +32,8 @@
 //
 // MaxQueue bytes of messages per region wait to be sent or confirmed. A batch
 // has at most maxBatch bytes before compression, and what a peer sends is never
-// unpacked to more. Connections in their handshake: maxHandshakes, each for
+// unpacked to more. Of a region, the last batches of maxStreams processes are
+// remembered. Connections in their handshake: maxHandshakes, each for
 // HandshakeTimeout.
 //
 // # When it dies

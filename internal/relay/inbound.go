@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,33 +16,47 @@ import (
 	"github.com/skein-im/skein/internal/wire"
 )
 
-// inbound is what has come from one other region.
+// inbound is what has come from one other region: a stream from each process of
+// it that has a relay.
 type inbound struct {
 	mu sync.Mutex
-	// last is the last batch of a stream that was taken.
-	stream, last       uint64
+	// last is the last batch of a stream that was taken, order which of the
+	// streams began a connection before which.
+	last               map[uint64]uint64
+	order              []uint64
 	received, repeated atomic.Uint64
 }
 
-// begin makes a stream the current one, and returns its last batch.
+// maxStreams is how many streams of a region are remembered. What a forgotten one
+// repeats is taken again, which entities do not mind.
+const maxStreams = 256
+
+// begin remembers a stream, and returns its last batch.
 func (in *inbound) begin(stream uint64) uint64 {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.stream != stream {
-		in.stream, in.last = stream, 0
+	if in.last == nil {
+		in.last = map[uint64]uint64{}
 	}
-	return in.last
+	in.order = append(slices.DeleteFunc(in.order, func(s uint64) bool { return s == stream }), stream)
+	in.last[stream] += 0
+	if len(in.order) > maxStreams {
+		delete(in.last, in.order[0])
+		in.order = slices.Delete(in.order, 0, 1)
+	}
+	return in.last[stream]
 }
 
 // fresh reports whether a batch has not been taken yet, and takes it.
 func (in *inbound) fresh(stream, number uint64) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.stream != stream || number <= in.last {
+	if last, ok := in.last[stream]; ok && number <= last {
 		in.repeated.Add(1)
 		return false
+	} else if ok {
+		in.last[stream] = number
 	}
-	in.last = number
 	return true
 }
 

@@ -2,10 +2,12 @@ package relay
 
 import (
 	"bufio"
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/skein-im/skein/internal/entity"
@@ -15,9 +17,12 @@ import (
 
 // outbound carries messages to one other region.
 type outbound struct {
-	r    *Relay
-	to   im.Region
-	addr string
+	r  *Relay
+	to im.Region
+	// addrs are those of the region's relays; at counts those that were out of
+	// reach, so that the next one is tried.
+	addrs []string
+	at    atomic.Uint64
 	// stream names the numbers of batches; it is one process's.
 	stream uint64
 	pack   *packer
@@ -49,17 +54,34 @@ type batch struct {
 // debt is a link that has messages which were dropped here.
 type debt struct{ from, to im.Addr }
 
-func newOutbound(r *Relay, to im.Region, addr string) (*outbound, error) {
+func newOutbound(r *Relay, to im.Region, addrs []string) (*outbound, error) {
 	pack, err := newPacker()
 	if err != nil {
 		return nil, err
 	}
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // it never fails
-	return &outbound{
-		r: r, to: to, addr: addr, stream: binary.BigEndian.Uint64(b[:]) | 1, pack: pack, next: 1,
+	o := &outbound{
+		r: r, to: to, addrs: addrs, stream: binary.BigEndian.Uint64(b[:]) | 1, pack: pack, next: 1,
 		wake: make(chan struct{}, 1), since: time.Now(), owing: map[debt]struct{}{},
-	}, nil
+	}
+	// The relays of a region do not all begin with the same one.
+	o.at.Store(uint64(spread(int64(len(addrs)))))
+	return o, nil
+}
+
+// addr is the address to connect to.
+func (o *outbound) addr() string { return o.addrs[o.at.Load()%uint64(len(o.addrs))] }
+
+// dial connects to one of the region's relays; the next attempt is for another
+// one if that fails.
+func (o *outbound) dial(ctx context.Context, proto string) (net.Conn, error) {
+	at := o.at.Load()
+	nc, err := o.r.dial(ctx, o.to, o.addrs[at%uint64(len(o.addrs))], proto)
+	if err != nil {
+		o.at.CompareAndSwap(at, at+1)
+	}
+	return nc, err
 }
 
 // put takes a message, or drops it: when there is no room, or no connection for
@@ -125,7 +147,7 @@ func (o *outbound) run() {
 		}
 		if time.Since(complained) >= complainEvery {
 			complained = time.Now()
-			o.r.cfg.Logger.Warn("relay down", "region", string(o.to), "addr", o.addr, "err", err)
+			o.r.cfg.Logger.Warn("relay down", "region", string(o.to), "addr", o.addr(), "err", err)
 		}
 		wait := min(minReconnect<<min(attempt, 10), maxReconnect)
 		wait = wait/2 + time.Duration(spread(int64(wait)))
@@ -145,7 +167,7 @@ func spread(n int64) int64 {
 
 // connect makes a connection and carries messages over it until it ends.
 func (o *outbound) connect() (carried bool, err error) {
-	nc, err := o.r.dial(o.r.ctx, o.to, o.addr, protoMessages)
+	nc, err := o.dial(o.r.ctx, protoMessages)
 	if err != nil {
 		return false, err
 	}
@@ -164,7 +186,7 @@ func (o *outbound) connect() (carried bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	o.r.cfg.Logger.Info("relay up", "region", string(o.to), "addr", o.addr)
+	o.r.cfg.Logger.Info("relay up", "region", string(o.to), "addr", nc.RemoteAddr().String())
 	ended := make(chan error, 1)
 	go func() { ended <- o.listen(nc, in) }()
 	err = o.write(nc, repeat, ended)
@@ -329,7 +351,7 @@ func (o *outbound) status() Status {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	s := Status{
-		Region: o.to, Addr: o.addr, Up: o.up, Since: o.since, Queued: o.held, Owing: len(o.owing),
+		Region: o.to, Addr: o.addr(), Up: o.up, Since: o.since, Queued: o.held, Owing: len(o.owing),
 		Sent: o.stats.sent, SentBatches: o.stats.batches, SentBytes: o.stats.bytes, RawBytes: o.stats.raw,
 		Dropped: o.stats.dropped, Links: o.places.Links, HTTP: o.places.HTTP,
 	}

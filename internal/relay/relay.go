@@ -53,8 +53,8 @@ func New(cfg Config) (*Relay, error) {
 	}
 	r := &Relay{cfg: cfg, peers: map[im.Region]*peer{}, conns: map[net.Conn]struct{}{}, handshakes: make(chan struct{}, maxHandshakes)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
-	for name, addr := range cfg.Peers {
-		out, err := newOutbound(r, name, addr)
+	for name, addrs := range cfg.Peers {
+		out, err := newOutbound(r, name, addrs)
 		if err != nil {
 			return nil, err
 		}
@@ -107,11 +107,11 @@ func (r *Relay) Roles() net.Listener { return r.roles }
 
 // DialRole makes a role link to another region.
 func (r *Relay) DialRole(ctx context.Context, to im.Region) (net.Conn, error) {
-	addr, ok := r.cfg.Peers[to]
-	if !ok {
+	p := r.peers[to]
+	if p == nil {
 		return nil, im.Errorf(im.NotFound, "there is no region %s here", to)
 	}
-	return r.dial(ctx, to, addr, protoRole)
+	return p.out.dial(ctx, protoRole)
 }
 
 func (r *Relay) dial(ctx context.Context, to im.Region, addr, proto string) (net.Conn, error) {

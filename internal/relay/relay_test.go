@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -67,10 +68,13 @@ func (a *authority) relay(region im.Region, listen string, peers map[im.Region]s
 	a.t.Helper()
 	e := &end{got: make(chan entity.Message, 1<<16), nudges: make(chan debt, 1<<10)}
 	cfg := Config{
-		Region: region, Peers: peers, Listen: listen, Credentials: a.credentials(region), Logger: slog.New(slog.DiscardHandler),
+		Region: region, Peers: map[im.Region][]string{}, Listen: listen, Credentials: a.credentials(region), Logger: slog.New(slog.DiscardHandler),
 		Places:  Places{Links: []string{string(region) + ":1"}},
 		Deliver: func(_ im.Region, m *entity.Message, _ uint8) { e.got <- *m },
 		Nudge:   func(from, to im.Addr) { e.nudges <- debt{from, to} },
+	}
+	for name, addrs := range peers {
+		cfg.Peers[name] = strings.Split(addrs, "|")
 	}
 	for _, f := range tweak {
 		f(&cfg)

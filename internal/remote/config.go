@@ -29,6 +29,8 @@ const MaxWindow = 1 << 16
 // ServerConfig is what a Server needs. Zero values mean the defaults.
 type ServerConfig struct {
 	Mailbox im.Mailbox
+	// Inner is for Clients with ClientConfig.Inner; nil: Mailbox is.
+	Inner im.Mailbox
 	// Receive takes link messages from other nodes; it must return at once.
 	// nil: there are none.
 	Receive func(m *entity.Message)
@@ -109,6 +111,9 @@ type ClientConfig struct {
 	// Client of the process has the same, and one Client per mailbox node.
 	// 0: a random one.
 	Instance uint64
+	// Inner asks for the mailbox itself, without what the node has before it
+	// for gateways.
+	Inner bool
 	// Patience is how long a command may wait to be sent.
 	Patience time.Duration
 	// MaxQueued and MaxQueuedBytes bound the commands that wait.

@@ -134,7 +134,11 @@ func (c *Client) dial(ctx context.Context) (*clientLink, error) {
 	}
 	defer context.AfterFunc(ctx, func() { nc.Close() })()
 	in := newInbox(nc)
-	peer, err := greet(&in, c.cfg.Secret, hello{node: c.cfg.Node, instance: c.cfg.Instance}, c.cfg.HandshakeTimeout)
+	me := hello{node: c.cfg.Node, instance: c.cfg.Instance}
+	if c.cfg.Inner {
+		me.inner = 1
+	}
+	peer, err := greet(&in, c.cfg.Secret, me, c.cfg.HandshakeTimeout)
 	if err != nil {
 		nc.Close()
 		return nil, err

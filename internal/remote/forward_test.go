@@ -137,3 +137,16 @@ func TestOffer(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 }
+
+// A node that asks for the mailbox itself gets past what gateways get.
+func TestInner(t *testing.T) {
+	outer, inner := newFakeMailbox(), newFakeMailbox()
+	ln, addr := listen(t, "tcp")
+	serve(t, ln, ServerConfig{Mailbox: outer, Inner: inner})
+	for _, c := range []*Client{connect(t, ClientConfig{Addr: addr}), connect(t, ClientConfig{Addr: addr, Inner: true})} {
+		do(t, c, im.User(1), &im.ListDevices{})
+	}
+	if len(outer.got) != 1 || len(inner.got) != 1 {
+		t.Errorf("the mailbox for gateways got %d commands, the inner one %d", len(outer.got), len(inner.got))
+	}
+}

@@ -56,6 +56,8 @@ type hello struct {
 	// instance names the process, so that its sessions' identifiers do not
 	// meet those of another.
 	instance uint64
+	// inner is 1 from a node that asks for the mailbox itself.
+	inner uint32
 }
 
 func (m *hello) append(dst []byte) []byte {
@@ -63,7 +65,8 @@ func (m *hello) append(dst []byte) []byte {
 	dst = appendUint(dst, 2, m.oldest)
 	dst = appendBytes(dst, 3, m.node)
 	dst = appendBytes(dst, 4, m.nonce)
-	return appendUint(dst, 5, m.instance)
+	dst = appendUint(dst, 5, m.instance)
+	return appendUint(dst, 6, m.inner)
 }
 
 func (m *hello) set(f *fields) {
@@ -78,6 +81,8 @@ func (m *hello) set(f *fields) {
 		m.nonce = f.bytes()
 	case 5:
 		m.instance = f.uint()
+	case 6:
+		m.inner = number[uint32](f)
 	}
 }
 

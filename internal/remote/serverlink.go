@@ -48,6 +48,14 @@ func newServerLink(s *Server, in inbox, peer hello) *serverLink {
 	return l
 }
 
+// mailbox is the one that the client has asked for.
+func (l *serverLink) mailbox() im.Mailbox {
+	if l.peer.inner != 0 && l.srv.cfg.Inner != nil {
+		return l.srv.cfg.Inner
+	}
+	return l.srv.cfg.Mailbox
+}
+
 // run carries the link until it ends.
 func (l *serverLink) run() {
 	log := l.srv.cfg.Logger.With("node", l.peer.node, "from", host(l.in.nc))
@@ -79,7 +87,7 @@ func (l *serverLink) end() int {
 	l.mu.Unlock()
 	sessions.each(func(_ im.SessionID, s *remoteSession) {
 		l.srv.stats.sessions.Add(-1)
-		l.srv.cfg.Mailbox.Submit(s.to, &im.Detach{Session: l.foreign(s.id)}, nil)
+		l.mailbox().Submit(s.to, &im.Detach{Session: l.foreign(s.id)}, nil)
 	})
 	return sessions.len()
 }
@@ -170,7 +178,7 @@ func (l *serverLink) submit(payload []byte) error {
 	case *timelineRead, *conversationRead:
 		l.srv.tasks.Go(func() { l.readFor(c, im.UserID(h.to.ID), cmd) })
 	default:
-		l.srv.cfg.Mailbox.Submit(h.to, cmd, c)
+		l.mailbox().Submit(h.to, cmd, c)
 	}
 	return nil
 }
@@ -229,14 +237,14 @@ func (l *serverLink) readFor(c *call, user im.UserID, cmd im.Command) {
 	switch cmd := cmd.(type) {
 	case *timelineRead:
 		err = l.whileRoom(patience(cmd.patienceMS), func(ctx context.Context) (err error) {
-			p.entries, err = l.srv.cfg.Mailbox.ReadTimeline(ctx, user, cmd.after, int(cmd.limit))
+			p.entries, err = l.mailbox().ReadTimeline(ctx, user, cmd.after, int(cmd.limit))
 			return err
 		})
 	case *conversationRead:
 		err = l.whileRoom(patience(cmd.patienceMS), func(ctx context.Context) (err error) {
-			read := l.srv.cfg.Mailbox.ReadConversation
+			read := l.mailbox().ReadConversation
 			if cmd.statement {
-				statements, ok := l.srv.cfg.Mailbox.(im.StatementReader)
+				statements, ok := l.mailbox().(im.StatementReader)
 				if !ok {
 					return im.Errorf(im.Unimplemented, "statements cannot be read here")
 				}

@@ -1,0 +1,83 @@
+package region
+
+import (
+	"log/slog"
+	"testing"
+
+	"github.com/skein-im/skein/internal/entity"
+	"github.com/skein-im/skein/internal/im"
+)
+
+// another is a second node's Region over the mailbox of one. carried are the
+// messages that it has for the first one.
+func (p *pair) another(r *Region, carried chan<- *entity.Message) *Region {
+	p.t.Helper()
+	cfg := r.cfg
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	cfg.Carry = func(m *entity.Message) bool {
+		carried <- m
+		return true
+	}
+	again, err := New(cfg)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(again.Stop)
+	return again
+}
+
+// A user moves away and comes back by one node; the other one, which has not
+// heard of it, serves them all the same.
+func TestNodesHearLate(t *testing.T) {
+	p := newPair(t)
+	carried := make(chan *entity.Message, 10)
+	other := p.another(p.east, carried)
+	p.must(p.east, im.User(1), &im.Provision{})
+	p.must(other, im.User(1), &im.ListDevices{})
+	move := func(r *Region, to im.Region) {
+		t.Helper()
+		if _, err := r.Move(t.Context(), 1, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	move(p.east, "west")
+	p.refused("a user who has left by another node", im.Moved, other, im.User(1), &im.ListDevices{})
+	move(p.west, "east")
+	if h, _ := other.homes.known(1); h.Region != "west" {
+		t.Fatalf("the other node has heard: %+v", h)
+	}
+	m := &entity.Message{From: im.User(2), To: im.User(1), Seq: 1}
+	other.Deliver("west", m, 1)
+	if got := <-carried; got != m || other.Stats().Strays != 0 {
+		t.Errorf("a message for who has come back: %+v, %+v", got, other.Stats())
+	}
+	p.must(other, im.User(1), &im.ListDevices{})
+	move(other, "west")
+	move(p.west, "east")
+	// It thinks that the user is in west, and moves them there again.
+	if moved, err := other.Move(t.Context(), 1, "west"); err != nil || moved.Home.Version != 6 {
+		t.Errorf("%+v, %v", moved, err)
+	}
+}
+
+// Word of a user who has moved goes on to the node whose entity sent something in
+// vain, and not to the entity.
+func TestCorrectionsFindTheirNode(t *testing.T) {
+	p := newPair(t)
+	carried := make(chan *entity.Message, 10)
+	other := p.another(p.east, carried)
+	p.must(p.east, im.User(1), &im.Provision{})
+	p.must(p.west, im.User(2), &im.Provision{})
+	p.must(other, im.User(1), &im.ListDevices{})
+	word := &entity.Message{From: im.User(2), To: im.User(1), Body: entity.HomeBody(entity.BodyMoved, im.Home{Region: "north", Version: 9})}
+	other.Deliver("west", word, 0)
+	if !other.Forward(word) || len(carried) != 2 || <-carried != word || <-carried != word {
+		t.Fatal("it is not carried on")
+	}
+	for what, r := range map[string]*Region{"who took it": other, "who gets it": p.east} {
+		r.Receive(word)
+		if h, _ := r.homes.known(2); h.Version != 9 {
+			t.Errorf("%s believes %+v", what, h)
+		}
+	}
+}
