@@ -59,25 +59,25 @@ func TestRegionsOfSeveralNodes(t *testing.T) {
 	east, west := newWide(t, dir, "east", eastLink), newWide(t, dir, "west", westLink)
 	east.open("west", west.relays, eastLink)
 	west.open("east", east.relays, westLink)
-	c := newCrowd(t, &pair{east: east.gate, west: west.gate}, 10)
+	c := newCrowd(t, &pair{east: east.gate, west: west.gate}, 4)
 	c.begin()
-	c.more(300)
+	c.more(200)
 	for _, user := range []string{"1", "3", "5"} {
 		move(t, east.one, user, "west")
 	}
 	west.two.kill()
-	c.more(300)
+	c.more(200)
 	// They come back to one node, and leave again by the other.
 	for _, user := range []string{"1", "3"} {
 		move(t, west.one, user, "east")
 		move(t, east.two, user, "west")
 	}
 	east.one.kill()
-	c.more(300)
+	c.more(200)
 	east.one = east.node(0, "one", "west", west.relays)
 	west.two = west.node(1, "two", "east", east.relays)
-	c.more(300)
+	c.more(200)
 	east.two.stop(t)
-	c.more(300)
+	c.more(200)
 	c.end()
 }

@@ -158,9 +158,10 @@ func (n *Node) doubt() {
 	}
 }
 
-// announce tells the others where clients reach this node.
+// announce tells the others where clients reach this node. A standby is none of
+// them: its store is another one.
 func (n *Node) announce() {
-	if n.shared == nil || n.opts.Role == Monitor {
+	if n.shared == nil || n.opts.Role == Monitor || n.opts.Role == Standby {
 		return
 	}
 	n.shared.membership.Update(func(self *cluster.Member) {
