@@ -147,7 +147,7 @@ func (o *outbound) run() {
 		}
 		if time.Since(complained) >= complainEvery {
 			complained = time.Now()
-			o.r.cfg.Logger.Warn("relay down", "region", string(o.to), "addr", o.addr(), "err", err)
+			o.r.cfg.Logger.Warn("relay down", "region", string(o.to), "next", o.addr(), "err", err)
 		}
 		wait := min(minReconnect<<min(attempt, 10), maxReconnect)
 		wait = wait/2 + time.Duration(spread(int64(wait)))
