@@ -28,8 +28,16 @@ func (id TraceID) String() string { return fmt.Sprintf("%016x", uint64(id)) }
 // MarshalText implements encoding.TextMarshaler.
 func (id TraceID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
-// UnmarshalText implements encoding.TextUnmarshaler.
+// noTrace is how MarshalText writes that there is none.
+var noTrace = TraceID(0).String()
+
+// UnmarshalText implements encoding.TextUnmarshaler: it reads whatever
+// MarshalText writes.
 func (id *TraceID) UnmarshalText(text []byte) (err error) {
+	if string(text) == noTrace {
+		*id = 0
+		return nil
+	}
 	*id, err = ParseTraceID(string(text))
 	return err
 }

@@ -1,25 +1,28 @@
 package im
 
-import "testing"
+import (
+	"encoding/json"
+	"testing"
+)
 
-func TestTraceIDs(t *testing.T) {
-	id := TraceID(0xabc).Forced()
-	if id.String() != "8000000000000abc" || !id.IsForced() || id.Drawn() != 0xabc {
-		t.Errorf("%v, %v", id, id.Drawn())
-	}
-	if TraceID(1<<63).Drawn() == 0 {
-		t.Error("a drawn trace is none")
-	}
-	back, err := ParseTraceID(id.String())
-	if err != nil || back != id {
-		t.Errorf("%v reads back as %v, %v", id, back, err)
-	}
-	for _, bad := range []string{"", "0", "0000000000000000", "800000000000abc", "g000000000000000", "80000000000000abc", "+00000000000000a", "0x00000000000001"} {
-		if id, err := ParseTraceID(bad); KindOf(err) != Invalid {
-			t.Errorf("%q is %v, %v", bad, id, err)
+// Everything that is written can be read, that there is no trace included.
+func TestTraceIDInJSON(t *testing.T) {
+	for _, id := range []TraceID{0, 1, TraceID(7).Forced(), 1<<64 - 1} {
+		b, err := json.Marshal(id)
+		var got TraceID
+		if err == nil {
+			err = json.Unmarshal(b, &got)
+		}
+		if err != nil || got != id {
+			t.Errorf("%v is written as %s and read as %v: %v", id, b, got, err)
 		}
 	}
-	if (*Trace)(nil).Of() != 0 || (&Trace{ID: 5}).Of() != 5 {
-		t.Error("Of")
+	for _, bad := range []string{`""`, `"1"`, `"00000000000000zz"`, `"00000000000000001"`} {
+		if err := json.Unmarshal([]byte(bad), new(TraceID)); KindOf(err) != Invalid {
+			t.Errorf("%s is read: %v", bad, err)
+		}
+	}
+	if _, err := ParseTraceID(noTrace); err == nil {
+		t.Error("somebody who asks for a trace may ask for none")
 	}
 }

@@ -17,7 +17,7 @@ import (
 // directories of other regions. Nobody may be serving them.
 func Audit(ctx context.Context, cfg config.Config, log *slog.Logger, others ...string) (*audit.Report, error) {
 	if cfg.Store == config.StoreRedis && len(others) > 0 {
-		return nil, im.Errorf(im.Invalid, "regions are on the embedded store; give one of them with --data")
+		return nil, im.Errorf(im.Invalid, "--region-data names directories of embedded stores; a region on Redis is audited alone")
 	}
 	if cfg.Store == config.StoreRedis {
 		return auditShared(ctx, cfg, log)
