@@ -39,8 +39,15 @@ func TestAcceptOnAllLoopsOrNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	// So that the loop does not end.
-	c := dialLoop(t, r, last)
+	// So that the loop does not end. Both ends are here, and both have to be
+	// open before files are counted.
+	if err := last.Dial(r.addr, DialOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	c, other := wait(t, r.opened, "connection"), wait(t, r.opened, "connection")
+	if c.Loop() != last {
+		c = other
+	}
 	stopping(true)
 	before := openFiles(t)
 	if err := r.e.Accept(ln, Options{}); err != ErrShutdown {
@@ -62,19 +69,6 @@ func TestAcceptOnAllLoopsOrNone(t *testing.T) {
 		nc.Close()
 	}
 	on(t, c, func() { c.Close(nil) })
-}
-
-// dialLoop opens a connection on a loop.
-func dialLoop(t *testing.T, r *rig, l *Loop) *Conn {
-	t.Helper()
-	if err := l.Dial(r.addr, DialOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if c := wait(t, r.opened, "connection"); c.Loop() == l {
-			return c
-		}
-	}
 }
 
 func TestAcceptRacesShutdown(t *testing.T) {
