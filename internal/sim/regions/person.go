@@ -115,7 +115,7 @@ func (p *person) sendFirst() {
 func (p *person) move() {
 	proc := p.w.sites[p.at].proc
 	to := p.w.sites[p.w.rng.IntN(len(p.w.sites))].name
-	if proc == nil || proc.dead {
+	if proc == nil || proc.dead || p.w.isAsked(p.id) {
 		return
 	}
 	p.w.logf("user %d is to move from %s to %s", p.id, proc.s.name, to)
@@ -133,6 +133,12 @@ type asked struct {
 	to   im.Region
 	err  error
 	done atomic.Bool
+}
+
+// isAsked reports whether somebody waits for a move of a user. Two of them would
+// wait for the same one to end, and go on in no order that a seed decides.
+func (w *world) isAsked(user im.UserID) bool {
+	return slices.ContainsFunc(w.asked, func(a *asked) bool { return a.user == user })
 }
 
 // collect looks for moves that were answered.
