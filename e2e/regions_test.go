@@ -3,22 +3,35 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/skein-im/skein/client"
 )
 
-// freeAddr is an address on loopback that nobody listens at.
+// freePorts are those that freeAddr has given out.
+var freePorts sync.Map
+
+// freeAddr is an address on loopback that nobody listens at. Its port is below
+// those that the system gives to connections, of which one could take it before
+// it is used.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := 12_000 + rand.IntN(20_000)
+		if _, taken := freePorts.LoadOrStore(port, true); taken {
+			continue
+		}
+		if ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			defer ln.Close()
+			return ln.Addr().String()
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // pair are two regions; the directory is in the first.
