@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -16,8 +15,6 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
-
-	"github.com/skein-im/skein/internal/store/redis/redistest"
 )
 
 var update = flag.Bool("update", false, "write the generated part of docs/METRICS.md")
@@ -82,24 +79,6 @@ func gather(t *testing.T, all map[string]*documented, role string, families map[
 	}
 }
 
-// redisServer starts one, if any is installed.
-func redisServer(t *testing.T) *redistest.Server {
-	t.Helper()
-	s, err := redistest.Start(redistest.Safe()...)
-	if errors.Is(err, redistest.ErrMissing) && os.Getenv("TEST_NEED_REDIS") == "" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
-
 // reference is the generated part of docs/METRICS.md.
 func reference(all map[string]*documented) string {
 	var b strings.Builder
@@ -145,7 +124,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 		{"serve", start(t, filepath.Join(dir, "s"), "--workers", "1")},
 		{"monitor", startNode(t, "monitor", "--json", "--data", filepath.Join(dir, "w"), "--ops", "127.0.0.1:0", "--monitor-targets", m.Ops)},
 		{"router", startNode(t, newNodes(t, filepath.Join(dir, "n")).args("router", "way")...)},
-		{"shared", start(t, filepath.Join(dir, "r"), "--store", "redis", "--redis", redisServer(t).Addr, "--role-listen", "127.0.0.1:0")},
+		{"shared", start(t, filepath.Join(dir, "r"), append(redisArgs(t), "--role-listen", "127.0.0.1:0")...)},
 		{"region", startPair(t, nil, nil).east},
 		{"region", away.region},
 		{"standby", away.standby},

@@ -25,10 +25,11 @@ var sharedRedis struct {
 // redisArgs are the settings of nodes that share a store of their own.
 func redisArgs(t *testing.T) []string {
 	t.Helper()
+	needRedis(t)
 	r := &sharedRedis
 	r.once.Do(func() { r.server, r.err = redistest.Start(redistest.Safe()...) })
 	if r.err != nil {
-		t.Skipf("no Redis: %v", r.err)
+		t.Fatal(r.err)
 	}
 	prefix := fmt.Sprintf("t%d:", r.used.Add(1))
 	return []string{"--store", "redis", "--redis", r.server.Addr, "--redis-prefix", prefix}

@@ -97,9 +97,10 @@ func TestRedisPrimaryDies(t *testing.T) {
 // newClusterTrial is a trial over a Redis Cluster, and one of its primaries.
 func newClusterTrial(t *testing.T, replicas string) (*trial, *redistest.Server) {
 	t.Helper()
+	needRedis(t)
 	servers, err := redistest.StartCluster(3, 2, redistest.ClusterSettings()...)
 	if err != nil {
-		t.Skipf("no Redis Cluster: %v", err)
+		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		if err := servers.Stop(); err != nil {

@@ -194,8 +194,8 @@ func (s *Source) ownLocked(at im.Slot, epoch im.Epoch, number uint64) {
 	s.readyLocked(at)
 }
 
-// dropLocked empties a slot's queue. A copy that has followed so far is to be
-// made anew then.
+// dropLocked empties a slot's queue. The caller sees to the phase: a copy that has
+// followed so far cannot be continued.
 func (s *Source) dropLocked(sl *slot) {
 	s.queued -= sl.bytes
 	sl.queue, sl.sent, sl.bytes = nil, 0, 0
@@ -206,7 +206,7 @@ func (sl *slot) covered(after uint64) bool {
 	return after <= sl.position && sl.position-after <= uint64(len(sl.queue))
 }
 
-// took lets go of what the copy has.
+// tookLocked lets go of what the copy has.
 func (s *Source) tookLocked(sl *slot, upTo uint64) {
 	first := sl.position - uint64(len(sl.queue)) + 1
 	if upTo < first {
