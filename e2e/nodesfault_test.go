@@ -24,16 +24,22 @@ func newTrial(t *testing.T, seconds string) *trial {
 
 // trial begins a chat over two nodes and a gateway.
 func (c *nodes) trial(seconds string, one, two *server, gateway ...string) *trial {
-	t := c.t
-	t.Helper()
+	c.t.Helper()
 	x := &trial{nodes: c, one: one, two: two, gate: c.gateway(gateway...)}
 	c.await("the nodes share the slots", func(st status) bool { return st.Moving == 0 && x.share(st, "two") > 0 })
+	x.chat(seconds)
+	return x
+}
+
+// chat begins a chat, the next one if there was one before.
+func (x *trial) chat(seconds string) {
+	t := x.t
+	t.Helper()
 	x.finished, x.verdict = benchChat(t, x.gate, "--users", "100", "--friends", "10", "--rate", "500", "--duration", seconds, "--stall", "3m")
 	// It begins when the clients are there.
 	for metric(t, x.gate, "skein_gateway_sessions") < 100 {
 	}
 	between(t, x.finished, x.verdict)
-	return x
 }
 
 // share is how many slots a node is to serve.
@@ -60,13 +66,20 @@ func (x *trial) ended(most time.Duration) benchResult {
 	x.t.Helper()
 	r := x.verdict()
 	r.check(x.t)
-	ack := time.Duration(r.AckMS.Max * float64(time.Millisecond)).Round(time.Millisecond)
-	delivery := time.Duration(r.DeliverMS.Max * float64(time.Millisecond)).Round(time.Millisecond)
+	ack, delivery := r.waits()
 	x.t.Logf("%d messages: the longest wait for an ack was %v, for a delivery %v", r.Sent, ack, delivery)
 	if max(ack, delivery) > most {
 		x.t.Errorf("somebody waited too long")
 	}
 	return r
+}
+
+// waits are the longest that anybody waited for an ack and for a delivery.
+func (r *benchResult) waits() (ack, delivery time.Duration) {
+	of := func(ms float64) time.Duration {
+		return time.Duration(ms * float64(time.Millisecond)).Round(10 * time.Millisecond)
+	}
+	return of(r.AckMS.Max), of(r.DeliverMS.Max)
 }
 
 // served is within what time every user is to be served again; the race

@@ -4,11 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
-
-	"github.com/skein-im/skein/internal/store/redis/redistest"
 )
 
 // faultSeconds is for how much longer than needed faults last; the long runs
@@ -69,57 +66,6 @@ func TestMailboxIsCutOffFromItsPeers(t *testing.T) {
 	if st := c.status(); x.share(st, "two") == 0 {
 		t.Error("the node has lost its slots")
 	}
-}
-
-// A primary of the Redis Cluster that nodes share dies: the cluster promotes a
-// replica, and nothing that was acknowledged is gone. Where one of two replicas
-// has to confirm a write, everything goes on; where all have to, it does when the
-// dead server is there again, as a replica.
-func TestRedisPrimaryDies(t *testing.T) {
-	t.Run("one replica confirms", func(t *testing.T) {
-		x, victim := newClusterTrial(t, "1")
-		victim.Kill()
-		x.last()
-		x.judge(served())
-	})
-	t.Run("all replicas confirm", func(t *testing.T) {
-		x, victim := newClusterTrial(t, "-1")
-		victim.Kill()
-		between(t, x.finished, x.verdict)
-		x.last()
-		if err := victim.Restart(); err != nil {
-			t.Fatal(err)
-		}
-		x.judge(most())
-	})
-}
-
-// newClusterTrial is a trial over a Redis Cluster, and one of its primaries.
-func newClusterTrial(t *testing.T, replicas string) (*trial, *redistest.Server) {
-	t.Helper()
-	needRedis(t)
-	servers, err := redistest.StartCluster(3, 2, redistest.ClusterSettings()...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := servers.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	c := &nodes{t, filepath.Join(t.TempDir(), "data"), []string{
-		"--store", "redis", "--redis", strings.Join(servers.Addrs(), ","), "--redis-prefix", "t:",
-	}}
-	if err := os.MkdirAll(c.data, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	confirm := []string{"--redis-replicas", replicas}
-	x := c.trial(lasting(8), c.mailbox("one", confirm...), c.mailbox("two", confirm...), confirm...)
-	victim, err := servers.Owner(t.Context(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return x, victim
 }
 
 // Every process is restarted, one after the other, as for an upgrade.
