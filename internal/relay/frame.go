@@ -1,9 +1,7 @@
 package relay
 
 import (
-	"bufio"
 	"encoding/binary"
-	"io"
 
 	"github.com/klauspost/compress/zstd"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -131,27 +129,6 @@ func readBatch(raw []byte, take func(m *entity.Message, hops uint8)) error {
 		take(m, one[0])
 	}
 	return nil
-}
-
-// readFrame reads one frame into buf, growing it if need be.
-func readFrame(r *bufio.Reader, buf []byte, limit uint64) (wire.Type, []byte, error) {
-	t, err := r.ReadByte()
-	if err != nil {
-		return 0, nil, err
-	}
-	size, err := binary.ReadUvarint(r)
-	if err != nil {
-		return 0, nil, err
-	}
-	if size > limit {
-		return 0, nil, im.Errorf(im.TooLarge, "a frame of %d bytes, over %d", size, limit)
-	}
-	if uint64(cap(buf)) < size {
-		buf = make([]byte, size)
-	}
-	buf = buf[:size]
-	_, err = io.ReadFull(r, buf)
-	return wire.Type(t), buf, err
 }
 
 // packer compresses and unpacks batches.

@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"encoding/binary"
@@ -147,55 +146,62 @@ func (r *Relay) untrack(nc net.Conn) {
 	delete(r.conns, nc)
 }
 
-// receive takes batches, and confirms them when there is nothing more to read at
-// once.
-func (r *Relay) receive(nc net.Conn, from im.Region) error {
-	in := bufio.NewReaderSize(nc, 64<<10)
+// welcome answers a greeting, and returns the stream that begins and its last
+// batch.
+func (r *Relay) welcome(nc net.Conn, in *wire.Reader, from im.Region) (stream, last uint64, err error) {
 	_ = nc.SetDeadline(time.Now().Add(r.cfg.HandshakeTimeout))
-	t, payload, err := readFrame(in, nil, maxGreeting)
+	t, payload, err := in.Frame(maxGreeting)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	hello, err := readGreeting(payload)
 	if err != nil || t != typeHello {
-		return im.Errorf(im.Invalid, "region %s begins with something else than a greeting", from)
+		return 0, 0, im.Errorf(im.Invalid, "region %s begins with something else than a greeting", from)
 	}
-	state := &r.peers[from].in
-	welcome := greeting{version: version, stream: hello.stream, received: state.begin(hello.stream), places: r.cfg.Places}
-	if _, err := nc.Write(wire.AppendFrame(nil, typeWelcome, welcome.append(nil))); err != nil {
+	last = r.peers[from].in.begin(hello.stream)
+	answer := greeting{version: version, stream: hello.stream, received: last, places: r.cfg.Places}
+	if _, err := nc.Write(wire.AppendFrame(nil, typeWelcome, answer.append(nil))); err != nil {
+		return 0, 0, err
+	}
+	return hello.stream, last, nc.SetDeadline(time.Time{})
+}
+
+// receive takes batches, and confirms them when there is nothing more to read at
+// once.
+func (r *Relay) receive(nc net.Conn, from im.Region) error {
+	in := wire.NewReader(nc, maxGreeting)
+	stream, number, err := r.welcome(nc, &in, from)
+	if err != nil {
 		return err
 	}
-	_ = nc.SetDeadline(time.Time{})
 	pack, err := newPacker()
 	if err != nil {
 		return err
 	}
 	defer pack.close()
-	var buf []byte
-	number := welcome.received
+	paced := wire.Paced{Conn: nc, Pause: 3 * r.cfg.Heartbeat}
+	in.Reset(paced, maxBatch)
 	for {
-		_ = nc.SetReadDeadline(time.Now().Add(3 * r.cfg.Heartbeat))
-		if t, payload, err = readFrame(in, buf, maxFrame); err != nil {
+		t, payload, err := in.Frame(maxFrame)
+		if err != nil {
 			return err
 		}
-		buf = payload
 		if t == typeBatch {
-			if number, err = r.batch(state, hello.stream, from, pack, payload); err != nil {
+			if number, err = r.batch(stream, from, pack, payload); err != nil {
 				return err
 			}
 		}
 		if in.Buffered() > 0 {
 			continue
 		}
-		_ = nc.SetWriteDeadline(time.Now().Add(3 * r.cfg.Heartbeat))
-		if _, err := nc.Write(wire.AppendFrame(nil, typeAck, binary.AppendUvarint(nil, number))); err != nil {
+		if _, err := paced.Write(wire.AppendFrame(nil, typeAck, binary.AppendUvarint(nil, number))); err != nil {
 			return err
 		}
 	}
 }
 
 // batch delivers one batch, and returns its number.
-func (r *Relay) batch(state *inbound, stream uint64, from im.Region, pack *packer, payload []byte) (uint64, error) {
+func (r *Relay) batch(stream uint64, from im.Region, pack *packer, payload []byte) (uint64, error) {
 	number, n := binary.Uvarint(payload)
 	if n <= 0 || number == 0 {
 		return 0, im.Errorf(im.Invalid, "malformed batch")
@@ -204,6 +210,7 @@ func (r *Relay) batch(state *inbound, stream uint64, from im.Region, pack *packe
 	if err != nil {
 		return 0, err
 	}
+	state := &r.peers[from].in
 	if !state.fresh(stream, number) {
 		return number, nil
 	}

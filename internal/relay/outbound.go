@@ -1,10 +1,10 @@
 package relay
 
 import (
-	"bufio"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -181,27 +181,29 @@ func (o *outbound) connect() (carried bool, err error) {
 		case <-stop:
 		}
 	}()
-	in := bufio.NewReaderSize(nc, 4<<10)
-	repeat, err := o.greet(nc, in)
+	in := wire.NewReader(nc, maxGreeting)
+	repeat, err := o.greet(nc, &in)
 	if err != nil {
 		return false, err
 	}
 	o.r.cfg.Logger.Info("relay up", "region", string(o.to), "addr", nc.RemoteAddr().String())
+	paced := wire.Paced{Conn: nc, Pause: 3 * o.r.cfg.Heartbeat}
+	in.Reset(paced, maxGreeting)
 	ended := make(chan error, 1)
-	go func() { ended <- o.listen(nc, in) }()
-	err = o.write(nc, repeat, ended)
+	go func() { ended <- o.listen(&in) }()
+	err = o.write(paced, repeat, ended)
 	nc.Close()
 	return true, err
 }
 
 // greet says hello, and returns the batches that have not arrived.
-func (o *outbound) greet(nc net.Conn, in *bufio.Reader) (repeat []batch, err error) {
+func (o *outbound) greet(nc net.Conn, in *wire.Reader) (repeat []batch, err error) {
 	_ = nc.SetDeadline(time.Now().Add(o.r.cfg.HandshakeTimeout))
 	hello := greeting{version: version, stream: o.stream, places: o.r.cfg.Places}
 	if _, err := nc.Write(wire.AppendFrame(nil, typeHello, hello.append(nil))); err != nil {
 		return nil, err
 	}
-	t, payload, err := readFrame(in, nil, maxGreeting)
+	t, payload, err := in.Frame(maxGreeting)
 	if err != nil {
 		return nil, err
 	}
@@ -243,15 +245,12 @@ func (o *outbound) confirm(number uint64) {
 }
 
 // listen reads what the other end confirms.
-func (o *outbound) listen(nc net.Conn, in *bufio.Reader) error {
-	var buf []byte
+func (o *outbound) listen(in *wire.Reader) error {
 	for {
-		_ = nc.SetReadDeadline(time.Now().Add(3 * o.r.cfg.Heartbeat))
-		t, payload, err := readFrame(in, buf, maxGreeting)
+		t, payload, err := in.Frame(maxGreeting)
 		if err != nil {
 			return err
 		}
-		buf = payload
 		if t != typeAck {
 			continue
 		}
@@ -264,19 +263,19 @@ func (o *outbound) listen(nc net.Conn, in *bufio.Reader) error {
 }
 
 // write sends what waits, until the connection ends.
-func (o *outbound) write(nc net.Conn, repeat []batch, ended <-chan error) error {
+func (o *outbound) write(nc io.Writer, repeat []batch, ended <-chan error) error {
 	beat := time.NewTicker(o.r.cfg.Heartbeat)
 	defer beat.Stop()
 	pay := time.NewTicker(payEvery)
 	defer pay.Stop()
 	for _, b := range repeat {
-		if err := o.send(nc, b.frame); err != nil {
+		if _, err := nc.Write(b.frame); err != nil {
 			return err
 		}
 	}
 	for {
 		for b, ok := o.take(); ok; b, ok = o.take() {
-			if err := o.send(nc, b.frame); err != nil {
+			if _, err := nc.Write(b.frame); err != nil {
 				return err
 			}
 		}
@@ -285,19 +284,13 @@ func (o *outbound) write(nc net.Conn, repeat []batch, ended <-chan error) error 
 		case <-pay.C:
 			o.pay()
 		case <-beat.C:
-			if err := o.send(nc, wire.AppendPing(nil)); err != nil {
+			if _, err := nc.Write(wire.AppendPing(nil)); err != nil {
 				return err
 			}
 		case err := <-ended:
 			return err
 		}
 	}
-}
-
-func (o *outbound) send(nc net.Conn, frame []byte) error {
-	_ = nc.SetWriteDeadline(time.Now().Add(3 * o.r.cfg.Heartbeat))
-	_, err := nc.Write(frame)
-	return err
 }
 
 // take makes the next batch of what waits.

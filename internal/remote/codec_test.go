@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/wire"
 )
 
 // imFiles parses package im.
@@ -265,10 +266,9 @@ func TestZeroIsNotNothing(t *testing.T) {
 func roundTrip(t testing.TB, res im.Result, err error) (im.Result, error) {
 	t.Helper()
 	frame := appendAnswer(nil, 77, res, err)
-	in := inbox{buf: frame, w: len(frame)}
-	typ, payload, ok, perr := in.next(maxFrame)
-	if !ok || perr != nil || typ != typeAnswer {
-		t.Fatalf("frame: %v %v %v", typ, ok, perr)
+	typ, payload, n, perr := wire.Parse(frame, maxFrame)
+	if n != len(frame) || perr != nil || typ != typeAnswer {
+		t.Fatalf("frame: %v %v %v", typ, n, perr)
 	}
 	head, body, perr := splitHead(payload)
 	if perr != nil {

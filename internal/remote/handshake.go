@@ -191,22 +191,16 @@ func (h *handshake) check(who string) error {
 
 // next waits for a frame, which must be of one type.
 func (h *handshake) next(want wire.Type) ([]byte, error) {
-	for {
-		t, payload, ok, err := h.in.next(maxHandshakeFrame)
-		switch {
-		case err != nil:
-			return nil, err
-		case ok && t == want:
-			return payload, nil
-		case ok && t == typeClose:
-			return nil, closedBy(payload)
-		case ok:
-			return nil, im.Errorf(im.Invalid, "not a role link: unexpected %s", t)
-		}
-		if err := h.in.fill(); err != nil {
-			return nil, err
-		}
+	t, payload, err := h.in.Frame(maxHandshakeFrame)
+	switch {
+	case err != nil:
+		return nil, err
+	case t == want:
+		return payload, nil
+	case t == typeClose:
+		return nil, closedBy(payload)
 	}
+	return nil, im.Errorf(im.Invalid, "not a role link: unexpected %s", t)
 }
 
 // closedBy is what the other end's farewell means.

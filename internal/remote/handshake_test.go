@@ -68,7 +68,8 @@ func TestFalseServer(t *testing.T) {
 		}
 		defer nc.Close()
 		ln.Close()
-		h := handshake{in: &inbox{nc: nc, buf: make([]byte, smallInbox)}, secret: []byte("not the secret")}
+		in := newInbox(nc)
+		h := handshake{in: &in, secret: []byte("not the secret")}
 		h.say(typeChallenge, (&challenge{version, newNonce()}).append)
 		_ = h.flush()
 		_, _ = h.next(typeHello)

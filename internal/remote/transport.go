@@ -43,9 +43,6 @@ func (h Heartbeat) withDefaults() Heartbeat {
 const (
 	// busyTick is how often a link in use looks after what is due.
 	busyTick = 100 * time.Millisecond
-	// writeStep is the most that one write takes, so that its deadline means
-	// a pace and not a size.
-	writeStep = 256 << 10
 	// keepBuffer is the largest write buffer that is kept.
 	keepBuffer = 1 << 20
 )
@@ -127,13 +124,12 @@ func (t *transport) read(r reader) error {
 			}
 			armed = true
 		}
-		before := t.in.w - t.in.r
-		err := t.in.fill()
+		n, err := t.in.Fill()
 		if err == nil {
 			// After silence, the next tick is far away.
 			armed = armed && silent == 0
 			silent = 0
-			t.traffic.bytesIn.Add(uint64(t.in.w - t.in.r - before))
+			t.traffic.bytesIn.Add(uint64(n))
 			continue
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -171,7 +167,7 @@ func (t *transport) silence(r reader, silent, tick time.Duration) (time.Duration
 func (t *transport) dispatch(r reader) error {
 	n := 0
 	for {
-		typ, payload, ok, err := t.in.next(maxFrame)
+		typ, payload, ok, err := t.in.Next(maxFrame)
 		if err != nil {
 			return err
 		}
@@ -248,18 +244,9 @@ func (t *transport) write(fill func(spare []byte) (out []byte, last bool)) {
 }
 
 func (t *transport) writeOut(b []byte) error {
-	for len(b) > 0 {
-		if err := t.in.nc.SetWriteDeadline(time.Now().Add(t.beat.Dead)); err != nil {
-			return err
-		}
-		n, err := t.in.nc.Write(b[:min(len(b), writeStep)])
-		t.traffic.bytesOut.Add(uint64(n))
-		if err != nil {
-			return err
-		}
-		b = b[n:]
-	}
-	return nil
+	n, err := wire.Paced{Conn: t.in.nc, Pause: t.beat.Dead}.Write(b)
+	t.traffic.bytesOut.Add(uint64(n))
+	return err
 }
 
 // closeWrite ends the outgoing direction; the other end does the same in

@@ -35,18 +35,11 @@ func (r *raw) say(b []byte) {
 // hear returns the next frame.
 func (r *raw) hear() (wire.Type, []byte) {
 	r.t.Helper()
-	for {
-		t, payload, ok, err := r.in.next(maxFrame)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		if ok {
-			return t, payload
-		}
-		if err := r.in.fill(); err != nil {
-			r.t.Fatal(err)
-		}
+	t, payload, err := r.in.Frame(maxFrame)
+	if err != nil {
+		r.t.Fatal(err)
 	}
+	return t, payload
 }
 
 const typeLater wire.Type = 60

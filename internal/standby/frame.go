@@ -1,9 +1,6 @@
 package standby
 
 import (
-	"bufio"
-	"errors"
-	"io"
 	"net"
 	"sync"
 	"time"
@@ -32,9 +29,9 @@ const (
 	// maxFrame bounds a frame; helloFrame one of somebody unknown.
 	maxFrame   = 64 << 20
 	helloFrame = 4 << 10
-	// firstBuffer is what a frame gets before its bytes have come, keptBuffer
-	// what is kept for the next one.
-	firstBuffer = 64 << 10
+	// usualBuffer is for what is read, keptBuffer the most that is kept for
+	// writing the next frame.
+	usualBuffer = 256 << 10
 	keptBuffer  = 1 << 20
 	// pingEvery is how often an end that has nothing to say says so, deadAfter
 	// how long the other may be silent.
@@ -67,14 +64,17 @@ func messageOf(t wire.Type) proto.Message {
 
 // conn carries frames. One goroutine reads; any may write.
 type conn struct {
-	nc net.Conn
-	r  *bufio.Reader
+	nc wire.Paced
+	in wire.Reader
 
 	mu  sync.Mutex
 	out []byte
 }
 
-func newConn(nc net.Conn) *conn { return &conn{nc: nc, r: bufio.NewReaderSize(alive{nc}, firstBuffer)} }
+func newConn(nc net.Conn) *conn {
+	paced := wire.Paced{Conn: nc, Pause: deadAfter}
+	return &conn{nc: paced, in: wire.NewReader(paced, usualBuffer)}
+}
 
 // send writes one frame.
 func (c *conn) send(t wire.Type, m proto.Message) error {
@@ -84,7 +84,7 @@ func (c *conn) send(t wire.Type, m proto.Message) error {
 	if c.out, err = appendFrame(c.out[:0], t, m); err != nil {
 		return err
 	}
-	err = c.writeLocked(c.out)
+	_, err = c.nc.Write(c.out)
 	if cap(c.out) > keptBuffer {
 		c.out = nil
 	}
@@ -95,32 +95,8 @@ func (c *conn) send(t wire.Type, m proto.Message) error {
 func (c *conn) write(frames []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.writeLocked(frames)
-}
-
-// writeLocked gives every piece the time that the other end has.
-func (c *conn) writeLocked(b []byte) error {
-	for len(b) > 0 {
-		if err := c.nc.SetWriteDeadline(time.Now().Add(deadAfter)); err != nil {
-			return err
-		}
-		n, err := c.nc.Write(b[:min(len(b), pieceBytes)])
-		if err != nil {
-			return err
-		}
-		b = b[n:]
-	}
-	return nil
-}
-
-// alive reads with a deadline for every piece.
-type alive struct{ net.Conn }
-
-func (a alive) Read(b []byte) (int, error) {
-	if err := a.SetReadDeadline(time.Now().Add(deadAfter)); err != nil {
-		return 0, err
-	}
-	return a.Conn.Read(b)
+	_, err := c.nc.Write(frames)
+	return err
 }
 
 func appendFrame(dst []byte, t wire.Type, m proto.Message) ([]byte, error) {
@@ -136,11 +112,7 @@ func appendFrame(dst []byte, t wire.Type, m proto.Message) ([]byte, error) {
 
 // receive reads one frame; m is nil for one without meaning here.
 func (c *conn) receive(limit int) (t wire.Type, m proto.Message, err error) {
-	t, size, err := c.header(limit)
-	if err != nil {
-		return 0, nil, err
-	}
-	payload, err := readPayload(c.r, size)
+	t, payload, err := c.in.Frame(limit)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -153,44 +125,5 @@ func (c *conn) receive(limit int) (t wire.Type, m proto.Message, err error) {
 	return t, m, nil
 }
 
-// header reads a frame's head.
-func (c *conn) header(limit int) (wire.Type, int, error) {
-	for n := 2; ; n++ {
-		head, err := c.r.Peek(n)
-		if err != nil {
-			return 0, 0, err
-		}
-		t, header, size, err := wire.ParseHeader(head, limit)
-		if err != nil {
-			return 0, 0, err
-		}
-		if header > 0 {
-			_, err = c.r.Discard(header)
-			return t, size, err
-		}
-		if n == wire.MaxHeader {
-			return 0, 0, im.Errorf(im.Invalid, "a frame has no head")
-		}
-	}
-}
-
-// readPayload grows with what has arrived, not with what was announced.
-func readPayload(r io.Reader, size int) ([]byte, error) {
-	buf := make([]byte, min(size, firstBuffer))
-	for read := 0; ; {
-		n, err := io.ReadFull(r, buf[read:])
-		read += n
-		if err != nil {
-			return nil, errors.Join(err, io.ErrUnexpectedEOF)
-		}
-		if read == size {
-			return buf, nil
-		}
-		grown := make([]byte, min(size, 2*len(buf)))
-		copy(grown, buf)
-		buf = grown
-	}
-}
-
 // buffered reports whether more has been read than was used.
-func (c *conn) buffered() bool { return c.r.Buffered() > 0 }
+func (c *conn) buffered() bool { return c.in.Buffered() > 0 }

@@ -4,7 +4,10 @@
 // A frame is a type byte, the payload's length as an unsigned varint of at
 // most five bytes, and the payload. Frames without payload (heartbeats) are
 // two bytes. A length is checked against the reader's limit as soon as it can
-// be read, before anything is allocated for it.
+// be read, before anything is allocated for it. A Reader cuts frames from a
+// connection; role links, relays and standbys read theirs with it too, and have
+// types of their own. (Package link has its own buffers, of which there are too
+// many to keep them while they are empty.)
 //
 // Payloads are the messages of proto/skein/v1/link.proto. Those that every
 // message passes through (Send, SendAck, Entry, Deliver, Ack, Pull), and Shake
