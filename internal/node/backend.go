@@ -32,7 +32,7 @@ func (n *Node) startBackend(ctx context.Context) error {
 	cfg.Shards, cfg.Logger, cfg.Core.Traces = n.cfg.Shards, n.log, n.traces.recorder
 	cfg.Core.Retain = retention(&n.cfg)
 	if n.shared != nil {
-		cfg.Node, cfg.Shared = n.shared.name, true
+		cfg.Node, cfg.Shared = n.name, true
 		cfg.Elsewhere, cfg.Fenced, cfg.Acquired = n.carry, n.stale, n.announceSlots
 		if cfg.Core.Retain.Kept() {
 			n.log.Warn("history is kept for ever, in the memory of Redis; bound it with --retain-days or --retain-entries")

@@ -37,7 +37,7 @@ func (n *Node) newMonitor(reg *prometheus.Registry) error {
 		return err
 	}
 	cfg := monitor.Config{
-		Name: n.processName(), Version: n.opts.Version, Token: token, Webhook: n.cfg.MonitorWebhook, Series: n.cfg.MonitorSeries, Logger: n.log,
+		Name: n.name, Version: n.opts.Version, Token: token, Webhook: n.cfg.MonitorWebhook, Series: n.cfg.MonitorSeries, Logger: n.log,
 		Targets: monitor.Joined{self{n, reg}, members{n}, monitor.Addresses(n.cfg.MonitorAddresses())},
 	}
 	if n.cfg.MonitorLogMB > 0 {
@@ -72,7 +72,7 @@ func (s self) Targets() []monitor.Target {
 	addr := s.node.advertised(s.node.addrs.Ops)
 	t := monitor.Target{Name: addr, URL: "http://" + addr, Gather: s.reg.Gather, About: monitor.About{Version: s.node.opts.Version}}
 	if s.node.shared != nil {
-		t.Name = s.node.shared.name
+		t.Name = s.node.name
 	}
 	return []monitor.Target{t}
 }
@@ -99,7 +99,7 @@ func (m members) Targets() []monitor.Target {
 	}
 	var targets []monitor.Target
 	for _, one := range all {
-		own := one.Node == m.node.shared.name
+		own := one.Node == m.node.name
 		if one.Ops == "" || !own && m.node.opts.Role != Monitor && len(all) > mostMembers {
 			continue
 		}

@@ -76,6 +76,7 @@ type Addresses struct {
 
 // Node is a running process's worth of roles.
 type Node struct {
+	name string
 	cfg  config.Config
 	log  *slog.Logger
 	opts Options
@@ -124,7 +125,7 @@ type Node struct {
 const stopTimeout = 10 * time.Second
 
 func newNode(cfg config.Config, opts Options) *Node {
-	return &Node{cfg: cfg, log: opts.Logger, opts: opts, failed: make(chan struct{}), drained: make(chan struct{}), stopping: make(chan struct{}), news: make(chan struct{}, 1)}
+	return &Node{name: nodeName(&cfg, opts.Role), cfg: cfg, log: opts.Logger, opts: opts, failed: make(chan struct{}), drained: make(chan struct{}), stopping: make(chan struct{}), news: make(chan struct{}, 1)}
 }
 
 // Start starts the roles. On error nothing is left running.
@@ -167,7 +168,7 @@ func (n *Node) startRoles(ctx context.Context) (err error) {
 	case Router:
 		return n.startRouter(ctx)
 	}
-	if err := n.startTraces(n.opts.Role.String()); err != nil {
+	if err := n.startTraces(); err != nil {
 		return err
 	}
 	if n.opts.Role != Gateway {

@@ -25,7 +25,7 @@ func (n *Node) newRoute(secret string, inner bool) *route.Mailbox {
 		Logger: n.log, Stale: n.stale,
 		Dial: func(m cluster.Member) (route.Link, error) {
 			return remote.NewClient(remote.ClientConfig{
-				Addr: m.Roles, Secret: []byte(secret), Node: n.processName(), Instance: instance, Inner: inner, Logger: n.log,
+				Addr: m.Roles, Secret: []byte(secret), Node: n.name, Instance: instance, Inner: inner, Logger: n.log,
 			})
 		},
 	})

@@ -28,14 +28,6 @@ func (n *Node) clusterSecret() (string, error) {
 	return account.LoadOrCreateSecret(path, "cl_")
 }
 
-// processName tells this process from others in their logs.
-func (n *Node) processName() string {
-	if n.shared != nil {
-		return n.shared.name
-	}
-	return fmt.Sprintf("%s/%d", hostname(), os.Getpid())
-}
-
 // serveRoles lets gateways of other processes reach the mailbox.
 func (n *Node) serveRoles() error {
 	secret, err := n.clusterSecret()
@@ -43,7 +35,7 @@ func (n *Node) serveRoles() error {
 		return err
 	}
 	cfg := remote.ServerConfig{
-		Mailbox: n.back.served(), Secret: []byte(secret), Node: n.processName(), Logger: n.log,
+		Mailbox: n.back.served(), Secret: []byte(secret), Node: n.name, Logger: n.log,
 	}
 	if n.shared != nil {
 		cfg.Inner, cfg.Receive, cfg.Served = n.back.mailbox, n.receive, n.served

@@ -5,11 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"fmt"
-	"hash/fnv"
-	"net"
-	"net/netip"
 	"os"
 	"time"
 
@@ -22,9 +18,7 @@ import (
 
 // shared is what a node has whose store others share.
 type shared struct {
-	store *redis.Store
-	// name is the node's in the cluster.
-	name       string
+	store      *redis.Store
 	membership *cluster.Membership
 }
 
@@ -42,7 +36,7 @@ func (n *Node) openShared(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.shared = &shared{store: st, name: n.clusterName()}
+	n.shared = &shared{store: st}
 	return nil
 }
 
@@ -70,46 +64,10 @@ func redisOptions(cfg *config.Config) (redis.Options, error) {
 	return opts, nil
 }
 
-// clusterName is the node's name among those that share its store: the same
-// whenever it is started again on the same machine and directory.
-func (n *Node) clusterName() string {
-	if n.cfg.Node != "" {
-		return n.cfg.Node
-	}
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(n.addrs.Data))
-	name := fmt.Sprintf("%s-%s-%s", n.opts.Role, hostname(), hex.EncodeToString(h.Sum(nil)))
-	return name[max(0, len(name)-config.MaxNode):]
-}
-
-func hostname() string {
-	host, err := os.Hostname()
-	if err != nil {
-		return "unknown"
-	}
-	return host
-}
-
-// advertised is how others reach a listener.
-func (n *Node) advertised(addr string) string {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr
-	}
-	ip, err := netip.ParseAddr(host)
-	switch {
-	case host != "" && (err != nil || !ip.IsUnspecified()):
-		return addr
-	case n.cfg.Advertise != "":
-		return net.JoinHostPort(n.cfg.Advertise, port)
-	}
-	return net.JoinHostPort(hostname(), port)
-}
-
 // record is what the node says of itself at first.
 func (n *Node) record() cluster.Member {
 	return cluster.Member{
-		Node: n.shared.name, Started: im.Millis(time.Now().UnixMilli()), State: cluster.Up, Version: cmp.Or(n.cfg.VersionLabel, n.opts.Version),
+		Node: n.name, Started: im.Millis(time.Now().UnixMilli()), State: cluster.Up, Version: cmp.Or(n.cfg.VersionLabel, n.opts.Version),
 	}
 }
 
@@ -138,7 +96,7 @@ func (n *Node) join(ctx context.Context) error {
 
 // membersChanged hears who is there now.
 func (n *Node) membersChanged(members []cluster.Member, table *cluster.Table) {
-	mine := table.SlotsOf(n.shared.name)
+	mine := table.SlotsOf(n.name)
 	n.log.Info("the cluster has changed", "members", len(members), "mailboxes", len(table.Nodes()), "slots_here", len(mine))
 	n.route.Update(members, table)
 	if n.inner != nil {
@@ -247,7 +205,7 @@ func (n *Node) handOver(ctx context.Context) error {
 	if err := m.Sync(ctx); err != nil || n.back == nil {
 		return err
 	}
-	if _, table := m.Members(); len(table.SlotsOf(n.shared.name)) > 0 {
+	if _, table := m.Members(); len(table.SlotsOf(n.name)) > 0 {
 		// Nobody else is there.
 		return nil
 	}

@@ -109,7 +109,7 @@ func (n *Node) withStandby(ctx context.Context, engine standby.Engine) (store.St
 	}
 	_, client := creds.Standby(im.Region(n.cfg.Region))
 	src := standby.NewSource(standby.Config{
-		Engine: engine, Region: n.cfg.Region, Node: n.clusterName(), Sync: n.cfg.StandbyMode == config.StandbySync,
+		Engine: engine, Region: n.cfg.Region, Node: n.name, Sync: n.cfg.StandbyMode == config.StandbySync,
 		Snapshot: entity.SnapshotSeq, Logger: n.log,
 		Dial: func(ctx context.Context) (net.Conn, error) {
 			d := tls.Dialer{Config: client, NetDialer: &net.Dialer{Timeout: stopTimeout}}

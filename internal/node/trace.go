@@ -25,7 +25,7 @@ type tracing struct {
 }
 
 // startTraces makes the recorder of this process.
-func (n *Node) startTraces(role string) error {
+func (n *Node) startTraces() error {
 	var seed [8]byte
 	if _, err := rand.Read(seed[:]); err != nil {
 		return err
@@ -35,7 +35,7 @@ func (n *Node) startTraces(role string) error {
 		return err
 	}
 	n.traces.sampler = trace.NewSampler(n.cfg.TracePercent, users, binary.LittleEndian.Uint64(seed[:]))
-	opts := trace.Options{Node: role + " " + n.processName()}
+	opts := trace.Options{Node: n.name}
 	if n.cfg.TraceExport != "" {
 		n.traces.exporter = otlp.New(otlp.Config{URL: n.cfg.TraceExport, Version: n.opts.Version, Logger: n.log})
 		opts.Export = n.traces.exporter.Export

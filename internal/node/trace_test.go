@@ -20,7 +20,7 @@ func TestTracesAreServed(t *testing.T) {
 		"slow":  func() (trace.Report, error) { return source.Slow(t.Context(), 5) },
 	} {
 		r, err := get()
-		if err != nil || len(r.Traces) != 1 || r.Traces[0].ID != id || !strings.HasPrefix(r.Traces[0].Spans[0].Node, "serve ") {
+		if err != nil || len(r.Traces) != 1 || r.Traces[0].ID != id || !strings.HasPrefix(r.Traces[0].Spans[0].Node, "serve-") {
 			t.Errorf("%s: %+v, %v", what, r, err)
 		}
 	}

@@ -91,13 +91,14 @@ func startWorker(ctx context.Context, in supervise.Input, opts WorkerOptions) (_
 			log.Info("the system's scheduler cannot be told that this is one of many workers", "err", err)
 		}
 	}
+	s.Config.Node = workerName(s.Config.Node, in.Index)
 	n := newNode(s.Config, Options{Role: Gateway, Logger: log, Level: level, Version: opts.Version})
 	defer func() {
 		if err != nil {
 			_ = n.Stop()
 		}
 	}()
-	if err := n.startTraces(fmt.Sprintf("worker %d", in.Index)); err != nil {
+	if err := n.startTraces(); err != nil {
 		return nil, err
 	}
 	if s.Members != nil {

@@ -101,6 +101,7 @@ func (n *Node) workerSettings(count int) (workerSettings, error) {
 		return workerSettings{}, err
 	}
 	s := workerSettings{Config: n.cfg, Mailbox: n.cfg.Mailbox, Secret: secret}
+	s.Config.Node = n.name
 	s.Config.Link = n.workers.port.Addr().String()
 	s.Config.MaxConns = linksEach(n.cfg.MaxConns, count, openFiles())
 	if room := s.Config.MaxConns * count; room < n.cfg.MaxConns {
