@@ -30,9 +30,9 @@ func (x *trial) last() {
 	}
 }
 
-// most is how long somebody may wait when a fault lasts: as long again, because
-// the pauses between two attempts to deliver grow with it.
-func most() time.Duration { return served() + 2*time.Duration(faultSeconds())*time.Second }
+// most is how long somebody may wait when a fault lasts: as long, and no longer
+// because pauses between two attempts have grown meanwhile.
+func most() time.Duration { return served() + time.Duration(faultSeconds())*time.Second }
 
 // A mailbox node cannot reach the store, though all others can reach it: it has
 // nothing to say to them any more, and the other node serves its users.

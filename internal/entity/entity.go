@@ -22,9 +22,10 @@ type Entity interface {
 	Receive(tx *Tx, m *Message)
 	// Timer is called when the time Due returned has come.
 	Timer(tx *Tx)
-	// Hurry says that peers can be reached again: what was sent to them in
-	// vain need not wait for its next turn.
-	Hurry(tx *Tx, reachable func(peer im.Addr) bool)
+	// Hurry says that peers can be reached again: what they have not
+	// acknowledged need not wait for its next turn. It returns how many of
+	// them that is for.
+	Hurry(tx *Tx, reachable func(peer im.Addr) bool) int
 	// Resend gets the log entries that tx.Read asked for.
 	Resend(tx *Tx, peer im.Addr, entries []im.LogEntry)
 	// Snapshot writes what has changed since the last one as records.

@@ -187,17 +187,25 @@ func (ls *lines) restart(tx *Tx, l *line) {
 	ls.wake(l.due)
 }
 
-// hurrySpread is over how many milliseconds entities spread what they send to
+// hurrySpread is over how many milliseconds an entity spreads what it sends to
 // peers that can be reached again.
-const hurrySpread = 200
+const hurrySpread = 50
 
-// Hurry implements Entity: what has been sent again in vain is sent from the
-// beginning, soon.
-func (ls *lines) Hurry(tx *Tx, reachable func(peer im.Addr) bool) {
+// Hurry implements Entity: what peers have not acknowledged is sent from the
+// beginning, soon. Also what has been sent once only: it may have gone to a node
+// that is not there any more, and would wait for up to retransmitUsual.
+func (ls *lines) Hurry(tx *Tx, reachable func(peer im.Addr) bool) (hurried int) {
 	for _, l := range ls.open {
-		if l.tries > 0 && len(l.refs) > 0 && reachable(l.peer) {
-			l.link.restart(tx.Now, tx.Now+1+im.Millis(tx.Jitter(hurrySpread)))
-			ls.wake(l.due)
+		if len(l.refs) == 0 || !reachable(l.peer) {
+			continue
 		}
+		due := tx.Now + 1 + im.Millis(tx.Jitter(hurrySpread))
+		if l.due != 0 {
+			due = min(due, l.due)
+		}
+		l.link.restart(tx.Now, due)
+		ls.wake(l.due)
+		hurried++
 	}
+	return hurried
 }

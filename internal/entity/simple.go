@@ -13,7 +13,7 @@ type recordsOnly struct{}
 func (recordsOnly) Replay(e im.LogEntry) error         { return errDamaged }
 func (recordsOnly) Start(*Tx)                          {}
 func (recordsOnly) Receive(*Tx, *Message)              {}
-func (recordsOnly) Hurry(*Tx, func(im.Addr) bool)      {}
+func (recordsOnly) Hurry(*Tx, func(im.Addr) bool) int  { return 0 }
 func (recordsOnly) Timer(*Tx)                          {}
 func (recordsOnly) Resend(*Tx, im.Addr, []im.LogEntry) {}
 func (recordsOnly) Snapshot(*Tx)                       {}

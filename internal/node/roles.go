@@ -38,7 +38,7 @@ func (n *Node) serveRoles() error {
 		Mailbox: n.back.served(), Secret: []byte(secret), Node: n.name, Logger: n.log,
 	}
 	if n.shared != nil {
-		cfg.Inner, cfg.Receive, cfg.Served = n.back.mailbox, n.receive, n.served
+		cfg.Inner, cfg.Receive, cfg.Served, cfg.Joined = n.back.mailbox, n.receive, n.served, n.reached
 	}
 	n.back.roles, err = remote.NewServer(cfg)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/skein-im/skein/internal/cluster"
@@ -20,6 +21,8 @@ import (
 type shared struct {
 	store      *redis.Store
 	membership *cluster.Membership
+	// joined: there is a membership; others' links may come before.
+	joined atomic.Bool
 }
 
 // openShared connects to the store that nodes share, if there is one.
@@ -84,6 +87,7 @@ func (n *Node) join(ctx context.Context) error {
 	n.shared.membership = cluster.New(cluster.Config{
 		Records: n.shared.store, Self: self, Changed: n.membersChanged, Lapsed: n.doubt, Superseded: n.fail, Logger: n.log,
 	})
+	n.shared.joined.Store(true)
 	if err := n.shared.membership.Start(ctx); err != nil {
 		return err
 	}
@@ -188,9 +192,21 @@ func (n *Node) served(slots []im.Slot) {
 	n.back.mailbox.Hurry(slots)
 }
 
+// reached hears that there is a way to another node again, or from it: what was
+// sent to its slots in vain, or whose acks were lost, goes out again.
+func (n *Node) reached(node string) {
+	if n.shared == nil || n.back == nil || !n.shared.joined.Load() {
+		return
+	}
+	_, table := n.shared.membership.Members()
+	if slots := table.SlotsOf(node); len(slots) > 0 {
+		n.back.mailbox.Hurry(slots)
+	}
+}
+
 // stale asks for the newest members.
 func (n *Node) stale() {
-	if n.shared != nil && n.shared.membership != nil {
+	if n.shared != nil && n.shared.joined.Load() {
 		n.shared.membership.Refresh()
 	}
 }

@@ -37,6 +37,9 @@ type ServerConfig struct {
 	// Served hears which slots another node serves from now on; it must return
 	// at once. nil: nobody wants to know.
 	Served func(slots []im.Slot)
+	// Joined hears that a node has made a link; it must return at once. nil:
+	// nobody wants to know.
+	Joined func(node string)
 	// Secret is shared by all nodes; at least MinSecret bytes.
 	Secret []byte
 	// Node names this node.
@@ -64,6 +67,9 @@ func (c ServerConfig) withDefaults() ServerConfig {
 	c.MaxQueue = cmp.Or(c.MaxQueue, DefaultMaxQueue)
 	c.MaxReads = cmp.Or(c.MaxReads, DefaultMaxReads)
 	c.Heartbeat = c.Heartbeat.withDefaults()
+	if c.Joined == nil {
+		c.Joined = func(string) {}
+	}
 	return c
 }
 
@@ -124,6 +130,9 @@ type ClientConfig struct {
 	// HandshakeTimeout bounds connecting, and the handshake after it.
 	HandshakeTimeout time.Duration
 	Heartbeat        Heartbeat
+	// Up hears that there is a link again, or for the first time; it must
+	// return at once. nil: nobody wants to know.
+	Up func()
 	// Rand returns a number in [0, n); it spreads attempts to connect.
 	Rand func(n int64) int64
 }
@@ -140,6 +149,9 @@ func (c ClientConfig) withDefaults() ClientConfig {
 	}
 	if c.Dial == nil {
 		c.Dial = c.dialAddr
+	}
+	if c.Up == nil {
+		c.Up = func() {}
 	}
 	if c.Rand == nil {
 		c.Rand = rand.Int64N

@@ -26,6 +26,7 @@ func (c *Client) run() {
 		l, err := c.connect()
 		if l != nil {
 			c.cfg.Logger.Info("role link up", "node", l.peer.node, "addr", c.cfg.Addr)
+			c.cfg.Up()
 			err = l.carry()
 			c.lose(err)
 			if l.useful {

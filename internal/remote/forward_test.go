@@ -100,6 +100,23 @@ func TestForward(t *testing.T) {
 	}
 }
 
+// Both ends hear of every link that comes up: what was sent in vain can go out
+// again.
+func TestUp(t *testing.T) {
+	ups, joined := make(chan struct{}, 10), make(chan string, 10)
+	ln, addr := listen(t, "tcp")
+	way := newProxy(t, addr, unlimited)
+	serve(t, ln, ServerConfig{Mailbox: newFakeMailbox(), Joined: func(node string) { joined <- node }})
+	connect(t, ClientConfig{Addr: way.addr(), Up: func() { ups <- struct{}{} }})
+	for range 3 {
+		<-ups
+		if node := <-joined; node != "gateway" {
+			t.Errorf("node %q has made a link", node)
+		}
+		way.cutAll()
+	}
+}
+
 // What waits to be written is bounded.
 func TestForwardIsBounded(t *testing.T) {
 	var o outbound

@@ -60,6 +60,7 @@ func (l *serverLink) mailbox() im.Mailbox {
 func (l *serverLink) run() {
 	log := l.srv.cfg.Logger.With("node", l.peer.node, "from", host(l.in.nc))
 	log.Info("role link up")
+	l.srv.cfg.Joined(l.peer.node)
 	var writer sync.WaitGroup
 	writer.Go(func() { l.write(l.fill) })
 	err := l.read(l)

@@ -2,7 +2,6 @@ package shard
 
 import (
 	"log/slog"
-	"slices"
 
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
@@ -106,6 +105,7 @@ type Core struct {
 	timers              timerHeap
 	alarms              alarms
 	flush               cellQueue
+	hurry               hurry
 	// idle are the entities without sessions, attached those with some.
 	idle, attached cellList
 	// outbox knows how long link messages have been waiting for acks.
@@ -362,6 +362,7 @@ func (c *Core) EntriesRead(now im.Millis, a, peer im.Addr, entries []im.LogEntry
 // Tick runs what has come due: retransmissions and snapshots.
 func (c *Core) Tick(now im.Millis) {
 	c.now = now
+	c.hurryOn()
 	for cl := c.timers.due(now); cl != nil; cl = c.timers.due(now) {
 		if !cl.ready {
 			c.load(cl)
@@ -380,26 +381,10 @@ func (c *Core) Tick(now im.Millis) {
 	}
 }
 
-// Hurry says that the entities of slots have a node that serves them again: what
-// entities here have sent to them in vain goes out soon.
-func (c *Core) Hurry(now im.Millis, slots []im.Slot) {
-	c.now = now
-	var served [im.Slots]bool
-	for _, s := range slots {
-		served[s] = true
-	}
-	// Who has something to send again has a timer.
-	for _, cl := range slices.Clone(c.timers.cells) {
-		if cl.ready && !cl.gone {
-			c.do(cl, func(tx *entity.Tx) { cl.ent.Hurry(tx, func(peer im.Addr) bool { return served[peer.Slot()] }) })
-		}
-	}
-}
-
 // NextTick is when Tick has something to do; 0: nothing is due.
 func (c *Core) NextTick() im.Millis {
 	next := c.timers.next()
-	for _, at := range []im.Millis{c.flush.next(), c.alarms.next()} {
+	for _, at := range []im.Millis{c.flush.next(), c.alarms.next(), c.hurry.due} {
 		if at != 0 && (next == 0 || at < next) {
 			next = at
 		}

@@ -124,3 +124,44 @@ func TestHurry(t *testing.T) {
 	h.finish()
 	h.expect("link user/1 to user/2: 1")
 }
+
+// What was sent once only may have gone to a node that was dead already.
+func TestHurryWhatWasSentOnce(t *testing.T) {
+	h := newHarness(t)
+	h.befriend(1, 2)
+	h.send(1, 2, 1, 0)
+	h.commit()
+	h.drain()
+	h.core.Hurry(h.now, []im.Slot{im.User(2).Slot()})
+	h.now = h.core.NextTick()
+	h.core.Tick(h.now)
+	h.finish()
+	h.expect("link user/1 to user/2: 1")
+}
+
+// When a node can be reached again, what waits for it goes out a part at a time.
+func TestHurryAFewAtATime(t *testing.T) {
+	h := newHarness(t)
+	const users = 2*hurryBurst + 10
+	for u := im.UserID(10); u < 10+users; u++ {
+		h.befriend(u, 2)
+		h.send(u, 2, 1, 0)
+	}
+	h.commit()
+	h.drain()
+	begun := h.now
+	h.core.Hurry(h.now, []im.Slot{im.User(2).Slot()})
+	sent := 0
+	for h.now-begun < 3*hurryEvery {
+		h.now++
+		h.core.Tick(h.now)
+		h.finish()
+		sent += len(h.drain())
+		if most := hurryBurst * (1 + int(h.now-begun)/hurryEvery); sent > most {
+			t.Fatalf("%d links were hurried within %d ms, over %d", sent, h.now-begun, most)
+		}
+	}
+	if sent != users {
+		t.Errorf("%d of %d links were hurried", sent, users)
+	}
+}

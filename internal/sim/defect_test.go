@@ -8,7 +8,7 @@ import (
 )
 
 // mostSeeds is how many seeds may be needed to find a defect.
-const mostSeeds = 100
+const mostSeeds = 300
 
 // Each deliberate defect is found, on seeds that pass without it.
 func TestDefectsAreFound(t *testing.T) {

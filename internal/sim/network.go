@@ -71,8 +71,15 @@ func (t *network) split() {
 	w.after(w.between(0, 4*time.Second), t.heal)
 }
 
+// heal ends every cut. Both ends hear that they can reach each other again.
 func (t *network) heal() {
 	for i := range t.cut {
-		clear(t.cut[i])
+		for j, cut := range t.cut[i] {
+			if cut {
+				t.cut[i][j] = false
+				t.w.nodes[i].reached(t.w.nodes[j])
+				t.w.nodes[j].reached(t.w.nodes[i])
+			}
+		}
 	}
 }

@@ -161,13 +161,31 @@ func (n *node) announce(slots []im.Slot) {
 			continue
 		}
 		w.after(w.between(0, w.plan.delay), func() {
-			if !to.up || w.net.cut[n.id][to.id] {
-				return
-			}
-			for _, c := range to.cores {
-				c.answer(func() { c.core.Hurry(to.clock(), slots) })
+			if to.up && !w.net.cut[n.id][to.id] {
+				to.hurry(slots)
 			}
 		})
+	}
+}
+
+// reached hears that there is a way to another node again.
+func (n *node) reached(peer *node) {
+	if !n.up {
+		return
+	}
+	var slots []im.Slot
+	for pos, slot := range n.w.slots {
+		if n.view.owner[pos] == peer.id {
+			slots = append(slots, slot)
+		}
+	}
+	n.hurry(slots)
+}
+
+// hurry sends again what waits for slots.
+func (n *node) hurry(slots []im.Slot) {
+	for _, c := range n.cores {
+		c.answer(func() { c.core.Hurry(n.clock(), slots) })
 	}
 }
 

@@ -1,0 +1,67 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestRecovery measures for how long users wait when a mailbox node dies or
+// stops: TEST_RECOVERY_TRIALS=10 go test ./e2e -run TestRecovery -v.
+func TestRecovery(t *testing.T) {
+	trials, _ := strconv.Atoi(os.Getenv("TEST_RECOVERY_TRIALS"))
+	if trials == 0 {
+		t.Skip("it measures; TEST_RECOVERY_TRIALS says how often")
+	}
+	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSTOP} {
+		for _, count := range []int{2, 3} {
+			t.Run(fmt.Sprintf("%v of one of %d", signal, count), func(t *testing.T) {
+				var acks, deliveries []time.Duration
+				for range trials {
+					ack, delivery := recovery(t, signal, count)
+					acks, deliveries = append(acks, ack), append(deliveries, delivery)
+				}
+				slices.Sort(acks)
+				slices.Sort(deliveries)
+				t.Logf("%d trials: the longest wait for an ack was %v in the median, %v at most; for a delivery %v and %v",
+					trials, acks[trials/2], acks[trials-1], deliveries[trials/2], deliveries[trials-1])
+			})
+		}
+	}
+}
+
+// recovery sends a signal to one of some mailbox nodes during a chat, and says for
+// how long somebody waited for an ack, and for a delivery.
+func recovery(t *testing.T, signal syscall.Signal, count int) (ack, delivery time.Duration) {
+	t.Helper()
+	c := newNodes(t, filepath.Join(t.TempDir(), "data"))
+	boxes := make([]*server, count)
+	for i, name := range []string{"one", "two", "three"}[:count] {
+		boxes[i] = c.mailbox(name)
+	}
+	c.await("the nodes share the slots", settled(count))
+	x := c.trial("9s", boxes[0], boxes[1])
+	victim := boxes[count-1]
+	if err := victim.cmd.Process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	r := x.ended(time.Minute)
+	if out := os.Getenv("TEST_RECOVERY_LOGS"); out != "" {
+		for i, s := range append(boxes, x.gate) {
+			name := filepath.Join(out, fmt.Sprintf("%d-%d.log", began.UnixMilli(), i))
+			if err := os.WriteFile(name, []byte(s.logs.String()), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, s := range append(boxes, x.gate) {
+		s.kill()
+	}
+	return r.waits()
+}
