@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -99,16 +100,6 @@ func wait[T any](t *testing.T, ch <-chan T) T {
 	}
 }
 
-// until waits for something that others see to.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("it does not happen: %s", what)
-		}
-	}
-}
-
 // free is an address that nobody listens at.
 func free(t *testing.T) string {
 	t.Helper()
@@ -138,7 +129,6 @@ func TestMessagesArriveInBatches(t *testing.T) {
 	if !s.Up || s.Sent != n || s.SentBatches > n/10 || s.SentBytes*2 > s.RawBytes || s.Dropped != 0 {
 		t.Errorf("%+v", s)
 	}
-	until(t, "everything is confirmed", func() bool { return e.Status()[0].Queued == 0 })
 	if p := e.Places("west"); len(p.Links) != 1 || p.Links[0] != "west:1" {
 		t.Errorf("west is at %+v", p)
 	}
@@ -189,9 +179,11 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
+// What is over MaxQueue is dropped, until confirmations make room.
 func TestFullQueue(t *testing.T) {
 	a := newAuthority(t)
-	e := a.relay("east", free(t), map[im.Region]string{"west": free(t)}, func(c *Config) { c.Grace, c.MaxQueue, c.MaxOwing = time.Hour, 1000, 1 })
+	east, west := free(t), free(t)
+	e := a.relay("east", east, map[im.Region]string{"west": west}, func(c *Config) { c.Grace, c.MaxQueue, c.MaxOwing = time.Hour, 1000, 1 })
 	for i := range 1000 {
 		m := message(i + 1)
 		m.From = im.User(im.UserID(i + 1))
@@ -200,13 +192,19 @@ func TestFullQueue(t *testing.T) {
 	if s := e.Status()[0]; s.Queued > 1100 || s.Dropped < 900 || s.Owing != 1 {
 		t.Errorf("%+v", s)
 	}
+	a.relay("west", west, map[im.Region]string{"east": east})
+	wait(t, e.nudges)
+	if s := e.Status()[0]; s.Queued > 500 || s.Owing != 0 {
+		t.Errorf("there is room: %+v", s)
+	}
 }
 
 // Only who has a certificate of a region that is known here gets in.
 func TestStrangers(t *testing.T) {
 	a, other := newAuthority(t), newAuthority(t)
 	east := free(t)
-	e := a.relay("east", east, map[im.Region]string{"west": free(t)})
+	log := make(logged, 3)
+	e := a.relay("east", east, map[im.Region]string{"west": free(t)}, func(c *Config) { c.Logger = slog.New(log) })
 	for what, creds := range map[string]*Credentials{
 		"another authority": other.credentials("west"), "a region that is not known": a.credentials("north"),
 	} {
@@ -230,11 +228,28 @@ func TestStrangers(t *testing.T) {
 	if err == nil {
 		t.Error("who has no certificate gets in")
 	}
-	until(t, "three are refused", func() bool {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		return e.refused == 3
-	})
+	for range 3 {
+		wait(t, log)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.refused != 3 {
+		t.Errorf("%d are refused", e.refused)
+	}
+}
+
+// logged is told who was refused.
+type logged chan string
+
+func (l logged) Enabled(context.Context, slog.Level) bool { return true }
+func (l logged) WithAttrs([]slog.Attr) slog.Handler       { return l }
+func (l logged) WithGroup(string) slog.Handler            { return l }
+
+func (l logged) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "a relay was refused" {
+		l <- r.Message
+	}
+	return nil
 }
 
 // A relay does not start with a certificate of another region, or none.
