@@ -125,9 +125,12 @@ func (s *Store) exchange(ctx context.Context, m mode, g *group) error {
 	}
 	cmds := s.commands(conns.client.B(), m, g)
 	results := conns.client.DoMulti(ctx, cmds...)
+	// What breaks a connection breaks it for all of them: one error says it.
 	var broken error
 	for _, r := range results {
-		broken = errors.Join(broken, r.NonRedisError())
+		if broken = r.NonRedisError(); broken != nil {
+			break
+		}
 	}
 	g.node.release(conns, broken != nil && !errors.Is(broken, context.Canceled))
 	if broken != nil {
@@ -214,9 +217,9 @@ func (s *Store) commands(b rueidis.Builder, m mode, g *group) []rueidis.Complete
 func (g *group) fail(err error) {
 	var op *net.OpError
 	notSent := errors.Is(err, errNotSent) || errors.As(err, &op) && op.Op == "dial"
+	err = fmt.Errorf("%s: %w", g.node.addr, err)
 	for _, c := range g.calls {
-		c.err = fmt.Errorf("%s: %w", g.node.addr, err)
-		c.outcome = unknown
+		c.err, c.outcome = err, unknown
 		if notSent {
 			c.outcome = refused
 		}
@@ -295,6 +298,8 @@ func (e *ReplicaError) Error() string {
 // left picks the calls to make again. err is what exchange returned.
 func (s *Store) left(m mode, calls []*call, err error) ([]*call, error) {
 	var again []*call
+	// One refusal tells: thousands of slots may be refused for one reason.
+	var refusal error
 	for _, c := range calls {
 		switch {
 		case c.outcome == unknown && m&once != 0:
@@ -303,11 +308,11 @@ func (s *Store) left(m mode, calls []*call, err error) ([]*call, error) {
 			return nil, fmt.Errorf("the fate of a write is unknown: %w", err)
 		case c.outcome == unknown, c.outcome == refused:
 			again = append(again, c)
-		case c.err != nil:
-			err = errors.Join(err, c.err)
+		case c.err != nil && refusal == nil:
+			refusal = c.err
 		}
 	}
-	return again, err
+	return again, errors.Join(err, refusal)
 }
 
 // relocate finds out where refused calls belong now, and waits a little before

@@ -3,11 +3,13 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
@@ -172,6 +174,34 @@ func TestMemoryFull(t *testing.T) {
 	if got := texts(t, s, a); len(got) != 1 {
 		t.Fatalf("log %q", got)
 	}
+}
+
+// TestManyFail: what goes wrong for many slots at once is told once. To tell it for
+// each of them, for each again, took minutes.
+func TestManyFail(t *testing.T) {
+	srv := server(t)
+	s := mustOpen(t, Options{Addresses: []string{srv.Addr}, Logger: quiet()})
+	slots := make([]im.Slot, 300)
+	for i := range slots {
+		slots[i] = im.Slot(i)
+	}
+	told := func(what string, err error) {
+		t.Helper()
+		if err == nil || len(err.Error()) > 1000 {
+			t.Errorf("%s: an error of %d bytes", what, len(fmt.Sprint(err)))
+		}
+	}
+	if _, err := srv.Do(t.Context(), "CONFIG", "SET", "maxmemory", "1"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Acquire(t.Context(), "a", slots)
+	told("no memory", err)
+	srv.Pause()
+	defer srv.Resume()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err = s.Owners(ctx, slots)
+	told("no answer", err)
 }
 
 // TestClosed: calls fail, and closing twice does not.
