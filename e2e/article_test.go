@@ -27,33 +27,42 @@ type articleCounters struct {
 // repeatedly, while the server is killed and started again; at the end the
 // counters agree.
 func TestArticleExperiment(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	data := filepath.Join(dir, "friends.txt")
+	data := filepath.Join(t.TempDir(), "friends.txt")
 	if _, err := run(t, "", "bench", "dataset", "--users", "60", "--friends", "8", "--seed", "7", "--format", "article", "--out", data); err != nil {
 		t.Fatal(err)
 	}
 	friends := readFriends(t, data)
-	args := []string{"--article-api", "127.0.0.1:0", "--article-data", data}
-	s := start(t, filepath.Join(dir, "data"), args...)
+	for _, name := range []string{together, apart} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// Of several mailbox nodes, one has the URLs for all of them.
+			p := shapes[name](t, filepath.Join(t.TempDir(), "data"), setup{})
+			urls := freeAddr(t)
+			p.parts[0].args = append(p.parts[0].args, "--article-api", urls, "--article-data", data)
+			p.parts[0].stop(t)
+			p.again(p.parts[0])
+			articleExperiment(t, p, urls, friends)
+		})
+	}
+}
 
+func articleExperiment(t *testing.T, p *product, urls string, friends map[string][]string) {
 	const messages = 5
 	var wg sync.WaitGroup
 	for user, list := range friends {
-		wg.Go(func() { articleClient(t, s.Article, user, list, messages) })
+		wg.Go(func() { articleClient(t, urls, user, list, messages) })
 	}
-	// Kill it twice while they write.
-	fixed := append(s.fixed(), "--article-data", data)
+	// Kill everything twice while they write.
 	for range 2 {
-		waitForSends(t, s.Article, friends)
-		s.kill()
-		s = start(t, filepath.Join(dir, "data"), fixed...)
+		waitForSends(t, urls, friends)
+		p.kill()
+		p.restart()
 	}
 	wg.Wait()
 	for user, list := range friends {
-		checkCounters(t, s.Article, user, list, messages)
+		checkCounters(t, urls, user, list, messages)
 	}
-	s.stop(t)
+	p.stop(t)
 }
 
 func readFriends(t *testing.T, path string) map[string][]string {

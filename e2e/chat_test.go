@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -109,31 +108,44 @@ func makeFriends(t *testing.T, a, b *user, ac, bc *client.Client) {
 }
 
 // TestChatOverEveryTransport: two people, three devices, both directions, over
-// each way to connect, and across a restart of the server.
+// each way to connect, and across a restart of everything.
 func TestChatOverEveryTransport(t *testing.T) {
 	t.Parallel()
-	plain := func(s *server) map[string]string {
-		return map[string]string{"tcp": "tcp://" + s.Link, "ws": "ws://" + s.HTTP + "/link", "ws-on-link": "ws://" + s.Link + "/link"}
-	}
-	secure := func(s *server) map[string]string {
-		return map[string]string{"tls": "tls://" + s.Link, "wss": "wss://" + s.HTTP + "/link", "wss-on-link": "wss://" + s.Link + "/link"}
-	}
 	flags, trust := certificate(t)
+	plain := transports{"http://", nil, func(s *server) map[string]string {
+		return map[string]string{"tcp": "tcp://" + s.Link, "ws": "ws://" + s.HTTP + "/link", "ws-on-link": "ws://" + s.Link + "/link"}
+	}}
+	secure := transports{"https://", trust, func(s *server) map[string]string {
+		return map[string]string{"tls": "tls://" + s.Link, "wss": "wss://" + s.HTTP + "/link", "wss-on-link": "wss://" + s.Link + "/link"}
+	}}
 	workers := []string{"--workers", "2"}
-	t.Run("plain", func(t *testing.T) { chatOver(t, nil, nil, "http://", plain) })
-	t.Run("plain with workers", func(t *testing.T) { chatOver(t, workers, nil, "http://", plain) })
-	t.Run("secure", func(t *testing.T) { chatOver(t, flags, trust, "https://", secure) })
-	t.Run("secure with workers", func(t *testing.T) { chatOver(t, append(workers, flags...), trust, "https://", secure) })
+	for _, run := range []struct {
+		name  string
+		flags []string
+		ways  transports
+	}{
+		{"plain", nil, plain}, {"plain with workers", workers, plain},
+		{"secure", flags, secure}, {"secure with workers", append(workers, flags...), secure},
+	} {
+		t.Run(run.name, func(t *testing.T) {
+			inBothShapes(t, setup{front: run.flags}, func(t *testing.T, p *product) { chatOver(t, p, run.ways) })
+		})
+	}
 }
 
-func chatOver(t *testing.T, flags []string, trust *tls.Config, scheme string, addrs func(*server) map[string]string) {
-	data := filepath.Join(t.TempDir(), "data")
-	s := start(t, data, flags...)
-	w := &world{s, scheme + s.HTTP, trust}
+// transports are ways to connect.
+type transports struct {
+	scheme string
+	trust  *tls.Config
+	addrs  func(*server) map[string]string
+}
+
+func chatOver(t *testing.T, s *product, ways transports) {
+	w := &world{s.server, ways.scheme + s.HTTP, ways.trust}
 	type talk struct{ alice, bob, bob2 *client.Client }
 	talks := map[string]talk{}
 	users := map[string][2]*user{}
-	for name, addr := range addrs(s) {
+	for name, addr := range ways.addrs(s.server) {
 		alice, bob := newUser(t, w, "alice-"+name), newUser(t, w, "bob-"+name)
 		token, _ := bob.login(t)
 		k := talk{alice.dial(t, addr, alice.token), bob.dial(t, addr, bob.token), bob.dial(t, addr, token)}
@@ -165,7 +177,7 @@ func chatOver(t *testing.T, flags []string, trust *tls.Config, scheme string, ad
 	}
 	say("hello")
 	s.stop(t)
-	start(t, data, append(s.fixed(), flags...)...)
+	s.restart()
 	say("after a restart")
 }
 
@@ -173,8 +185,8 @@ func chatOver(t *testing.T, flags []string, trust *tls.Config, scheme string, ad
 // older.
 func TestRevokedAndReplacedDevices(t *testing.T) { inEveryShape(t, revokeAndReplace) }
 
-func revokeAndReplace(t *testing.T, s *server) {
-	w := &world{s, "http://" + s.HTTP, nil}
+func revokeAndReplace(t *testing.T, s *product) {
+	w := s.world()
 	alice := newUser(t, w, "alice")
 	token, device := alice.login(t)
 	first := alice.dial(t, "tcp://"+s.Link, alice.token)
@@ -219,10 +231,12 @@ func wantClosed(t *testing.T, c *client.Client, code client.CloseCode) {
 }
 
 // TestStrangersAndFormerFriends cannot write, and learn why.
-func TestStrangersAndFormerFriends(t *testing.T) { inEveryShape(t, strangersAndFormerFriends) }
+func TestStrangersAndFormerFriends(t *testing.T) {
+	inBothShapes(t, setup{}, strangersAndFormerFriends)
+}
 
-func strangersAndFormerFriends(t *testing.T, s *server) {
-	w := &world{s, "http://" + s.HTTP, nil}
+func strangersAndFormerFriends(t *testing.T, s *product) {
+	w := s.world()
 	alice, bob := newUser(t, w, "alice"), newUser(t, w, "bob")
 	ac, bc := alice.dial(t, "tcp://"+s.Link, alice.token), bob.dial(t, "tcp://"+s.Link, bob.token)
 	refused := func(c *client.Client, to client.UserID, kind client.ErrorKind) {
@@ -254,10 +268,11 @@ func strangersAndFormerFriends(t *testing.T, s *server) {
 // TestClientSeqIsRememberedAcrossRestarts over HTTP, where it is in plain
 // sight.
 func TestClientSeqIsRememberedAcrossRestarts(t *testing.T) {
-	t.Parallel()
-	data := filepath.Join(t.TempDir(), "data")
-	s := start(t, data)
-	w := &world{s, "http://" + s.HTTP, nil}
+	inBothShapes(t, setup{}, clientSeqIsRemembered)
+}
+
+func clientSeqIsRemembered(t *testing.T, s *product) {
+	w := s.world()
 	alice, bob := newUser(t, w, "alice"), newUser(t, w, "bob")
 	ac, bc := alice.dial(t, "tcp://"+s.Link, alice.token), bob.dial(t, "tcp://"+s.Link, bob.token)
 	makeFriends(t, alice, bob, ac, bc)
@@ -271,7 +286,7 @@ func TestClientSeqIsRememberedAcrossRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.kill()
-	start(t, data, s.fixed()...)
+	s.restart()
 	if again, err := send(1, "one"); err != nil || again != first {
 		t.Fatalf("the repeated send got %+v %v, the first %+v", again, err, first)
 	}

@@ -62,58 +62,58 @@ func (r benchResult) check(t *testing.T) {
 	}
 }
 
-// crashes is how many times the server is killed.
+// crashes is how many times something is killed.
 func crashes() int {
 	if n, err := strconv.Atoi(os.Getenv("TEST_CRASHES")); err == nil {
 		return n
 	}
-	return 20
+	return 10
 }
 
-// TestCrash kills the server at random moments while people chat, and starts
-// it again on the same directory. Nothing may be lost, repeated or reordered.
-func TestCrash(t *testing.T) {
-	data := filepath.Join(t.TempDir(), "data")
-	s := start(t, data)
-	fixed := s.fixed()
+// TestCrash kills at random moments while people chat, and starts again what it
+// has killed: the one process, or one of several, or all of them. Nothing may be
+// lost, repeated or reordered.
+func TestCrash(t *testing.T) { inBothShapes(t, setup{}, crash) }
+
+func crash(t *testing.T, p *product) {
 	want := crashes()
 	// At this rate the run outlasts the crashes; the clients send what is
-	// due when the server is back.
-	seconds := 2 + want
-	finished, verdict := benchChat(t, s, "--users", "100", "--friends", "10", "--rate", "1000",
-		"--duration", strconv.Itoa(seconds)+"s", "--stall", "3m")
-	killed := 0
-	for killed < want {
+	// due when they are served again.
+	finished, verdict := benchChat(t, p.server, "--users", "100", "--friends", "10", "--rate", "500",
+		"--duration", strconv.Itoa(2+want)+"s", "--stall", "3m")
+	for killed := range want {
 		select {
 		case <-finished:
 			t.Fatalf("the chat ended after %d crashes: %+v", killed, verdict())
 		case <-time.After(time.Duration(rand.Int64N(int64(1200 * time.Millisecond)))):
 		}
-		s.kill()
-		killed++
-		s = start(t, data, fixed...)
+		if i := rand.IntN(len(p.parts) + 1); i < len(p.parts) {
+			p.parts[i].kill()
+			p.again(p.parts[i])
+			continue
+		}
+		p.kill()
+		p.restart()
 	}
 	r := verdict()
 	r.check(t)
-	t.Logf("%d messages, %d crashes: all arrived once and in order", r.Sent, killed)
-	s.stop(t)
+	t.Logf("%d messages, %d crashes: all arrived once and in order", r.Sent, want)
+	p.stop(t)
 }
 
-// TestRestart stops and starts the server properly, again and again, while
+// TestRestart stops and starts everything properly, again and again, while
 // people chat.
-func TestRestart(t *testing.T) {
-	t.Parallel()
-	data := filepath.Join(t.TempDir(), "data")
-	s := start(t, data)
-	fixed := s.fixed()
-	finished, verdict := benchChat(t, s, "--users", "50", "--friends", "10", "--rate", "300", "--duration", "8s", "--transport", "ws", "--addr", "ws://"+s.Link+"/link")
+func TestRestart(t *testing.T) { inBothShapes(t, setup{}, restart) }
+
+func restart(t *testing.T, p *product) {
+	finished, verdict := benchChat(t, p.server, "--users", "50", "--friends", "10", "--rate", "300", "--duration", "8s", "--transport", "ws", "--addr", "ws://"+p.Link+"/link")
 	for range 3 {
 		select {
 		case <-finished:
 		case <-time.After(time.Second):
 		}
-		s.stop(t)
-		s = start(t, data, fixed...)
+		p.stop(t)
+		p.restart()
 	}
 	verdict().check(t)
 }

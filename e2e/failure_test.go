@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -12,7 +11,8 @@ import (
 	"testing"
 )
 
-// TestSecondServerOnOneDirectory: the second refuses to start and says why.
+// TestSecondServerOnOneDirectory: the second refuses to start and says why. A
+// shared store is there for several nodes; see TestTwoNodesWithOneName.
 func TestSecondServerOnOneDirectory(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
@@ -45,7 +45,8 @@ func TestBadSettings(t *testing.T) {
 	}
 }
 
-// TestDamagedDirectory: the server refuses to start on what it cannot read.
+// TestDamagedDirectory: the server refuses to start on what it cannot read. See
+// TestUnfitRedis for a shared store.
 func TestDamagedDirectory(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
@@ -71,7 +72,8 @@ func TestDamagedDirectory(t *testing.T) {
 
 // TestFullDisk fills a small file system. The server must stop taking writes
 // and say so, acknowledge nothing it cannot keep, and have everything it
-// acknowledged when it starts again with more room.
+// acknowledged when it starts again with more room. TestFullRedis is the same for
+// a shared store.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -83,20 +85,7 @@ func TestFullDisk(t *testing.T) {
 	alice, bob := register(t, s.HTTP, "alice"), register(t, s.HTTP, "bob")
 	befriend(t, alice, bob)
 
-	acknowledged := 0
-	var refused *callError
-	for ctx := testContext(t); refused == nil; acknowledged++ {
-		body := make([]byte, 60_000)
-		copy(body, fmt.Sprintf("message %d ", acknowledged))
-		if err := alice.send(bob, body); errors.As(err, &refused) {
-			break
-		} else if err != nil || ctx.Err() != nil {
-			t.Fatalf("after %d messages: %v", acknowledged, err)
-		}
-	}
-	if refused.status != http.StatusServiceUnavailable || refused.Code != "unavailable" {
-		t.Fatalf("on a full disk a send is answered with %v", refused)
-	}
+	acknowledged := fill(t, alice, bob)
 	if status, body := get(http.DefaultClient, "http://"+s.Ops+"/healthz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "no space left") {
 		t.Fatalf("health says %d %s", status, body)
 	}

@@ -54,32 +54,32 @@ func trimmed(t *testing.T, path string) string {
 // role runs at level debug, users do everything they can do, and much of it
 // wrong.
 func TestLogsHaveNoSecrets(t *testing.T) {
-	t.Parallel()
-	data := filepath.Join(t.TempDir(), "data")
-	m := startNode(t, mailboxArgs(data, "--log-level", "debug")...)
-	g := startNode(t, gatewayArgs(m, "--log-level", "debug", "--workers", "2")...)
+	inBothShapes(t, setup{every: []string{"--log-level", "debug"}, front: []string{"--workers", "2"}}, logsHaveNoSecrets)
+}
+
+func logsHaveNoSecrets(t *testing.T, p *product) {
 	planted := secrets{
 		"password": "pass-Zebra-4711", "wrong password": "wrong-Zebra-4712", "message": "body-Zebra-4713 \"quoted\"",
 		"greeting": "greeting-Zebra-4714", "note to a contact": "note-Zebra-4715", "forged token": "sk_forged-Zebra-4716",
-		"operator's token": trimmed(t, filepath.Join(data, account.OperatorTokenFile)), "cluster's secret": trimmed(t, filepath.Join(data, "cluster.secret")),
+		"operator's token":  trimmed(t, filepath.Join(p.Data, account.OperatorTokenFile)),
 		"text of a payment": "payment-Zebra-4717", "notice": "notice-Zebra-4718", "text of a withdrawal": "withdrawal-Zebra-4719",
 		"frame that is none": "frame-Zebra-4720", "body that is no JSON": "json-Zebra-4721", "path": "path-Zebra-4722",
 		"hash of a device's secret": "hash-Zebra-4723-of-a-secret-0000",
 	}
-	everything(t, g, planted)
-	provoke(t, g, m, planted)
-	for _, s := range []*server{g, m} {
-		s.stop(t)
+	if p.shared != nil {
+		planted["cluster's secret"] = trimmed(t, filepath.Join(p.shared.data, "cluster.secret"))
 	}
-	planted.check(t, "gateway", g.logs.String())
-	planted.check(t, "mailbox", m.logs.String())
-	// The test looks at what it should: both were talkative, workers too.
-	for of, log := range map[string]string{"gateway": g.logs.String(), "mailbox": m.logs.String()} {
-		if !strings.Contains(log, `"level":"DEBUG"`) {
-			t.Errorf("the log of the %s has nothing of level debug:\n%s", of, log)
+	everything(t, p.server, planted)
+	provoke(t, p, planted)
+	p.stop(t)
+	for _, n := range p.parts {
+		planted.check(t, n.args[0], n.logs.String())
+		// The test looks at what it should: everybody was talkative.
+		if !strings.Contains(n.logs.String(), `"level":"DEBUG"`) {
+			t.Errorf("the log of the %s has nothing of level debug:\n%s", n.args[0], n.logs)
 		}
 	}
-	if !strings.Contains(g.logs.String(), `"worker":`) {
+	if !strings.Contains(p.logs.String(), `"worker":`) {
 		t.Error("the workers have logged nothing")
 	}
 }
@@ -157,8 +157,9 @@ func request(t *testing.T, method, url, token, body string) int {
 }
 
 // provoke does what goes wrong.
-func provoke(t *testing.T, g, m *server, planted secrets) {
+func provoke(t *testing.T, p *product, planted secrets) {
 	t.Helper()
+	g := p.server
 	api := "http://" + g.HTTP + "/skein.v1."
 	for range 15 {
 		// More than are borne.
@@ -173,11 +174,16 @@ func provoke(t *testing.T, g, m *server, planted secrets) {
 	post(t, g, "ContactService/Request", planted["token of ann"], map[string]any{"peer": 999, "note": planted["note to a contact"]})
 	request(t, http.MethodPost, api+"MessageService/Send", planted["token of ann"], "{"+planted["body that is no JSON"])
 	request(t, http.MethodGet, "http://"+g.HTTP+"/"+planted["path"]+"?token="+planted["forged token"], planted["forged token"], "")
-	for _, s := range []*server{g, m} {
+	addrs := []string{g.Link, g.HTTP}
+	for _, s := range p.parts {
+		addrs = append(addrs, s.Ops)
+		if s.Roles != "" {
+			addrs = append(addrs, s.Roles)
+		}
 		request(t, http.MethodPost, "http://"+s.Ops+"/drain", planted["forged token"], "")
 		request(t, http.MethodPut, "http://"+s.Ops+"/log-level", planted["operator's token"], planted["path"])
 	}
-	for _, addr := range []string{g.Link, g.HTTP, g.Ops, m.Ops, m.Roles} {
+	for _, addr := range addrs {
 		for _, line := range []string{planted["frame that is none"], "GET /link HTTP/1.1\r\nAuthorization: " + planted["forged token"] + "\r\n\r\n", "\x01\xff\xff\xff\xff" + planted["frame that is none"]} {
 			c, err := net.Dial("tcp", addr)
 			if err != nil {
@@ -207,10 +213,12 @@ func provoke(t *testing.T, g, m *server, planted secrets) {
 // The level changes while a node runs; workers follow, also those that are
 // started later.
 func TestLogLevel(t *testing.T) {
-	t.Parallel()
-	data := filepath.Join(t.TempDir(), "data")
-	s := start(t, data, "--workers", "1")
-	token := filepath.Join(data, account.OperatorTokenFile)
+	inBothShapes(t, setup{front: []string{"--workers", "1"}}, logLevel)
+}
+
+func logLevel(t *testing.T, p *product) {
+	s := p.server
+	token := filepath.Join(s.Data, account.OperatorTokenFile)
 	level := func(args ...string) string {
 		t.Helper()
 		out, err := run(t, "", append(append([]string{"log-level"}, args...), "--ops", s.Ops, "--token-file", token, "--json")...)

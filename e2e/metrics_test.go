@@ -170,8 +170,11 @@ func TestMetricsAreDocumented(t *testing.T) {
 // The counters of workers are added up, histograms too, and what a worker has
 // counted is not lost when it dies.
 func TestMetricsOfWorkersAreMerged(t *testing.T) {
-	t.Parallel()
-	s := start(t, filepath.Join(t.TempDir(), "data"), "--workers", "2")
+	inBothShapes(t, setup{front: []string{"--workers", "2"}}, metricsAreMerged)
+}
+
+func metricsAreMerged(t *testing.T, p *product) {
+	s := p.server
 	logins := func() float64 {
 		f := scrape(t, s)["skein_gateway_request_duration_seconds"]
 		for _, m := range f.GetMetric() {

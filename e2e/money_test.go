@@ -11,11 +11,11 @@ import (
 )
 
 // Money comes in, goes to a friend in an envelope, into a campaign and to who
-// shakes, in every shape.
-func TestMoney(t *testing.T) { inEveryShape(t, money) }
+// shakes.
+func TestMoney(t *testing.T) { inBothShapes(t, setup{}, money) }
 
-func money(t *testing.T, s *server) {
-	w := &world{server: s, http: "http://" + s.HTTP}
+func money(t *testing.T, s *product) {
+	w := s.world()
 	ann, bob := newUser(t, w, "ann"), newUser(t, w, "bob")
 	ac, bc := ann.dial(t, "tcp://"+s.Link, ann.token), bob.dial(t, "tcp://"+s.Link, bob.token)
 	makeFriends(t, ann, bob, ac, bc)
@@ -85,17 +85,17 @@ func wantMoney(t *testing.T, c *client.Client, event client.MoneyEvent, cents cl
 	}
 }
 
-// After a crash in the middle of it all, the audit finds every cent.
-func TestAuditAfterCrash(t *testing.T) {
-	t.Parallel()
-	data := filepath.Join(t.TempDir(), "data")
-	s := start(t, data)
-	w := &world{server: s, http: "http://" + s.HTTP}
+// After a crash in the middle of it all, the audit finds every cent. Before, while
+// mailboxes are served, it refuses to look.
+func TestAuditAfterCrash(t *testing.T) { inBothShapes(t, setup{}, auditAfterCrash) }
+
+func auditAfterCrash(t *testing.T, s *product) {
+	w := s.world()
 	ann, bob := newUser(t, w, "ann"), newUser(t, w, "bob")
 	ac, bc := ann.dial(t, "tcp://"+s.Link, ann.token), bob.dial(t, "tcp://"+s.Link, bob.token)
 	makeFriends(t, ann, bob, ac, bc)
-	if _, err := run(t, "", "wallet", "top-up", s.HTTP, strconv.FormatUint(uint64(ann.id), 10), "5000", "--reference", "r",
-		"--token-file", filepath.Join(data, "operator.token")); err != nil {
+	if _, err := run(t, "", "wallet", "top-up", s.HTTP, "ann", "5000", "--reference", "r",
+		"--token-file", filepath.Join(s.Data, "operator.token")); err != nil {
 		t.Fatal(err)
 	}
 	wantMoney(t, ac, client.ToppedUp, 5000)
@@ -108,35 +108,15 @@ func TestAuditAfterCrash(t *testing.T) {
 	if _, err := bc.OpenEnvelope(testContext(t), e.Money.Ref); err != nil {
 		t.Fatal(err)
 	}
-	s.kill()
-	out, err := run(t, "", "audit", "--data", data)
-	if err != nil || !strings.Contains(out, "Every cent is accounted for.") || !strings.Contains(out, "came in                          5000 cents") {
-		t.Fatalf("the audit says %q, %v", out, err)
+	refusal := "in use by another process"
+	if s.shared != nil {
+		refusal = "is there: stop all nodes"
 	}
-}
-
-// Over a shared store the audit wants nobody to be there who has mailboxes; of
-// one that died it waits for the record to expire.
-func TestAuditOfASharedStore(t *testing.T) {
-	t.Parallel()
-	c := newNodes(t, filepath.Join(t.TempDir(), "data"))
-	m := c.mailbox("m")
-	g := c.gateway()
-	w := &world{server: g, http: "http://" + g.HTTP}
-	ann := newUser(t, w, "ann")
-	ac := ann.dial(t, "tcp://"+g.Link, ann.token)
-	if _, err := run(t, "", "wallet", "top-up", g.HTTP, "ann", "5000", "--reference", "r", "--token-file", filepath.Join(g.Data, "operator.token")); err != nil {
-		t.Fatal(err)
-	}
-	wantMoney(t, ac, client.ToppedUp, 5000)
-	args := append([]string{"audit"}, c.shared...)
-	if out, err := run(t, "", args...); err == nil || !strings.Contains(err.Error(), "node m is there") {
+	if out, err := run(t, "", append([]string{"audit"}, s.store...)...); err == nil || !strings.Contains(err.Error(), refusal) {
 		t.Fatalf("the audit of a store in use says %q, %v", out, err)
 	}
-	m.kill()
-	g.kill()
-	c.await("the mailbox is forgotten", func(st status) bool { return len(st.Nodes) == 0 })
-	out, err := run(t, "", args...)
+	s.kill()
+	out, err := s.audit()
 	if err != nil || !strings.Contains(out, "Every cent is accounted for.") || !strings.Contains(out, "came in                          5000 cents") {
 		t.Fatalf("the audit says %q, %v", out, err)
 	}

@@ -56,14 +56,25 @@ func monitorUntil(t *testing.T, s *server, what string, wanted func(monitorState
 // A monitor is killed: another goes on, with what the first has logged, and
 // knows which alerts there are.
 func TestMonitorDies(t *testing.T) {
-	t.Parallel()
-	watched := start(t, filepath.Join(t.TempDir(), "data"), "--monitor", "off")
+	inBothShapes(t, setup{}, monitorDies)
+}
+
+func monitorDies(t *testing.T, watched *product) {
 	data := filepath.Join(t.TempDir(), "monitor")
-	args := []string{"monitor", "--json", "--data", data, "--ops", "127.0.0.1:0", "--monitor-targets", watched.Ops}
-	answers := func(st monitorState) bool { return len(st.Nodes) == 2 && st.Nodes[0].Up && st.Nodes[1].Up }
+	args := []string{"monitor", "--json", "--data", data, "--ops", "127.0.0.1:0", "--monitor-targets", watched.ops()}
+	all := 1 + len(watched.parts)
+	answers := func(st monitorState) bool {
+		up := 0
+		for _, n := range st.Nodes {
+			if n.Up {
+				up++
+			}
+		}
+		return up == all && len(st.Nodes) == all
+	}
 	first := startNode(t, args...)
-	began := monitorUntil(t, first, "the first one writes and sees both", func(st monitorState) bool { return st.Monitor.Writes && answers(st) })
-	watched.kill()
+	began := monitorUntil(t, first, "the first one writes and sees all", func(st monitorState) bool { return st.Monitor.Writes && answers(st) })
+	watched.server.kill()
 	down := monitorUntil(t, first, "an alert", func(st monitorState) bool { return len(st.Alerts) == 1 })
 	second := startNode(t, args...)
 	monitorUntil(t, second, "the second one waits", func(st monitorState) bool { return st.Time > 0 && !st.Monitor.Writes })
@@ -86,7 +97,7 @@ func TestMonitorDies(t *testing.T) {
 		monitorAsk(t, third, "/monitor/series?name=up&from=-299", &answer)
 		for i, v := range answer.Series[0].Values {
 			at := answer.Series[0].Start + int64(i)*answer.Series[0].Step
-			found = found || v != nil && *v == 2 && at <= down.Time && at >= began.Time-1
+			found = found || v != nil && *v == float64(all) && at <= down.Time && at >= began.Time-1
 		}
 		if ctx.Err() != nil {
 			t.Fatal("what the first one has seen is not there")

@@ -51,10 +51,16 @@ type nodes struct {
 
 func newNodes(t *testing.T, data string) *nodes {
 	t.Helper()
+	return newNodesOver(t, data, redisArgs(t)...)
+}
+
+// newNodesOver is newNodes with the settings of a store.
+func newNodesOver(t *testing.T, data string, shared ...string) *nodes {
+	t.Helper()
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	return &nodes{t, data, redisArgs(t)}
+	return &nodes{t, data, shared}
 }
 
 // redis is the address of the nodes' store.

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"path/filepath"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -22,8 +21,10 @@ var linkMessages = map[wire.Type]protoreflect.FullName{
 // TestOldSchemaReadsLinks: what this version's client and gateway say is read
 // under an earlier release's schema, with every field that was always there.
 func TestOldSchemaReadsLinks(t *testing.T) {
-	t.Parallel()
-	s := start(t, filepath.Join(t.TempDir(), "data"))
+	inBothShapes(t, setup{}, oldSchemaReadsLinks)
+}
+
+func oldSchemaReadsLinks(t *testing.T, s *product) {
 	link := newTap(t, s.Link)
 	_, verdict := benchChat(t, &server{addresses: addresses{HTTP: s.HTTP, Link: link.addr(), Data: s.Data}},
 		"--users", "6", "--friends", "2", "--messages", "2")

@@ -81,12 +81,8 @@ func overCluster(t *testing.T, replicas string) (*trial, *redistest.Cluster) {
 			t.Error(err)
 		}
 	})
-	c := &nodes{t, filepath.Join(t.TempDir(), "data"), []string{
-		"--store", "redis", "--redis", strings.Join(servers.Addrs(), ","), "--redis-prefix", "t:",
-	}}
-	if err := os.MkdirAll(c.data, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	c := newNodesOver(t, filepath.Join(t.TempDir(), "data"),
+		"--store", "redis", "--redis", strings.Join(servers.Addrs(), ","), "--redis-prefix", "t:")
 	confirm := []string{"--redis-replicas", replicas}
 	x := &trial{nodes: c, one: c.mailbox("one", confirm...), two: c.mailbox("two", confirm...), gate: c.gateway(confirm...)}
 	c.await("the nodes share the slots", settled(3))

@@ -29,35 +29,6 @@ func gatewayArgs(m *server, more ...string) []string {
 	return append(args, more...)
 }
 
-// shapes are the ways to run the same product; each starts it and returns what
-// clients connect to.
-var shapes = map[string]func(t *testing.T, data string, more ...string) *server{
-	"one process": start,
-	"workers": func(t *testing.T, data string, more ...string) *server {
-		return start(t, data, append(more, "--workers", "2")...)
-	},
-	"two processes": func(t *testing.T, data string, more ...string) *server {
-		return startNode(t, gatewayArgs(startNode(t, mailboxArgs(data)...), more...)...)
-	},
-	"two processes and workers": func(t *testing.T, data string, more ...string) *server {
-		return startNode(t, gatewayArgs(startNode(t, mailboxArgs(data)...), append(more, "--workers", "2")...)...)
-	},
-	"two mailboxes over Redis": func(t *testing.T, data string, more ...string) *server {
-		c := newNodes(t, data)
-		c.mailbox("one")
-		c.mailbox("two")
-		return c.gateway(more...)
-	},
-}
-
-// inEveryShape runs a test on each of them.
-func inEveryShape(t *testing.T, test func(t *testing.T, s *server)) {
-	t.Parallel()
-	for name, shape := range shapes {
-		t.Run(name, func(t *testing.T) { test(t, shape(t, filepath.Join(t.TempDir(), "data"))) })
-	}
-}
-
 // kills is how often tests kill something under load.
 const kills = 5
 
@@ -132,12 +103,17 @@ func workersOf(t *testing.T, s *server) []int {
 
 // A worker that dies takes only its own links with it, and is started again.
 func TestWorkerDies(t *testing.T) {
-	s := start(t, filepath.Join(t.TempDir(), "data"), "--workers", "2")
-	finished, verdict := benchChat(t, s, "--users", "100", "--friends", "10", "--rate", "1000", "--duration", "8s", "--stall", "2m")
+	inBothShapes(t, setup{front: []string{"--workers", "2"}}, workerDies)
+}
+
+func workerDies(t *testing.T, p *product) {
+	finished, verdict := benchChat(t, p.server, "--users", "100", "--friends", "10", "--rate", "500", "--duration", "6s", "--stall", "2m")
+	for metric(t, p.server, "skein_gateway_sessions") < 100 {
+	}
 	killed := 0
 	for range kills {
 		between(t, finished, verdict)
-		if workers := workersOf(t, s); len(workers) > 0 {
+		if workers := workersOf(t, p.server); len(workers) > 0 {
 			if err := syscall.Kill(workers[killed%len(workers)], syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
@@ -149,37 +125,57 @@ func TestWorkerDies(t *testing.T) {
 	if r.Reconnects >= 100*killed {
 		t.Errorf("%d links broke when %d of 2 workers died; the others should have stayed", r.Reconnects, killed)
 	}
-	if _, body := get(http.DefaultClient, "http://"+s.Ops+"/metrics"); !strings.Contains(body, "skein_workers 2") {
+	if _, body := get(http.DefaultClient, "http://"+p.Ops+"/metrics"); !strings.Contains(body, "skein_workers 2") {
 		t.Error("the metrics do not tell of the workers")
 	}
-	s.stop(t)
+	p.stop(t)
 }
 
-// A gateway that is drained sends its clients to the other one.
+// What is drained sends its clients away, and stops: to another gateway, or, if
+// it is alone, back to itself after it has been started again.
 func TestDrain(t *testing.T) {
-	data := filepath.Join(t.TempDir(), "data")
-	m := startNode(t, mailboxArgs(data)...)
-	b := startNode(t, gatewayArgs(m)...)
-	a := startNode(t, gatewayArgs(m, "--reconnect-to", b.Link)...)
-	_, verdict := benchChat(t, a, "--users", "100", "--friends", "10", "--rate", "1000", "--duration", "5s", "--stall", "2m")
+	t.Parallel()
+	t.Run(together, func(t *testing.T) {
+		t.Parallel()
+		p := inOne(t, filepath.Join(t.TempDir(), "data"), setup{})
+		verdict := drainDuringChat(t, p)
+		p.restart()
+		verdict().check(t)
+		if n := metric(t, p.server, "skein_gateway_logins_total"); n < 100 {
+			t.Errorf("%v clients came back", n)
+		}
+	})
+	t.Run(apart, func(t *testing.T) {
+		t.Parallel()
+		link := freeAddr(t)
+		p := overRedis(t, filepath.Join(t.TempDir(), "data"), setup{front: []string{"--reconnect-to", link}})
+		other := startNode(t, p.shared.args("gateway", "other", "--link", link)...)
+		drainDuringChat(t, p)().check(t)
+		if n := metric(t, other, "skein_gateway_logins_total"); n < 100 {
+			t.Errorf("%v clients came to the other gateway", n)
+		}
+	})
+}
+
+// drainDuringChat drains what the clients of a chat are connected to.
+func drainDuringChat(t *testing.T, p *product) (verdict func() benchResult) {
+	t.Helper()
+	_, verdict = benchChat(t, p.server, "--users", "100", "--friends", "10", "--rate", "500", "--duration", "5s", "--stall", "2m")
 	// It begins when the clients are there.
-	for metric(t, a, "skein_gateway_sessions") < 100 {
+	for metric(t, p.server, "skein_gateway_sessions") < 100 {
 	}
-	out, err := run(t, "", "drain", a.Ops, "--token-file", filepath.Join(data, "operator.token"))
+	out, err := run(t, "", "drain", p.Ops, "--token-file", filepath.Join(p.Data, "operator.token"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(out, "has stopped") {
 		t.Errorf("drain says %q", out)
 	}
-	<-a.done
-	if a.err != nil {
-		t.Errorf("the drained gateway ended with %v", a.err)
+	<-p.done
+	if p.err != nil {
+		t.Errorf("it ended with %v", p.err)
 	}
-	verdict().check(t)
-	if n := metric(t, b, "skein_gateway_logins_total"); n < 100 {
-		t.Errorf("%v clients came to the other gateway", n)
-	}
+	return verdict
 }
 
 // metric is one number of a node's metrics.
@@ -203,66 +199,54 @@ func metric(t *testing.T, s *server, name string) float64 {
 }
 
 func TestDrainAsksForTheToken(t *testing.T) {
-	t.Parallel()
-	s := start(t, filepath.Join(t.TempDir(), "data"))
-	wrong := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(wrong, []byte("op_not_the_right_one_at_all"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := run(t, "", "drain", s.Ops, "--token-file", wrong); err == nil || !strings.Contains(err.Error(), "401") {
-		t.Fatalf("drain with a wrong token: %v", err)
-	}
-	if status, _ := get(http.DefaultClient, "http://"+s.Ops+"/readyz"); status != http.StatusOK {
-		t.Errorf("readyz: %d", status)
-	}
+	inBothShapes(t, setup{}, func(t *testing.T, p *product) {
+		wrong := filepath.Join(t.TempDir(), "token")
+		if err := os.WriteFile(wrong, []byte("op_not_the_right_one_at_all"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range p.parts {
+			if _, err := run(t, "", "drain", n.Ops, "--token-file", wrong); err == nil || !strings.Contains(err.Error(), "401") {
+				t.Fatalf("drain with a wrong token: %v", err)
+			}
+			if status, _ := get(http.DefaultClient, "http://"+n.Ops+"/readyz"); status != http.StatusOK {
+				t.Errorf("readyz: %d", status)
+			}
+		}
+	})
 }
 
 // The second signal does not wait for clients that do not go.
 func TestSecondSignal(t *testing.T) {
-	t.Parallel()
-	for name, more := range map[string][]string{"one process": nil, "workers": {"--workers", "1"}} {
-		t.Run(name, func(t *testing.T) {
-			s := start(t, filepath.Join(t.TempDir(), "data"), more...)
-			c, err := net.Dial("tcp", s.Link)
-			if err != nil {
-				t.Fatal(err)
+	inEveryShape(t, func(t *testing.T, p *product) {
+		s := p.server
+		c := clientThatStays(t, s)
+		workers := workersOf(t, s)
+		if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		// The goodbye says that it has begun.
+		if _, err := bufio.NewReader(c).ReadByte(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		<-s.done
+		if code := s.cmd.ProcessState.ExitCode(); code != 130 {
+			t.Errorf("it exits with %d", code)
+		}
+		for _, pid := range workers {
+			if syscall.Kill(pid, 0) == nil {
+				t.Errorf("worker %d is still there", pid)
 			}
-			defer c.Close()
-			// Half a Hello: the link is open, and its goodbye takes until
-			// the client closes too.
-			if _, err := c.Write([]byte{3, 100, 1}); err != nil {
-				t.Fatal(err)
-			}
-			for metric(t, s, "skein_link_open") < 1 {
-			}
-			workers := workersOf(t, s)
-			if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-				t.Fatal(err)
-			}
-			// The goodbye says that it has begun.
-			if _, err := bufio.NewReader(c).ReadByte(); err != nil {
-				t.Fatal(err)
-			}
-			if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-				t.Fatal(err)
-			}
-			<-s.done
-			if code := s.cmd.ProcessState.ExitCode(); code != 130 {
-				t.Errorf("it exits with %d", code)
-			}
-			for _, pid := range workers {
-				if syscall.Kill(pid, 0) == nil {
-					t.Errorf("worker %d is still there", pid)
-				}
-			}
-		})
-	}
+		}
+	})
 }
 
 func TestNotice(t *testing.T) { inEveryShape(t, notice) }
 
-func notice(t *testing.T, s *server) {
-	u := newUser(t, &world{server: s, http: "http://" + s.HTTP}, "ann")
+func notice(t *testing.T, s *product) {
+	u := newUser(t, s.world(), "ann")
 	const links = 4
 	got := make(chan client.Notice, links)
 	for range links {
@@ -293,23 +277,24 @@ func notice(t *testing.T, s *server) {
 // An address that opens one connection after the other does not keep others
 // out.
 func TestFloodFromOneAddress(t *testing.T) {
-	t.Parallel()
 	const most = 50
-	s := start(t, filepath.Join(t.TempDir(), "data"), "--unlimited-addrs", "", "--max-conns-per-addr", strconv.Itoa(most))
-	u := newUser(t, &world{server: s, http: "http://" + s.HTTP}, "ann")
-	flood := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}}
-	for range 4 * most {
-		c, err := flood.DialContext(testContext(t), "tcp", s.Link)
-		if err != nil {
-			t.Fatal(err)
+	limits := setup{front: []string{"--unlimited-addrs", "", "--max-conns-per-addr", strconv.Itoa(most)}}
+	inBothShapes(t, limits, func(t *testing.T, p *product) {
+		u := newUser(t, p.world(), "ann")
+		flood := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}}
+		for range 4 * most {
+			c, err := flood.DialContext(testContext(t), "tcp", p.Link)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
 		}
-		defer c.Close()
-	}
-	for metric(t, s, `skein_link_refused_total{reason="address_open"}`) < 3*most {
-	}
-	if n := metric(t, s, "skein_link_open"); n > most {
-		t.Errorf("%v links are open", n)
-	}
-	// Others are served as before.
-	u.dial(t, "tcp://"+s.Link, u.token)
+		for metric(t, p.server, `skein_link_refused_total{reason="address_open"}`) < 3*most {
+		}
+		if n := metric(t, p.server, "skein_link_open"); n > most {
+			t.Errorf("%v links are open", n)
+		}
+		// Others are served as before.
+		u.dial(t, "tcp://"+p.Link, u.token)
+	})
 }

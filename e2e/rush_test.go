@@ -41,20 +41,18 @@ type rush struct {
 // mailbox: each gets one share, and together they get every cent. How long the
 // answers take is logged.
 func TestRush(t *testing.T) {
-	for _, shape := range []string{"one process", "two processes and workers"} {
-		t.Run(shape, func(t *testing.T) {
-			r := gatherRush(t, shapes[shape](t, filepath.Join(t.TempDir(), "data")))
-			envelope := r.send()
-			shares, took := r.open(envelope)
-			again, _ := r.open(envelope)
-			if !slices.Equal(shares, again) {
-				t.Error("those who open again get something else")
-			}
-			r.check(envelope, shares)
-			slices.Sort(took)
-			t.Logf("%d answers: p50 %v, p99 %v, the last one after %v", len(took), took[len(took)/2], took[len(took)*99/100], took[len(took)-1])
-		})
-	}
+	inShapes(t, []string{together, "two processes and workers", apart}, setup{}, func(t *testing.T, p *product) {
+		r := gatherRush(t, p.server)
+		envelope := r.send()
+		shares, took := r.open(envelope)
+		again, _ := r.open(envelope)
+		if !slices.Equal(shares, again) {
+			t.Error("those who open again get something else")
+		}
+		r.check(envelope, shares)
+		slices.Sort(took)
+		t.Logf("%d answers: p50 %v, p99 %v, the last one after %v", len(took), took[len(took)/2], took[len(took)*99/100], took[len(took)-1])
+	})
 }
 
 func gatherRush(t *testing.T, s *server) *rush {

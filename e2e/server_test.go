@@ -5,12 +5,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,6 +22,10 @@ import (
 
 // binary is the program, built once for all tests.
 var binary string
+
+// atOnce is how many tests run side by side unless -parallel says otherwise: more
+// than there are processors, because most of them wait most of the time.
+const atOnce = 5
 
 func TestMain(m *testing.M) {
 	os.Exit(buildAndRun(m))
@@ -43,6 +49,10 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer stopRedis()
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set(strconv.Itoa(atOnce))
+	}
 	return m.Run()
 }
 
@@ -159,6 +169,9 @@ func (s *server) stop(t *testing.T) {
 	select {
 	case <-s.done:
 	case <-testContext(t).Done():
+		// Its log says then what all goroutines are at.
+		_ = s.cmd.Process.Signal(syscall.SIGABRT)
+		<-s.done
 		t.Fatal("the server does not stop")
 	}
 	if s.err != nil {

@@ -106,19 +106,18 @@ var hops = []string{
 // receiver and back; and what is told of it does not say what it said.
 func TestTrace(t *testing.T) {
 	t.Parallel()
-	for name, workers := range map[string]string{"two processes": "0", "workers": "2"} {
+	for _, name := range []string{together, "workers", "two processes", "two processes and workers"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			o := newOTLP(t)
-			m := startNode(t, mailboxArgs(filepath.Join(t.TempDir(), "data"), "--trace-export", o.url)...)
-			g := startNode(t, gatewayArgs(m, "--workers", workers, "--trace-export", o.url)...)
-			followMessage(t, o, m, g)
+			followMessage(t, o, shapes[name](t, filepath.Join(t.TempDir(), "data"), setup{every: []string{"--trace-export", o.url}}))
 		})
 	}
 }
 
-func followMessage(t *testing.T, o *otlp, m, g *server) {
+func followMessage(t *testing.T, o *otlp, g *product) {
 	const planted = "the-planted-body"
-	w := &world{server: g, http: "http://" + g.HTTP}
+	w := g.world()
 	a, b := newUser(t, w, "alice"), newUser(t, w, "bob")
 	ac, bc := a.dial(t, "tcp://"+g.Link, a.token), b.dial(t, "tcp://"+g.Link, b.token)
 	makeFriends(t, a, b, ac, bc)
@@ -136,7 +135,7 @@ func followMessage(t *testing.T, o *otlp, m, g *server) {
 		t.Errorf("a message that nobody asked about has trace %v", e.Trace)
 	}
 	o.wait(t, id, hops)
-	checkTrace(t, id, planted, m.Ops+","+g.Ops)
+	checkTrace(t, id, planted, g.ops())
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if strings.Contains(o.raw.String(), planted) || strings.Contains(o.raw.String(), a.token) || len(o.steps) != 1 {
