@@ -26,6 +26,7 @@
 //	TestTwoRegions, TestRegionsShareNames, TestRegionOfTwoProcesses, TestMoneyMovesWithItsUser: a process or two per region; TestRegionsOfSeveralNodes
 //	TestRegionsCutOff, TestRegionDies, TestMoveDuringChat, TestTraceAcrossRegions: a process per region; TestRegionsOfSeveralNodes
 //	TestRegionsOfSeveralNodes: several nodes per region; TestMoveDuringChat, TestRegionDies
+//	TestRelaysOfTheirOwn: several nodes per region; TestRegionsCutOff, TestRegionDies
 //	TestStandby: a process; TestStandbyOfSeveralNodes
 //	TestStandbyOfSeveralNodes: several nodes; TestStandby
 //	TestStoresOfReleases: what the embedded store of a release leaves

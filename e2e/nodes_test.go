@@ -73,7 +73,7 @@ func (c *nodes) args(role, name string, more ...string) []string {
 	if role == "router" {
 		return append(append(args, "--router-listen", "127.0.0.1:0"), append(c.shared, more...)...)
 	}
-	if role != "mailbox" {
+	if role != "mailbox" && role != "relay" {
 		args = append(args, "--http", "127.0.0.1:0", "--link", "127.0.0.1:0")
 	}
 	if role != "gateway" {

@@ -46,6 +46,7 @@ in order, on every device, whatever dies in between.`,
   skein mailbox                          the store and the mailboxes alone
   skein gateway                          what clients connect to, in front of them
   skein router --store redis             which gateways clients connect to
+  skein relay --store redis              what connects a region with others
   skein health                           whether clients should be sent here
   skein chat --user alice --register     chat in the terminal
   skein bench chat                       150,000 messages, each one verified`,

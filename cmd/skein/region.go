@@ -139,7 +139,24 @@ func (f *operatorFlags) ask(ctx context.Context, method, url string, answer any)
 }
 
 func newRelayCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "relay", Short: "Prepare the connections between regions"}
+	cmd := newNodeCommand(node.Relay, &cobra.Command{
+		Use:   "relay",
+		Short: "Run what connects a region of several nodes with the others",
+		Long: `Holds the connections to the relays of other regions, at --relay-listen and to the
+addresses in --regions, for the mailbox nodes that share its store. These find it by
+themselves and show that they know the secret in --cluster-secret; they need
+--region and --directory, and neither certificates nor addresses.
+
+Run two or more: a relay keeps nothing, and when one dies the others take over. In
+'skein serve', and in a mailbox node that is given --relay-cert, the relay is part of
+the process. 'skein relay cert' makes the certificates.`,
+		Example: `  skein relay cert east west --dir certs
+  skein relay --store redis --redis 10.1.0.5:6379 --region east --directory east --regions 'west=10.2.0.1:7003|10.2.0.2:7003' \
+      --relay-listen 10.1.0.1:7003 --relay-cert certs/east.pem --relay-key certs/east-key.pem --relay-ca certs/ca.pem \
+      --role-listen 10.1.0.1:7006 --cluster-secret cluster.secret
+  skein mailbox --store redis --redis 10.1.0.5:6379 --region east --directory east --cluster-secret cluster.secret
+  skein region status 127.0.0.1:7076`,
+	})
 	cmd.AddCommand(newRelayCertCommand())
 	return cmd
 }

@@ -121,7 +121,7 @@ func newNodeCommand(role node.Role, cmd *cobra.Command) *cobra.Command {
 // settingRoles are the names of roles in config.Setting.
 var settingRoles = map[node.Role]string{
 	node.Mailbox: "mailbox", node.Gateway: "gateway", node.Monitor: "monitor", node.Standby: "standby",
-	node.Router: "router",
+	node.Router: "router", node.Relay: "relay",
 }
 
 // addSettings makes a flag of every setting that a role heeds.
@@ -208,7 +208,7 @@ func printAddresses(out io.Writer, a node.Addresses, asJSON bool) {
 	for _, l := range []struct{ what, addr, about string }{
 		{"HTTP API", a.HTTP, "OpenAPI at /openapi.json, WebSocket at /link"},
 		{"long links", a.Link, "TCP and WebSocket"},
-		{"gateways", a.Roles, "for 'skein gateway --mailbox'"},
+		{"role links", a.Roles, "for other processes of this program"},
 		{"relays", a.Relay, "for other regions"},
 		{"standby", a.Standby, "for the mailboxes of this region"},
 		{"router", a.Router, "/v1/addresses for clients; /v1/nodes /v1/slots /server /regist/"},

@@ -22,7 +22,7 @@ var layers = [][]string{
 	{"internal/entity", "internal/store", "internal/link", "internal/admit", "internal/clientcore"},
 	{"internal/store/pebble", "internal/store/redis", "internal/shard", "internal/remote", "internal/supervise", "internal/cluster", "internal/audit", "internal/standby", "client"},
 	{"internal/account", "internal/route", "internal/gateway", "internal/shake", "internal/mailbox", "internal/relay", "internal/region", "internal/router", "internal/monitor"},
-	{"internal/api", "internal/bench"},
+	{"internal/api", "internal/bench", "internal/uplink"},
 	{"internal/api/article", "internal/api/openapi"},
 	{"internal/node"},
 	{"internal/doctor"},

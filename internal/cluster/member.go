@@ -36,6 +36,13 @@ type Member struct {
 	Ops  string `json:"ops,omitempty"`
 	// Router is where others ask it who serves what; empty: it is no router.
 	Router string `json:"router,omitempty"`
+	// Relay is where mailbox nodes reach its relay, which leads to the Regions,
+	// comma-separated, from Region, where Directory is the one that knows where
+	// users live; empty: it is no relay for others.
+	Relay     string `json:"relay,omitempty"`
+	Region    string `json:"region,omitempty"`
+	Directory string `json:"directory,omitempty"`
+	Regions   string `json:"regions,omitempty"`
 	// Links is how many clients are connected, of MaxLinks.
 	Links    int64 `json:"links,omitempty"`
 	MaxLinks int64 `json:"max_links,omitempty"`

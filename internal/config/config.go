@@ -62,7 +62,7 @@ type Config struct {
 	// ReconnectTo are the addresses they are told, best first.
 	ReconnectTo string `toml:"reconnect_to" role:"gateway" help:"addresses, comma-separated, that clients are sent to when the node stops; empty: the same again"`
 	// RoleListen is where gateways of other processes reach the mailbox.
-	RoleListen string `toml:"role_listen" role:"mailbox" help:"address where gateways in other processes reach the mailbox: host:port or unix:/path; empty: none"`
+	RoleListen string `toml:"role_listen" role:"mailbox,relay" help:"address where other processes reach the mailbox or relay: host:port or unix:/path; empty: none, but 127.0.0.1:7002 for mailboxes and 127.0.0.1:7006 for relays"`
 	// Mailbox is where a gateway process reaches its mailbox, if there is one
 	// only; where the store is shared, its records say who is there.
 	Mailbox string `toml:"mailbox" role:"gateway" help:"address of the mailbox, for 'skein gateway' with --store pebble"`
@@ -71,21 +71,21 @@ type Config struct {
 	ClusterSecret string `toml:"cluster_secret" help:"file with the secret that gateways and mailboxes share; empty: cluster.secret in the data directory"`
 	// Region names the cluster among several; empty: there is one only. The
 	// relay settings hold only with it.
-	Region string `toml:"region" role:"mailbox,standby" help:"name of this region, if there are several; see docs/REGIONS.md"`
+	Region string `toml:"region" role:"mailbox,relay,standby" help:"name of this region, if there are several; see docs/REGIONS.md"`
 	// Regions are the other ones, as name=addresses of their relays.
-	Regions string `toml:"regions" role:"mailbox" help:"the other regions, comma-separated: name=address of its relay, or of several: name=address|address"`
+	Regions string `toml:"regions" role:"mailbox,relay" help:"the other regions, comma-separated: name=address of its relay, or of several: name=address|address"`
 	// Directory is the region that keeps what all share.
-	Directory string `toml:"directory" role:"mailbox" help:"the region that knows where users live, and keeps names and money on its way; the same in all"`
+	Directory string `toml:"directory" role:"mailbox,relay" help:"the region that knows where users live, and keeps names and money on its way; the same in all"`
 	// RelayListen is where relays of other regions reach this one.
-	RelayListen string `toml:"relay_listen" role:"mailbox" help:"address where relays of other regions reach this one"`
+	RelayListen string `toml:"relay_listen" role:"mailbox,relay" help:"address where relays of other regions reach this one"`
 	// RelayCert, RelayKey and RelayCA are PEM files.
-	RelayCert string `toml:"relay_cert" role:"mailbox,standby" help:"PEM file with this region's certificate; 'skein relay cert' makes it"`
-	RelayKey  string `toml:"relay_key" role:"mailbox,standby" help:"PEM file with its key"`
-	RelayCA   string `toml:"relay_ca" role:"mailbox,standby" help:"PEM file with the authority of all regions' certificates"`
+	RelayCert string `toml:"relay_cert" role:"mailbox,relay,standby" help:"PEM file with this region's certificate; 'skein relay cert' makes it"`
+	RelayKey  string `toml:"relay_key" role:"mailbox,relay,standby" help:"PEM file with its key"`
+	RelayCA   string `toml:"relay_ca" role:"mailbox,relay,standby" help:"PEM file with the authority of all regions' certificates"`
 	// RegionLinks and RegionHTTP are where clients of other regions are sent
 	// whose users live here.
-	RegionLinks string `toml:"region_links" role:"mailbox" help:"addresses for long links, comma-separated, that clients are sent to whose users live in this region; empty: --link"`
-	RegionHTTP  string `toml:"region_http" role:"mailbox" help:"likewise for the HTTP API, as URLs; empty: --http"`
+	RegionLinks string `toml:"region_links" role:"mailbox,relay" help:"addresses for long links, comma-separated, that clients are sent to whose users live in this region; empty: --link"`
+	RegionHTTP  string `toml:"region_http" role:"mailbox,relay" help:"likewise for the HTTP API, as URLs; empty: --http"`
 	// Standby keeps a copy of this region's store elsewhere; see package standby.
 	Standby     string `toml:"standby" role:"mailbox" help:"address of this region's standby ('skein standby'), which keeps a copy of the store; empty: none"`
 	StandbyMode string `toml:"standby_mode" role:"mailbox" help:"async: commits do not wait for the standby; sync: nothing is acknowledged that it does not have"`
@@ -117,7 +117,7 @@ type Config struct {
 	// Advertise is what others are told where a listener's address says none.
 	Advertise string `toml:"advertise" help:"host name or address under which others reach this node, where it listens on all addresses; empty: the host name"`
 	// RoleAdvertise is likewise where others reach RoleListen, with its port.
-	RoleAdvertise string `toml:"role_advertise" role:"mailbox" help:"host:port under which gateways and other nodes reach --role-listen, if that is not where it listens: behind address translation"`
+	RoleAdvertise string `toml:"role_advertise" role:"mailbox,relay" help:"host:port under which gateways and other nodes reach --role-listen, if that is not where it listens: behind address translation"`
 	// Shards is how many goroutines share the mailboxes; 0: one per core.
 	Shards int `toml:"shards" role:"mailbox" help:"goroutines that share the mailboxes; 0: one per core"`
 	// RetainEntries and RetainDays bound how far back a user's history goes:
@@ -157,7 +157,7 @@ type Config struct {
 // opsPorts are the default ports of Ops by role, so that one process of each may
 // run on a machine without being told of the others. A role that is not here,
 // and all of them in one process, have that of "".
-var opsPorts = map[string]string{"": "7070", "mailbox": "7072", "standby": "7074", "router": "7075", "monitor": "7079"}
+var opsPorts = map[string]string{"": "7070", "mailbox": "7072", "standby": "7074", "router": "7075", "relay": "7076", "monitor": "7079"}
 
 // DefaultFor is Default for a process that has one role only.
 func DefaultFor(role string) Config {
@@ -220,6 +220,9 @@ const (
 // DefaultRoleListen is where 'skein mailbox' listens for gateways unless it is
 // told otherwise.
 const DefaultRoleListen = "127.0.0.1:7002"
+
+// DefaultWayListen is where 'skein relay' listens for the mailboxes of its region.
+const DefaultWayListen = "127.0.0.1:7006"
 
 // DefaultStandbyListen is where 'skein standby' listens for mailboxes.
 const DefaultStandbyListen = "127.0.0.1:7004"

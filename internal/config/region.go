@@ -52,6 +52,13 @@ func (c *Config) checkRegions(p *problems) {
 			p.address("regions", addr)
 		}
 	}
+	c.checkPlaces(p)
+	if c.RelaysElsewhere() {
+		if c.Directory == "" {
+			p.add("directory: which region knows where users live? Without --relay-cert, 'skein relay' leads to the others, and nothing else says it")
+		}
+		return
+	}
 	if _, ok := c.Peers()[c.DirectoryRegion()]; !ok && c.DirectoryRegion() != im.Region(c.Region) {
 		p.add("directory: %q is neither region nor among regions", c.Directory)
 	}
@@ -59,6 +66,16 @@ func (c *Config) checkRegions(p *problems) {
 	if c.RelayCert == "" || c.RelayKey == "" || c.RelayCA == "" {
 		p.add("relay_cert, relay_key, relay_ca: a region needs all of them; 'skein relay cert' makes them")
 	}
+}
+
+// RelaysElsewhere reports whether a mailbox node reaches other regions over
+// relays in processes of their own.
+func (c *Config) RelaysElsewhere() bool {
+	return c.Region != "" && c.Store == StoreRedis && c.Regions == "" && c.RelayCert == ""
+}
+
+// checkPlaces checks where clients are sent.
+func (c *Config) checkPlaces(p *problems) {
 	for _, a := range c.RegionLinkAddresses() {
 		if _, hostport, ok := strings.Cut(a, "://"); ok {
 			a = hostport

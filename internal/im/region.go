@@ -1,5 +1,7 @@
 package im
 
+import "slices"
+
 // Region names a cluster with a store of its own: 1 to MaxRegion lower-case
 // letters, digits and '-'.
 type Region string
@@ -36,6 +38,23 @@ type Place struct {
 	Home        Home
 	Links, HTTP []string
 }
+
+// Reach is how it stands with another region, seen from a relay: Up means that
+// messages can leave for it. Links and HTTP are where its clients go; Alike means that any
+// of them will do, so that clients are spread over them.
+type Reach struct {
+	Up          bool
+	Links, HTTP []string
+	Alike       bool
+}
+
+// Equal reports whether two say the same.
+func (r *Reach) Equal(o *Reach) bool {
+	return r.Up == o.Up && r.Alike == o.Alike && slices.Equal(r.Links, o.Links) && slices.Equal(r.HTTP, o.HTTP)
+}
+
+// MaxPlaces is how many addresses of each kind a region may name.
+const MaxPlaces = 16
 
 // GetHome asks where a user lives. Sent to HomeAddr. Result: *Home; NotFound if
 // the entity does not know.

@@ -21,8 +21,6 @@ type backend struct {
 	mailbox *mailbox.Mailbox
 	// roles lets gateways of other processes reach the mailbox.
 	roles *remote.Server
-	// regions is nil if there is one only.
-	regions *regions
 	// source tells the region's standby of commits; nil: there is none.
 	source *standby.Source
 }
@@ -77,13 +75,13 @@ func (n *Node) openPebble() (*pebble.Store, error) {
 	})
 }
 
-// served is what this node's mailbox offers: to users of its region, if there are
+// offered is what this node's mailbox offers: to users of its region, if there are
 // several.
-func (b *backend) served() im.Mailbox {
-	if b.regions != nil {
-		return b.regions.region
+func (n *Node) offered() im.Mailbox {
+	if n.regions != nil {
+		return n.regions.region
 	}
-	return b.mailbox
+	return n.back.mailbox
 }
 
 // retention is how much of users' logs the settings say to keep.

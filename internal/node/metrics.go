@@ -141,12 +141,12 @@ func (n *Node) collectors() []prometheus.Collector {
 	if n.shared != nil && n.route != nil {
 		all = append(all, n.sharedCollector())
 	}
-	if n.back != nil && n.back.regions != nil {
+	if n.regions != nil {
 		all = append(all, n.regionsCollector())
 	}
 	if n.front != nil {
 		all = append(all, n.frontCollector())
-	} else if n.back != nil {
+	} else if n.back != nil || n.regions != nil {
 		all = append(all, n.traceCollector())
 	}
 	if n.workers != nil {

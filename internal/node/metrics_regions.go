@@ -14,9 +14,12 @@ type regionSample struct {
 }
 
 func (n *Node) regionsCollector() prometheus.Collector {
-	rs := n.back.regions
-	c := &collector[regionSample]{samples: func() []regionSample { return []regionSample{{rs.region.Stats(), rs.relay.Status()}} }}
+	rs := n.regions
+	c := &collector[regionSample]{samples: func() []regionSample { return []regionSample{{rs.region.Stats(), rs.status()}} }}
 	addRegion(c)
+	if rs.relay == nil {
+		return c
+	}
 	for i, peer := range rs.relay.Regions() {
 		addRelay(c, i, string(peer))
 	}

@@ -39,10 +39,12 @@ const (
 	Standby
 	// Router says who serves what among nodes that share a store.
 	Router
+	// Relay leads to other regions, for the mailboxes of other processes.
+	Relay
 )
 
 func (r Role) String() string {
-	return [...]string{"serve", "mailbox", "gateway", "monitor", "standby", "router"}[r]
+	return [...]string{"serve", "mailbox", "gateway", "monitor", "standby", "router", "relay"}[r]
 }
 
 // Options are what the program gives a node besides its settings.
@@ -87,6 +89,8 @@ type Node struct {
 	// back is nil in a gateway, front in a mailbox.
 	back  *backend
 	front *front
+	// regions is nil if there is one only.
+	regions *regions
 	// standby is nil in all others.
 	standby *follower
 	// attaching is how many logins may be under way; 0: the usual number.
@@ -167,6 +171,8 @@ func (n *Node) startRoles(ctx context.Context) (err error) {
 		return n.startStandby(ctx)
 	case Router:
 		return n.startRouter(ctx)
+	case Relay:
+		return n.startRelay(ctx)
 	}
 	if err := n.startTraces(); err != nil {
 		return err
@@ -358,9 +364,9 @@ func (n *Node) stop(ctx context.Context, over time.Duration) error {
 		errs = append(errs, n.workers.stop(ctx))
 	}
 	errs = append(errs, n.handOver(ctx))
-	if n.shared != nil && n.back != nil {
+	if n.shared != nil {
 		// The node has no slots any more: other regions turn to other nodes.
-		errs = append(errs, n.back.regions.stop(ctx))
+		errs = append(errs, n.regions.stop(ctx))
 	}
 	errs = append(errs, n.shared.part(ctx))
 	for _, r := range []*route.Mailbox{n.route, n.inner} {
@@ -371,9 +377,7 @@ func (n *Node) stop(ctx context.Context, over time.Duration) error {
 	if n.back != nil && n.back.roles != nil {
 		errs = append(errs, n.back.roles.Shutdown(ctx))
 	}
-	if n.back != nil {
-		errs = append(errs, n.back.regions.stop(ctx))
-	}
+	errs = append(errs, n.regions.stop(ctx))
 	n.standby.hangUp()
 	n.tasks.Wait()
 	if n.back != nil {

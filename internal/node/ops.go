@@ -34,7 +34,7 @@ func (n *Node) serveOps() (string, error) {
 	mux.Handle("/metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes}))
 	mux.Handle("POST /drain", n.requireOperator(http.HandlerFunc(n.drainz)))
 	mux.HandleFunc("GET /drain", n.drainz)
-	if n.back != nil && n.back.regions != nil {
+	if n.regions != nil {
 		mux.HandleFunc("GET /regions", n.regionsz)
 		mux.Handle("POST /regions/move", n.requireOperator(http.HandlerFunc(n.movez)))
 	}

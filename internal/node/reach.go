@@ -17,10 +17,7 @@ func (n *Node) openRoute(secret string) { n.route = n.newRoute(secret, false) }
 
 // newRoute makes such a way; inner: to the mailboxes themselves.
 func (n *Node) newRoute(secret string, inner bool) *route.Mailbox {
-	var id [8]byte
-	// It never fails.
-	_, _ = rand.Read(id[:])
-	instance := binary.LittleEndian.Uint64(id[:]) | 1
+	instance := randomInstance()
 	return route.New(route.Config{
 		Logger: n.log, Stale: n.stale,
 		Dial: func(m cluster.Member) (route.Link, error) {
@@ -30,6 +27,14 @@ func (n *Node) newRoute(secret string, inner bool) *route.Mailbox {
 			})
 		},
 	})
+}
+
+// randomInstance tells the sessions of one way to mailboxes from those of others.
+func randomInstance() uint64 {
+	var id [8]byte
+	// It never fails.
+	_, _ = rand.Read(id[:])
+	return binary.LittleEndian.Uint64(id[:]) | 1
 }
 
 // connectMailbox makes the one mailbox process at an address serve everything.

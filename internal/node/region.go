@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 
@@ -10,17 +11,24 @@ import (
 	"github.com/skein-im/skein/internal/region"
 	"github.com/skein-im/skein/internal/relay"
 	"github.com/skein-im/skein/internal/remote"
+	"github.com/skein-im/skein/internal/uplink"
 )
 
-// regions are what makes a node's mailbox part of several regions.
+// regions are what makes a node part of several regions. The connections to the
+// others are its own, or those of relays in other processes.
 type regions struct {
-	relay  *relay.Relay
 	region *region.Region
-	// far are the mailboxes of other regions, as far as they may be asked.
+	// uplink is nil in a node that has a relay, relay in all others.
+	uplink *uplink.Uplink
+	relay  *relay.Relay
+	// far are the mailboxes of other regions, as far as they may be asked, of
+	// a relay.
 	far map[im.Region]*remote.Client
 	// guests lets other regions ask this one.
 	guests *remote.Server
-	once   sync.Once
+	// roles lets mailbox nodes reach a relay in a process of its own.
+	roles *remote.Server
+	once  sync.Once
 }
 
 // relaySecret is what role links between regions show each other. It is no
@@ -30,7 +38,7 @@ const relaySecret = "skein role link between regions"
 // carry is the mailbox's way to other regions and, of this one, to entities that
 // other nodes serve.
 func (n *Node) carry(m *entity.Message) bool {
-	if n.back.regions != nil && n.back.regions.region.Forward(m) {
+	if n.regions != nil && n.regions.region.Forward(m) {
 		return true
 	}
 	return n.elsewhere(m)
@@ -38,8 +46,8 @@ func (n *Node) carry(m *entity.Message) bool {
 
 // receive takes link messages from the other nodes of this region.
 func (n *Node) receive(m *entity.Message) {
-	if n.back.regions != nil {
-		n.back.regions.region.Receive(m)
+	if n.regions != nil {
+		n.regions.region.Receive(m)
 		return
 	}
 	n.back.mailbox.Receive(m)
@@ -64,53 +72,60 @@ func (n *Node) openInner() (im.Mailbox, error) {
 }
 
 // newRegions connects the node's mailbox with other regions, if there are any.
-// The relay listens, but nothing is taken or sent yet.
+// A relay listens, but nothing is taken or sent yet.
 func (n *Node) newRegions() error {
 	if n.cfg.Region == "" {
 		return nil
 	}
-	creds, err := relay.LoadCredentials(n.cfg.RelayCert, n.cfg.RelayKey, n.cfg.RelayCA)
-	if err != nil {
-		return err
-	}
-	rs := &regions{far: map[im.Region]*remote.Client{}}
-	self := im.Region(n.cfg.Region)
 	whole, err := n.openInner()
 	if err != nil {
 		return err
 	}
-	rs.region, err = region.New(region.Config{
-		Self: self, Directory: n.cfg.DirectoryRegion(), Local: n.back.mailbox, Logger: n.log,
-		Whole: whole, Carry: n.elsewhere,
-		Far: func(of im.Region) im.Mailbox {
-			if c := rs.far[of]; c != nil {
-				return c
-			}
-			return nil
-		},
-		Send: func(to im.Region, m *entity.Message, hops uint8) { rs.relay.Send(to, m, hops) },
-		Places: func(of im.Region) (links, http []string) {
-			p := rs.relay.Places(of)
-			return p.Links, p.HTTP
-		},
-	})
+	cfg := region.Config{Local: n.back.mailbox, Whole: whole, Carry: n.elsewhere}
+	if n.cfg.RelaysElsewhere() {
+		n.regions, err = n.openUplink(cfg)
+	} else {
+		n.regions, err = n.openRelay(cfg)
+	}
+	return err
+}
+
+// openRelay connects with other regions from this process.
+func (n *Node) openRelay(cfg region.Config) (*regions, error) {
+	creds, err := relay.LoadCredentials(n.cfg.RelayCert, n.cfg.RelayKey, n.cfg.RelayCA)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	rs := &regions{far: map[im.Region]*remote.Client{}}
+	cfg.Self, cfg.Directory, cfg.Logger = im.Region(n.cfg.Region), n.cfg.DirectoryRegion(), n.log
+	cfg.Far = func(of im.Region) im.Mailbox {
+		if c := rs.far[of]; c != nil {
+			return c
+		}
+		return nil
+	}
+	cfg.Send = func(to im.Region, m *entity.Message, hops uint8) { rs.relay.Send(to, m, hops) }
+	cfg.Places = func(of im.Region) (links, http []string) {
+		p := rs.relay.Places(of)
+		return p.Links, p.HTTP
+	}
+	if rs.region, err = region.New(cfg); err != nil {
+		return nil, err
 	}
 	rs.relay, err = relay.New(relay.Config{
-		Region: self, Peers: n.cfg.Peers(), Listen: n.cfg.RelayListen, Credentials: creds, Logger: n.log,
+		Region: cfg.Self, Peers: n.cfg.Peers(), Listen: n.cfg.RelayListen, Credentials: creds, Logger: n.log,
 		Places:  n.places(),
 		Deliver: n.relayed(rs.region.Deliver), Nudge: rs.region.Nudge,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := rs.connect(n); err != nil {
 		rs.relay.Stop()
-		return err
+		return nil, err
 	}
-	n.back.regions, n.addrs.Relay = rs, rs.relay.Addr()
-	return nil
+	n.addrs.Relay = rs.relay.Addr()
+	return rs, nil
 }
 
 // connect makes the role links between regions.
@@ -166,12 +181,20 @@ func reachable(addr string) bool {
 
 // startRegions begins to take messages of other regions, and to send.
 func (n *Node) startRegions() {
-	rs := n.back.regions
-	if rs == nil {
+	rs := n.regions
+	if rs == nil || rs.relay == nil {
 		return
 	}
 	n.run("role links of regions", func() error { return rs.guests.Serve(rs.relay.Roles()) })
 	rs.relay.Start()
+}
+
+// status is how it stands with the other regions.
+func (rs *regions) status() []relay.Status {
+	if rs.relay != nil {
+		return rs.relay.Status()
+	}
+	return rs.uplink.Status()
 }
 
 // stop ends it; the mailbox is still there.
@@ -181,13 +204,22 @@ func (rs *regions) stop(ctx context.Context) (err error) {
 	}
 	rs.once.Do(func() {
 		rs.region.Stop()
+		if rs.uplink != nil {
+			rs.uplink.Close(ctx)
+			return
+		}
+		var errs []error
+		if rs.roles != nil {
+			errs = append(errs, rs.roles.Shutdown(ctx))
+		}
 		for _, c := range rs.far {
 			c.Close(ctx)
 		}
 		if rs.guests != nil {
-			err = rs.guests.Shutdown(ctx)
+			errs = append(errs, rs.guests.Shutdown(ctx))
 		}
 		rs.relay.Stop()
+		err = errors.Join(errs...)
 	})
 	return err
 }

@@ -20,9 +20,9 @@ type RegionStatus struct {
 }
 
 func (n *Node) regionsz(w http.ResponseWriter, _ *http.Request) {
-	rs := n.back.regions
+	rs := n.regions
 	answerJSON(w, http.StatusOK, RegionStatus{
-		Region: n.cfg.Region, Directory: string(n.cfg.DirectoryRegion()), Users: rs.region.Stats(), Peers: rs.relay.Status(),
+		Region: n.cfg.Region, Directory: string(n.cfg.DirectoryRegion()), Users: rs.region.Stats(), Peers: rs.status(),
 	})
 }
 
@@ -35,7 +35,7 @@ type Refusal struct {
 
 // movez moves a user: form values user (a number or a name) and to.
 func (n *Node) movez(w http.ResponseWriter, r *http.Request) {
-	rs := n.back.regions
+	rs := n.regions
 	user, err := n.userNamed(r.Context(), r.FormValue("user"))
 	var moved *region.Moved
 	if err == nil {

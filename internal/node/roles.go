@@ -35,7 +35,7 @@ func (n *Node) serveRoles() error {
 		return err
 	}
 	cfg := remote.ServerConfig{
-		Mailbox: n.back.served(), Secret: []byte(secret), Node: n.name, Logger: n.log,
+		Mailbox: n.offered(), Secret: []byte(secret), Node: n.name, Logger: n.log,
 	}
 	if n.shared != nil {
 		cfg.Inner, cfg.Receive, cfg.Served, cfg.Joined = n.back.mailbox, n.receive, n.served, n.reached
@@ -51,17 +51,18 @@ func (n *Node) serveRoles() error {
 	if addr == "" {
 		return nil
 	}
-	n.addrs.Roles, err = n.listenRoles(addr)
+	n.addrs.Roles, err = n.listenRoles(addr, n.back.roles)
 	return err
 }
 
-// listenRoles opens one listener for gateways, and returns its address.
-func (n *Node) listenRoles(addr string) (string, error) {
+// listenRoles opens one listener for processes of other roles, and returns its
+// address.
+func (n *Node) listenRoles(addr string, srv *remote.Server) (string, error) {
 	ln, err := listenRole(addr)
 	if err != nil {
-		return "", fmt.Errorf("cannot listen for gateways: %w", err)
+		return "", fmt.Errorf("cannot listen for role links: %w", err)
 	}
-	n.run("roles", func() error { return n.back.roles.Serve(ln) })
+	n.run("roles", func() error { return srv.Serve(ln) })
 	if ln.Addr().Network() == "unix" {
 		return addr, nil
 	}
@@ -110,5 +111,5 @@ func (n *Node) mailbox() im.Mailbox {
 	if n.route != nil {
 		return n.route
 	}
-	return n.back.served()
+	return n.offered()
 }

@@ -84,6 +84,7 @@ func (n *Node) join(ctx context.Context) error {
 	if n.back != nil {
 		self.Roles, self.Weight = cmp.Or(n.cfg.RoleAdvertise, n.advertised(n.addrs.Roles)), float64(n.cfg.Weight)
 	}
+	n.regions.introduce(n, &self)
 	n.shared.membership = cluster.New(cluster.Config{
 		Records: n.shared.store, Self: self, Changed: n.membersChanged, Lapsed: n.doubt, Superseded: n.fail, Logger: n.log,
 	})
@@ -103,6 +104,7 @@ func (n *Node) membersChanged(members []cluster.Member, table *cluster.Table) {
 	mine := table.SlotsOf(n.name)
 	n.log.Info("the cluster has changed", "members", len(members), "mailboxes", len(table.Nodes()), "slots_here", len(mine))
 	n.route.Update(members, table)
+	n.regions.update(members)
 	if n.inner != nil {
 		n.inner.Update(members, table)
 	}

@@ -122,7 +122,7 @@ func (n *Node) workerSettings(count int) (workerSettings, error) {
 	if err != nil {
 		return s, err
 	}
-	s.Mailbox, err = n.listenRoles("unix:" + path)
+	s.Mailbox, err = n.listenRoles("unix:"+path, n.back.roles)
 	return s, err
 }
 

@@ -28,7 +28,8 @@ type Local interface {
 type Config struct {
 	// Self is this region, Directory the one that knows where users live.
 	Self, Directory im.Region
-	Local           Local
+	// Local is this node's mailbox; nil in a relay, which has none.
+	Local Local
 	// Whole is the way to every entity of this region, past the Regions of its
 	// nodes, and Carry takes a link message to the node that serves its entity
 	// unless that is this one. Without them Local serves all.
@@ -62,6 +63,9 @@ type counters struct {
 
 // New makes a Region.
 func New(cfg Config) (*Region, error) {
+	if cfg.Local == nil && cfg.Whole != nil && cfg.Carry != nil {
+		cfg.Local = transit{cfg.Whole}
+	}
 	if cfg.Local == nil || cfg.Far == nil || cfg.Send == nil || cfg.Places == nil || cfg.Logger == nil {
 		return nil, errors.New("a region needs a mailbox, a logger and ways to other regions")
 	}

@@ -149,10 +149,24 @@ func (r *Relay) Places(of im.Region) Places {
 	return Places{}
 }
 
+// Reach says how it stands with a region, as its clients and the nodes of this one
+// have to know.
+func (r *Relay) Reach(of im.Region) (reach im.Reach) {
+	p := r.peers[of]
+	if p == nil {
+		return reach
+	}
+	p.out.mu.Lock()
+	defer p.out.mu.Unlock()
+	return im.Reach{Up: p.out.up, Links: p.out.places.Links, HTTP: p.out.places.HTTP}
+}
+
 // Status says how it stands with one other region.
 type Status struct {
 	Region im.Region `json:"region"`
-	Addr   string    `json:"addr"`
+	// Relay is the process that has the connection; empty: this one.
+	Relay string `json:"relay,omitempty"`
+	Addr  string `json:"addr"`
 	// Up: messages can leave; Since when that is so, or not. Cause is why not.
 	Up    bool      `json:"up"`
 	Since time.Time `json:"since"`

@@ -113,6 +113,9 @@ func (c *Client) enqueue(p *pending) (queued bool, err error) {
 	if c.closing {
 		return false, unavailable("the link to the mailbox is closed")
 	}
+	if c.cfg.FailFast && c.link == nil {
+		return false, unavailable("there is no link to the node")
+	}
 	if err := c.register(p); err != nil {
 		return false, err
 	}

@@ -122,6 +122,8 @@ func (l *clientLink) frame(t wire.Type, payload []byte) error {
 			return err
 		}
 		l.client.level.Store(uint32(level))
+	case typeReach:
+		return l.reach(payload)
 	case typeGoAway:
 		l.client.mu.Lock()
 		l.asked = true

@@ -28,12 +28,16 @@ const MaxWindow = 1 << 16
 
 // ServerConfig is what a Server needs. Zero values mean the defaults.
 type ServerConfig struct {
+	// Mailbox may be nil where there are Ways only.
 	Mailbox im.Mailbox
 	// Inner is for Clients with ClientConfig.Inner; nil: Mailbox is.
 	Inner im.Mailbox
 	// Receive takes link messages from other nodes; it must return at once.
 	// nil: there are none.
 	Receive func(m *entity.Message)
+	// Ways are those to other regions, for Clients with ClientConfig.Region; it
+	// returns nil if there is no such region. nil: this node is no relay.
+	Ways func(im.Region) Way
 	// Served hears which slots another node serves from now on; it must return
 	// at once. nil: nobody wants to know.
 	Served func(slots []im.Slot)
@@ -75,7 +79,7 @@ func (c ServerConfig) withDefaults() ServerConfig {
 
 func (c *ServerConfig) check() error {
 	switch {
-	case c.Mailbox == nil || c.Logger == nil:
+	case c.Mailbox == nil && c.Ways == nil || c.Logger == nil:
 		return errors.New("a role link's server needs a mailbox and a logger")
 	case c.Window < 1 || c.Window > MaxWindow:
 		return im.Errorf(im.Invalid, "a role link's window is 1 to %d commands", MaxWindow)
@@ -120,6 +124,16 @@ type ClientConfig struct {
 	// Inner asks for the mailbox itself, without what the node has before it
 	// for gateways.
 	Inner bool
+	// Region asks a relay for the way to another region; empty: the node's own
+	// mailbox. Reach, which is nil without it, hears from the client's goroutine
+	// how it stands with that region, and nil when the link is lost: before
+	// commands that were in flight are completed.
+	Region im.Region
+	Reach  func(r *im.Reach)
+	// FailFast completes commands as Unavailable that are in flight when the link
+	// is lost, or submitted while there is none: who submits them knows another
+	// way.
+	FailFast bool
 	// Patience is how long a command may wait to be sent.
 	Patience time.Duration
 	// MaxQueued and MaxQueuedBytes bound the commands that wait.

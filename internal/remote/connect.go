@@ -135,7 +135,7 @@ func (c *Client) dial(ctx context.Context) (*clientLink, error) {
 	}
 	defer context.AfterFunc(ctx, func() { nc.Close() })()
 	in := newInbox(nc)
-	me := hello{node: c.cfg.Node, instance: c.cfg.Instance}
+	me := hello{node: c.cfg.Node, instance: c.cfg.Instance, region: c.cfg.Region}
 	if c.cfg.Inner {
 		me.inner = 1
 	}

@@ -193,7 +193,11 @@ func (l *serverLink) served(payload []byte) error {
 // forwarded takes a link message from another node.
 func (l *serverLink) forwarded(payload []byte) error {
 	l.srv.stats.forwarded.Add(1)
-	if l.srv.cfg.Receive == nil {
+	receive := l.srv.cfg.Receive
+	if l.way != nil {
+		receive = l.way.Receive
+	}
+	if receive == nil {
 		l.traffic.skipped.Add(1)
 		return nil
 	}
@@ -201,6 +205,6 @@ func (l *serverLink) forwarded(payload []byte) error {
 	if err != nil {
 		return err
 	}
-	l.srv.cfg.Receive(m)
+	receive(m)
 	return nil
 }

@@ -26,6 +26,8 @@ const (
 	typeForward wire.Type = 45
 	// typeServed says which slots a node serves from now on.
 	typeServed wire.Type = 46
+	// typeReach says how it stands with the region that a link leads to.
+	typeReach wire.Type = 47
 )
 
 const (

@@ -58,6 +58,8 @@ type hello struct {
 	instance uint64
 	// inner is 1 from a node that asks for the mailbox itself.
 	inner uint32
+	// region is the one that a relay is to lead to; empty: none.
+	region im.Region
 }
 
 func (m *hello) append(dst []byte) []byte {
@@ -66,7 +68,8 @@ func (m *hello) append(dst []byte) []byte {
 	dst = appendBytes(dst, 3, m.node)
 	dst = appendBytes(dst, 4, m.nonce)
 	dst = appendUint(dst, 5, m.instance)
-	return appendUint(dst, 6, m.inner)
+	dst = appendUint(dst, 6, m.inner)
+	return appendBytes(dst, 7, m.region)
 }
 
 func (m *hello) set(f *fields) {
@@ -83,6 +86,8 @@ func (m *hello) set(f *fields) {
 		m.instance = f.uint()
 	case 6:
 		m.inner = number[uint32](f)
+	case 7:
+		m.region = im.Region(f.string())
 	}
 }
 

@@ -18,6 +18,9 @@ type loss struct {
 func (c *Client) lose(cause error) {
 	lost := c.sweep(time.Now())
 	c.cfg.Logger.Debug("role link lost", "sessions", len(lost.kicked), "commands", len(lost.failed), "err", cause)
+	if c.cfg.Reach != nil {
+		c.cfg.Reach(nil)
+	}
 	for _, sink := range lost.kicked {
 		c.stats.kicks.Add(1)
 		sink.Kick(im.CloseUnavailable, "the link to the mailbox was lost")
@@ -30,7 +33,7 @@ func (c *Client) lose(cause error) {
 
 // sweep takes the state of a lost link apart. What may be sent over the next
 // one is queued again, in the order in which it was submitted; when the client
-// is closing that is nothing.
+// is closing, or does not wait for links, that is nothing.
 func (c *Client) sweep(now time.Time) (lost loss) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -50,8 +53,9 @@ func (c *Client) sweep(now time.Time) (lost loss) {
 	slices.SortFunc(sent, func(a, b pending) int { return int(a.turn - b.turn) })
 	waiting := c.queue.take()
 	fresh := attaching(waiting)
+	none := c.closing || c.cfg.FailFast
 	for _, p := range sent {
-		if c.closing || !p.repeatable() || !now.Before(p.until) {
+		if none || !p.repeatable() || !now.Before(p.until) {
 			lost.failed = append(lost.failed, p)
 			continue
 		}
@@ -59,7 +63,7 @@ func (c *Client) sweep(now time.Time) (lost loss) {
 		c.queue.push(p)
 	}
 	for _, p := range waiting {
-		if c.closing || p.session != 0 && !fresh[p.session] {
+		if none || p.session != 0 && !fresh[p.session] {
 			lost.failed = append(lost.failed, p)
 			continue
 		}

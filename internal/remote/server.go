@@ -149,6 +149,10 @@ func (s *Server) serve(nc net.Conn) {
 	}
 	in.grow()
 	l := newServerLink(s, in, peer)
+	if err := l.choose(); err != nil {
+		s.refused(nc, err)
+		return
+	}
 	before, ok := s.admit(nc, l)
 	if !ok {
 		refuse(nc, im.CloseGoingAway, "the mailbox node is stopping")
@@ -200,7 +204,7 @@ func (s *Server) admit(nc net.Conn, l *serverLink) (before []*serverLink, ok boo
 		return nil, false
 	}
 	for old := range s.links {
-		if old.peer.instance == l.peer.instance {
+		if old.peer.instance == l.peer.instance && old.peer.region == l.peer.region {
 			before = append(before, old)
 		}
 	}

@@ -17,6 +17,10 @@ type serverLink struct {
 	*transport
 	srv  *Server
 	peer hello
+	// mailbox is what the client has asked for; way is nil unless that is in
+	// another region.
+	mailbox im.Mailbox
+	way     Way
 
 	// done: the link has ended and left nothing behind.
 	done chan struct{}
@@ -32,8 +36,11 @@ type serverLink struct {
 	writing int
 	// sessions are those attached over this link, by the client's ids.
 	sessions table[*remoteSession]
-	// level is the last one told.
+	// level is the last one told, reach likewise; nil: nothing was.
 	level im.Level
+	reach *im.Reach
+	// parting: nothing is told of the region any more.
+	parting bool
 	// leaving: the client sends no more commands. ended: nothing is sent
 	// any more.
 	leaving, ended bool
@@ -46,14 +53,6 @@ func newServerLink(s *Server, in inbox, peer hello) *serverLink {
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	return l
-}
-
-// mailbox is the one that the client has asked for.
-func (l *serverLink) mailbox() im.Mailbox {
-	if l.peer.inner != 0 && l.srv.cfg.Inner != nil {
-		return l.srv.cfg.Inner
-	}
-	return l.srv.cfg.Mailbox
 }
 
 // run carries the link until it ends.
@@ -88,7 +87,7 @@ func (l *serverLink) end() int {
 	l.mu.Unlock()
 	sessions.each(func(_ im.SessionID, s *remoteSession) {
 		l.srv.stats.sessions.Add(-1)
-		l.mailbox().Submit(s.to, &im.Detach{Session: l.foreign(s.id)}, nil)
+		l.mailbox.Submit(s.to, &im.Detach{Session: l.foreign(s.id)}, nil)
 	})
 	return sessions.len()
 }
@@ -128,6 +127,10 @@ func (l *serverLink) batch() {}
 
 // tick implements reader.
 func (l *serverLink) tick() {
+	if l.way != nil {
+		l.lookAbroad()
+		return
+	}
 	if l.srv.leveler == nil {
 		return
 	}
@@ -179,7 +182,7 @@ func (l *serverLink) submit(payload []byte) error {
 	case *timelineRead, *conversationRead:
 		l.srv.tasks.Go(func() { l.readFor(c, im.UserID(h.to.ID), cmd) })
 	default:
-		l.mailbox().Submit(h.to, cmd, c)
+		l.mailbox.Submit(h.to, cmd, c)
 	}
 	return nil
 }
@@ -238,14 +241,14 @@ func (l *serverLink) readFor(c *call, user im.UserID, cmd im.Command) {
 	switch cmd := cmd.(type) {
 	case *timelineRead:
 		err = l.whileRoom(patience(cmd.patienceMS), func(ctx context.Context) (err error) {
-			p.entries, err = l.mailbox().ReadTimeline(ctx, user, cmd.after, int(cmd.limit))
+			p.entries, err = l.mailbox.ReadTimeline(ctx, user, cmd.after, int(cmd.limit))
 			return err
 		})
 	case *conversationRead:
 		err = l.whileRoom(patience(cmd.patienceMS), func(ctx context.Context) (err error) {
-			read := l.mailbox().ReadConversation
+			read := l.mailbox.ReadConversation
 			if cmd.statement {
-				statements, ok := l.mailbox().(im.StatementReader)
+				statements, ok := l.mailbox.(im.StatementReader)
 				if !ok {
 					return im.Errorf(im.Unimplemented, "statements cannot be read here")
 				}
@@ -310,11 +313,16 @@ func (l *serverLink) queued(before int) {
 	}
 }
 
-// askToLeave asks the client to end the link in order.
+// askToLeave asks the client to end the link in order. Before, it hears that the
+// region is not to be reached here any more.
 func (l *serverLink) askToLeave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.ended {
+		if l.reach != nil {
+			l.parting = true
+			l.out = appendReach(l.out, &im.Reach{Links: l.reach.Links, HTTP: l.reach.HTTP, Alike: l.reach.Alike})
+		}
 		l.out = wire.AppendHeader(l.out, typeGoAway, 0)
 		l.nudge()
 	}
@@ -333,8 +341,11 @@ func (l *serverLink) sayFarewell(reason string) {
 
 // fill is what there is to write.
 func (l *serverLink) fill(spare []byte) (out []byte, last bool) {
-	level := im.AnyLevel
-	if l.srv.leveler != nil {
+	level, reach := im.AnyLevel, (*im.Reach)(nil)
+	switch {
+	case l.way != nil:
+		reach = l.news()
+	case l.srv.leveler != nil:
 		level = l.srv.leveler.Level()
 	}
 	l.mu.Lock()
@@ -342,6 +353,10 @@ func (l *serverLink) fill(spare []byte) (out []byte, last bool) {
 	if level != l.level {
 		l.level = level
 		l.out = appendLevel(l.out, level)
+	}
+	if reach != nil {
+		l.reach = reach
+		l.out = appendReach(l.out, reach)
 	}
 	out, l.out = l.appendControl(l.out), spare
 	l.writing = len(out)

@@ -67,6 +67,7 @@ func (r *Router) servers(*http.Request) (any, error) {
 		add("localposter", ownRegion, m.Node, m.Roles, "")
 		add("cache", ownRegion, m.Node, m.Roles, "")
 		add("gw", ownRegion, m.Node, m.Link, "")
+		add("poster", ownRegion, m.Node, m.Relay, "")
 		add("router", ownRegion, m.Node, m.Router, "")
 	}
 	for _, m := range cluster.Services(members) {

@@ -1,0 +1,80 @@
+package e2e
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// relayed is a region of two mailbox nodes, a gateway and relays of their own. Only the
+// relays have certificates and know where other regions are.
+type relayed struct {
+	*nodes
+	name, certs string
+	// at is where relays of other regions reach those of this one.
+	at     []string
+	relays []*server
+	one    *server
+	two    *server
+	gate   *server
+}
+
+func newRelayed(t *testing.T, dir, name string) *relayed {
+	t.Helper()
+	return &relayed{
+		nodes: newNodes(t, filepath.Join(dir, name)), name: name, certs: filepath.Join(dir, "certs"),
+		at: []string{freeAddr(t), freeAddr(t)}, relays: make([]*server, 2),
+	}
+}
+
+// relay starts one of the relays.
+func (r *relayed) relay(i int, other *relayed) *server {
+	r.t.Helper()
+	file := func(name string) string { return filepath.Join(r.certs, name) }
+	r.relays[i] = startNode(r.t, r.args("relay", fmt.Sprintf("relay%d", i+1), "--region", r.name, "--directory", "east",
+		"--regions", other.name+"="+strings.Join(other.at, "|"), "--relay-listen", r.at[i], "--region-links", r.gate.Link,
+		"--relay-cert", file(r.name+".pem"), "--relay-key", file(r.name+"-key.pem"), "--relay-ca", file("ca.pem"))...)
+	return r.relays[i]
+}
+
+// open starts the region's processes but for its relays.
+func (r *relayed) open() {
+	r.t.Helper()
+	r.one = r.mailbox("one", "--region", r.name, "--directory", "east")
+	r.two = r.mailbox("two", "--region", r.name, "--directory", "east")
+	r.gate = r.gateway()
+	r.await("the nodes share the slots", settled(3))
+}
+
+// startRelayed starts two regions with two relays each.
+func startRelayed(t *testing.T) (east, west *relayed) {
+	t.Helper()
+	dir := t.TempDir()
+	if _, err := run(t, "", "relay", "cert", "east", "west", "--dir", filepath.Join(dir, "certs")); err != nil {
+		t.Fatal(err)
+	}
+	east, west = newRelayed(t, dir, "east"), newRelayed(t, dir, "west")
+	east.open()
+	west.open()
+	for i := range 2 {
+		east.relay(i, west)
+		west.relay(i, east)
+	}
+	return east, west
+}
+
+// Everybody writes to somebody of the other region, while users move and relays die.
+// Every message arrives once and in order.
+func TestRelaysOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	east, west := startRelayed(t)
+	c := newCrowd(t, &pair{east: east.gate, west: west.gate}, 4)
+	c.begin()
+	c.more(200)
+	east.relays[0].kill()
+	c.more(200)
+	move(t, east.one, "1", "west")
+	c.more(200)
+	c.end()
+}

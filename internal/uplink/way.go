@@ -1,0 +1,127 @@
+package uplink
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/skein-im/skein/internal/cluster"
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/route"
+)
+
+// way is the way to one region.
+type way struct {
+	u     *Uplink
+	to    im.Region
+	route *route.Mailbox
+
+	mu sync.Mutex
+	// relays are those that lead there, by name.
+	relays map[string]*hop
+	// used are the names of those that slots are placed on.
+	used []string
+	// since is when there was no relay yet.
+	since time.Time
+}
+
+// hop is a process that leads to the region.
+type hop struct {
+	// member is as the cluster has it, but with Roles where the links go.
+	member cluster.Member
+	// reach is what it has said last, nil while there is no link; since when
+	// it is up, or not.
+	reach *im.Reach
+	up    bool
+	since time.Time
+}
+
+func newWay(u *Uplink, to im.Region) *way {
+	w := &way{u: u, to: to, relays: map[string]*hop{}, since: time.Now()}
+	w.route = route.New(route.Config{Logger: u.cfg.Logger, Dial: w.dial})
+	return w
+}
+
+func (w *way) dial(m cluster.Member) (route.Link, error) {
+	return w.u.cfg.Dial(m, w.to, func(r *im.Reach) { w.heard(m.Node, m.Roles, r) })
+}
+
+// update says which relays there are.
+func (w *way) update(list []cluster.Member) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	relays := make(map[string]*hop, len(list))
+	for _, m := range list {
+		m.Roles, m.Weight = m.Relay, 0
+		r := w.relays[m.Node]
+		if r == nil || r.member.Roles != m.Roles {
+			r = &hop{since: time.Now()}
+		}
+		r.member = m
+		relays[m.Node] = r
+	}
+	w.relays = relays
+	w.place()
+}
+
+// heard takes what a relay says, or nil when its link is lost.
+func (w *way) heard(node, addr string, reach *im.Reach) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r := w.relays[node]
+	if r == nil || r.member.Roles != addr {
+		return
+	}
+	r.reach = reach
+	if up := reach != nil && reach.Up; up != r.up {
+		r.up, r.since = up, time.Now()
+	}
+	w.place()
+}
+
+// place puts the slots on the relays that are of use. The caller has the mutex.
+func (w *way) place() {
+	var all, linked, up []cluster.Member
+	for _, r := range w.relays {
+		all = append(all, r.member)
+		if r.reach != nil {
+			linked = append(linked, r.member)
+		}
+		if r.up {
+			up = append(up, r.member)
+		}
+	}
+	if len(up) == 0 {
+		up = linked
+	}
+	w.route.Update(all, cluster.NewTable(up))
+	var used []string
+	for _, m := range up {
+		used = append(used, m.Node)
+	}
+	slices.Sort(used)
+	if len(used) > 0 && !slices.Equal(used, w.used) {
+		w.u.cfg.Open()
+	}
+	w.used = used
+}
+
+// reach is what the relays say of the region: the first of those that are up, by
+// name.
+func (w *way) reach() im.Reach {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var best *hop
+	for _, r := range w.relays {
+		if r.reach == nil {
+			continue
+		}
+		if best == nil || r.up && !best.up || r.up == best.up && r.member.Node < best.member.Node {
+			best = r
+		}
+	}
+	if best == nil {
+		return im.Reach{}
+	}
+	return *best.reach
+}
