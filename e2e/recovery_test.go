@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"bufio"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -46,12 +48,14 @@ func recovery(t *testing.T, signal syscall.Signal, count int) (ack, delivery tim
 	}
 	c.await("the nodes share the slots", settled(count))
 	x := c.trial("9s", boxes[0], boxes[1])
+	silence := watchStore(t, c.redis())
 	victim := boxes[count-1]
 	if err := victim.cmd.Process.Signal(signal); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
 	r := x.ended(time.Minute)
+	t.Logf("the store was silent for up to %v meanwhile", silence())
 	if out := os.Getenv("TEST_RECOVERY_LOGS"); out != "" {
 		for i, s := range append(boxes, x.gate) {
 			name := filepath.Join(out, fmt.Sprintf("%d-%d.log", began.UnixMilli(), i))
@@ -64,4 +68,37 @@ func recovery(t *testing.T, signal syscall.Signal, count int) (ack, delivery tim
 		s.kill()
 	}
 	return r.waits()
+}
+
+// watchStore asks a Redis server all the time whether it is there, and says what
+// the longest time was that it took to answer: what is longer than that is not the
+// store's fault, or the machine's.
+func watchStore(t *testing.T, addr string) (longest func() time.Duration) {
+	t.Helper()
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var worst time.Duration
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		in := bufio.NewReader(nc)
+		for {
+			began := time.Now()
+			if _, err := nc.Write([]byte("PING\r\n")); err != nil {
+				return
+			}
+			if _, err := in.ReadString('\n'); err != nil {
+				return
+			}
+			worst = max(worst, time.Since(began))
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	return func() time.Duration {
+		nc.Close()
+		<-done
+		return worst.Round(time.Millisecond)
+	}
 }

@@ -24,6 +24,9 @@
 // unless nobody else is there. A Policy may pin slots to nodes, and give the nodes
 // of one version a share of the slots.
 //
+// A node whose record is not refreshed is gone when that expires, or sooner if its
+// address refuses connections, which is said to Refused.
+//
 // While the store cannot be reached, the last known members count, and those that
 // are missing when it is back do so for another TTL: they could not refresh their
 // records either. Of two processes with one name, the one that joined later has

@@ -24,8 +24,10 @@ type Member struct {
 	Node string `json:"node"`
 	// Started tells two lives of a node apart.
 	Started im.Millis `json:"started_ms"`
-	State   State     `json:"state"`
-	Version string    `json:"version"`
+	// Beat counts how often the record has been written.
+	Beat    uint64 `json:"beat,omitempty"`
+	State   State  `json:"state"`
+	Version string `json:"version"`
 	// Roles is where gateways reach its mailboxes; empty: it has none.
 	Roles string `json:"roles,omitempty"`
 	// Weight is its share of the slots, compared with the others'; 0 is 1.

@@ -94,11 +94,16 @@ type Membership struct {
 	superseded bool
 	// waiting are told of the next look that begins.
 	waiting []chan<- error
+	// refused are the nodes that refuse connections, overdue says that some
+	// record should have been refreshed.
+	refused map[string]bool
+	overdue bool
 
 	// written is when the record was last written, known when the others' were
-	// last read, looked when the last look ended. They and forgive belong to
-	// the goroutine that looks.
+	// last read, looked when the last look ended. They, and what
+	// follows, belong to the goroutine that looks.
 	written, known, looked time.Time
+	pulses                 map[string]pulse
 	// forgive is until when members that are missing count as there: the store
 	// was away, and they could not refresh their records either.
 	forgive time.Time
@@ -112,7 +117,7 @@ type Membership struct {
 // New makes a Membership.
 func New(cfg Config) *Membership {
 	return &Membership{
-		cfg: cfg.withDefaults(), self: cfg.Self, table: NewTable(nil),
+		cfg: cfg.withDefaults(), self: cfg.Self, table: NewTable(nil), refused: map[string]bool{},
 		nudge: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 }
@@ -133,15 +138,19 @@ func (m *Membership) run() {
 	tick, stop := m.cfg.Tick(m.cfg.Every)
 	defer stop()
 	for {
+		soon, enough := m.haste()
 		select {
 		case <-m.stop:
+			enough()
 			return
 		case <-tick:
+		case <-soon:
 		case <-m.nudge:
 			if !m.pause() {
 				continue
 			}
 		}
+		enough()
 		waiting := m.asked()
 		ctx, cancel := context.WithTimeout(context.Background(), m.cfg.TTL)
 		err := m.look(ctx)
@@ -204,7 +213,7 @@ func (m *Membership) look(ctx context.Context) error {
 		m.forgive = began.Add(m.cfg.TTL)
 	}
 	m.known = m.cfg.Now()
-	m.take(with(members, self), began)
+	m.take(with(m.feel(members, began), self), began)
 	return nil
 }
 
@@ -240,6 +249,7 @@ func (m *Membership) yields(members []Member) bool {
 // write refreshes the node's record, and returns what it says.
 func (m *Membership) write(ctx context.Context) (Member, error) {
 	m.mu.Lock()
+	m.self.Beat++
 	self := m.self
 	m.mu.Unlock()
 	if self.Node == "" {

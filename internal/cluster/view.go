@@ -38,18 +38,18 @@ func missing(later, earlier []Member) (gone []Member) {
 }
 
 // sameNodes reports whether two lists place slots and name addresses alike;
-// how many links a node has does not matter.
+// how many links a node has, and how often it has said so, does not matter.
 func sameNodes(a, b []Member) bool {
 	if len(a) != len(b) {
 		return false
 	}
 	known := make(map[string]Member, len(a))
 	for _, m := range a {
-		m.Links = 0
+		m.Links, m.Beat = 0, 0
 		known[m.Node] = m
 	}
 	for _, m := range b {
-		m.Links = 0
+		m.Links, m.Beat = 0, 0
 		if known[m.Node] != m {
 			return false
 		}

@@ -23,7 +23,7 @@ func (n *Node) newRoute(secret string, inner bool) *route.Mailbox {
 		Dial: func(m cluster.Member) (route.Link, error) {
 			return remote.NewClient(remote.ClientConfig{
 				Addr: m.Roles, Secret: []byte(secret), Node: n.name, Instance: instance, Inner: inner, Logger: n.log,
-				Up: func() { n.reached(m.Node) },
+				Up: func() { n.reached(m.Node) }, Down: func(err error) { n.missed(m.Node, err) },
 			})
 		},
 	})

@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/skein-im/skein/internal/cluster"
@@ -197,12 +199,19 @@ func (n *Node) served(slots []im.Slot) {
 // reached hears that there is a way to another node again, or from it: what was
 // sent to its slots in vain, or whose acks were lost, goes out again.
 func (n *Node) reached(node string) {
-	if n.shared == nil || n.back == nil || !n.shared.joined.Load() {
+	if n.shared == nil || !n.shared.joined.Load() {
 		return
 	}
-	_, table := n.shared.membership.Members()
-	if slots := table.SlotsOf(node); len(slots) > 0 {
-		n.back.mailbox.Hurry(slots)
+	n.shared.membership.Refused(node, false)
+	if _, table := n.shared.membership.Members(); n.back != nil {
+		n.back.mailbox.Hurry(table.SlotsOf(node))
+	}
+}
+
+// missed hears that there is no way to another node.
+func (n *Node) missed(node string, err error) {
+	if n.shared != nil && n.shared.joined.Load() {
+		n.shared.membership.Refused(node, errors.Is(err, syscall.ECONNREFUSED))
 	}
 }
 

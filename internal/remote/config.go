@@ -144,9 +144,11 @@ type ClientConfig struct {
 	// HandshakeTimeout bounds connecting, and the handshake after it.
 	HandshakeTimeout time.Duration
 	Heartbeat        Heartbeat
-	// Up hears that there is a link again, or for the first time; it must
-	// return at once. nil: nobody wants to know.
-	Up func()
+	// Up hears that there is a link again, or for the first time, Down that one
+	// has ended or could not be made, and why; they must return at once. nil:
+	// nobody wants to know.
+	Up   func()
+	Down func(err error)
 	// Rand returns a number in [0, n); it spreads attempts to connect.
 	Rand func(n int64) int64
 }
@@ -166,6 +168,9 @@ func (c ClientConfig) withDefaults() ClientConfig {
 	}
 	if c.Up == nil {
 		c.Up = func() {}
+	}
+	if c.Down == nil {
+		c.Down = func(error) {}
 	}
 	if c.Rand == nil {
 		c.Rand = rand.Int64N

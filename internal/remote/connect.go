@@ -38,6 +38,7 @@ func (c *Client) run() {
 			return
 		}
 		c.setCause(err)
+		c.cfg.Down(err)
 		if time.Since(complained) >= complainEvery {
 			complained = time.Now()
 			c.cfg.Logger.Warn("role link down", "addr", c.cfg.Addr, "err", err)
