@@ -23,36 +23,67 @@ type benchResult struct {
 // for its verdict.
 func benchChat(t *testing.T, s *server, more ...string) (finished <-chan struct{}, verdict func() benchResult) {
 	t.Helper()
-	out := filepath.Join(t.TempDir(), "result.json")
+	c := startChat(t, s, more...)
+	return c.done, func() benchResult { return c.verdict(t) }
+}
+
+// longChat is benchChat that goes on until it is asked for its verdict. Its
+// clients are connected, and it has begun, when it returns.
+func longChat(t *testing.T, s *server, users int, more ...string) (finished <-chan struct{}, verdict func() benchResult) {
+	t.Helper()
+	c := startChat(t, s, append([]string{"--duration", "1h", "--stall", "3m", "--users", strconv.Itoa(users)}, more...)...)
+	for metric(t, s, "skein_gateway_sessions") < float64(users) {
+		between(t, c.done, func() benchResult { return c.verdict(t) })
+	}
+	return c.done, func() benchResult {
+		t.Helper()
+		_ = c.cmd.Process.Signal(os.Interrupt)
+		return c.verdict(t)
+	}
+}
+
+// chat is a bench chat that runs.
+type chat struct {
+	cmd  *exec.Cmd
+	logs *logBuffer
+	// out is the file that its result goes to.
+	out  string
+	done chan struct{}
+	err  error
+}
+
+func startChat(t *testing.T, s *server, more ...string) *chat {
+	t.Helper()
+	c := &chat{logs: &logBuffer{}, out: filepath.Join(t.TempDir(), "result.json"), done: make(chan struct{})}
 	args := append([]string{"bench", "chat", "--addr", "tcp://" + s.Link, "--http", "http://" + s.HTTP,
-		"--operator-token-file", filepath.Join(s.Data, "operator.token"), "--json", out}, more...)
-	cmd := exec.CommandContext(t.Context(), binary, args...)
-	logs := &logBuffer{}
-	cmd.Stdout, cmd.Stderr = logs, logs
-	if err := cmd.Start(); err != nil {
+		"--operator-token-file", filepath.Join(s.Data, "operator.token"), "--json", c.out}, more...)
+	c.cmd = exec.CommandContext(t.Context(), binary, args...)
+	c.cmd.Stdout, c.cmd.Stderr = c.logs, c.logs
+	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan struct{})
-	var runErr error
 	go func() {
-		runErr = cmd.Wait()
-		close(done)
+		c.err = c.cmd.Wait()
+		close(c.done)
 	}()
-	return done, func() (r benchResult) {
-		t.Helper()
-		<-done
-		if runErr != nil {
-			t.Fatalf("bench chat: %v\n%s", runErr, logs)
-		}
-		b, err := os.ReadFile(out)
-		if err == nil {
-			err = json.Unmarshal(b, &r)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r
+	return c
+}
+
+// verdict waits for the end.
+func (c *chat) verdict(t *testing.T) (r benchResult) {
+	t.Helper()
+	<-c.done
+	if c.err != nil {
+		t.Fatalf("bench chat: %v\n%s", c.err, c.logs)
 	}
+	b, err := os.ReadFile(c.out)
+	if err == nil {
+		err = json.Unmarshal(b, &r)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 func (r benchResult) check(t *testing.T) {
@@ -77,10 +108,8 @@ func TestCrash(t *testing.T) { inBothShapes(t, setup{}, crash) }
 
 func crash(t *testing.T, p *product) {
 	want := crashes()
-	// At this rate the run outlasts the crashes; the clients send what is
-	// due when they are served again.
-	finished, verdict := benchChat(t, p.server, "--users", "100", "--friends", "10", "--rate", "500",
-		"--duration", strconv.Itoa(2+want)+"s", "--stall", "3m")
+	// The clients send what is due when they are served again.
+	finished, verdict := longChat(t, p.server, 100, "--friends", "10", "--rate", "500")
 	for killed := range want {
 		select {
 		case <-finished:
@@ -106,12 +135,9 @@ func crash(t *testing.T, p *product) {
 func TestRestart(t *testing.T) { inBothShapes(t, setup{}, restart) }
 
 func restart(t *testing.T, p *product) {
-	finished, verdict := benchChat(t, p.server, "--users", "50", "--friends", "10", "--rate", "300", "--duration", "8s", "--transport", "ws", "--addr", "ws://"+p.Link+"/link")
+	finished, verdict := longChat(t, p.server, 50, "--friends", "10", "--rate", "300", "--transport", "ws", "--addr", "ws://"+p.Link+"/link")
 	for range 3 {
-		select {
-		case <-finished:
-		case <-time.After(time.Second):
-		}
+		between(t, finished, verdict)
 		p.stop(t)
 		p.restart()
 	}

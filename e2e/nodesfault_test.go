@@ -16,10 +16,10 @@ type trial struct {
 	verdict        func() benchResult
 }
 
-func newTrial(t *testing.T, seconds string) *trial {
+func newTrial(t *testing.T) *trial {
 	t.Helper()
 	c := newNodes(t, filepath.Join(t.TempDir(), "data"))
-	return c.trial(seconds, c.mailbox("one"), c.mailbox("two"))
+	return c.trial(untilJudged, c.mailbox("one"), c.mailbox("two"))
 }
 
 // trial begins a chat over two nodes and a gateway.
@@ -31,10 +31,23 @@ func (c *nodes) trial(seconds string, one, two *server, gateway ...string) *tria
 	return x
 }
 
+// untilJudged is the duration of a chat that ends a moment after somebody has
+// asked how it went.
+const untilJudged = ""
+
 // chat begins a chat, the next one if there was one before.
 func (x *trial) chat(seconds string) {
 	t := x.t
 	t.Helper()
+	if seconds == untilJudged {
+		finished, verdict := longChat(t, x.gate, 100, "--friends", "10", "--rate", "500")
+		between(t, finished, verdict)
+		x.finished, x.verdict = finished, func() benchResult {
+			between(t, finished, verdict)
+			return verdict()
+		}
+		return
+	}
 	x.finished, x.verdict = benchChat(t, x.gate, "--users", "100", "--friends", "10", "--rate", "500", "--duration", seconds, "--stall", "3m")
 	// It begins when the clients are there.
 	for metric(t, x.gate, "skein_gateway_sessions") < 100 {
@@ -93,7 +106,8 @@ func served() time.Duration {
 
 // A mailbox node dies: its users are served by the other one.
 func TestOneOfTwoMailboxesDies(t *testing.T) {
-	x := newTrial(t, "8s")
+	t.Parallel()
+	x := newTrial(t)
 	x.two.kill()
 	x.await("the other node serves all", func(st status) bool { return settled(2)(st) && x.share(st, "one") == 4096 })
 	x.judge(served())
@@ -102,7 +116,8 @@ func TestOneOfTwoMailboxesDies(t *testing.T) {
 // A mailbox node is stopped for longer than its record lasts, and goes on as if
 // nothing had happened: its slots are somebody else's by then, and it is fenced.
 func TestOneOfTwoMailboxesIsPaused(t *testing.T) {
-	x := newTrial(t, lasting(12))
+	t.Parallel()
+	x := newTrial(t)
 	if err := x.two.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +137,8 @@ func TestOneOfTwoMailboxesIsPaused(t *testing.T) {
 // A node that joins takes its share, and one that stops in order hands it over:
 // no link breaks, and nobody waits long.
 func TestMailboxJoinsAndDrains(t *testing.T) {
-	x := newTrial(t, "8s")
+	t.Parallel()
+	x := newTrial(t)
 	three := x.mailbox("three")
 	x.await("the third node serves its share", func(st status) bool { return settled(4)(st) && x.share(st, "three") > 0 })
 	between(t, x.finished, x.verdict)

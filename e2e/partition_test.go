@@ -37,9 +37,10 @@ func most() time.Duration { return served() + time.Duration(faultSeconds())*time
 // A mailbox node cannot reach the store, though all others can reach it: it has
 // nothing to say to them any more, and the other node serves its users.
 func TestMailboxIsCutOffFromTheStore(t *testing.T) {
+	t.Parallel()
 	c := newNodes(t, filepath.Join(t.TempDir(), "data"))
 	way := newProxy(t, c.redis())
-	x := c.trial(lasting(10), c.mailbox("one"), c.mailbox("two", "--redis", way.Addr))
+	x := c.trial(untilJudged, c.mailbox("one"), c.mailbox("two", "--redis", way.Addr))
 	way.cut()
 	x.await("the other node serves all", func(st status) bool { return settled(2)(st) && x.share(st, "one") == 4096 })
 	between(t, x.finished, x.verdict)
@@ -52,10 +53,11 @@ func TestMailboxIsCutOffFromTheStore(t *testing.T) {
 // A mailbox node can be reached neither by the gateway nor by the other node,
 // but reaches the store: it keeps its users, who wait until it can be reached.
 func TestMailboxIsCutOffFromItsPeers(t *testing.T) {
+	t.Parallel()
 	c := newNodes(t, filepath.Join(t.TempDir(), "data"))
 	listen := freeAddr(t)
 	way := newProxy(t, listen)
-	x := c.trial(lasting(6), c.mailbox("one"), c.mailbox("two", "--role-listen", listen, "--role-advertise", way.Addr))
+	x := c.trial(untilJudged, c.mailbox("one"), c.mailbox("two", "--role-listen", listen, "--role-advertise", way.Addr))
 	way.cut()
 	for range 3 {
 		between(t, x.finished, x.verdict)
@@ -73,7 +75,7 @@ func TestRollingRestart(t *testing.T) {
 	c := newNodes(t, filepath.Join(t.TempDir(), "data"))
 	boxes := map[string]*server{"one": c.mailbox("one"), "two": c.mailbox("two")}
 	other := startNode(t, c.args("gateway", "other")...)
-	x := c.trial(lasting(10), boxes["one"], boxes["two"], "--reconnect-to", other.Link)
+	x := c.trial(untilJudged, boxes["one"], boxes["two"], "--reconnect-to", other.Link)
 	for name, s := range boxes {
 		s.stop(t)
 		c.mailbox(name)

@@ -42,10 +42,7 @@ func TestCanary(t *testing.T) {
 	old, canary := c.mailbox("old", "--version-label", "1"), c.mailbox("new", "--version-label", "2")
 	c.cluster("canary", "2", "0")
 	g := c.gateway()
-	finished, verdict := benchChat(t, g, "--users", "50", "--friends", "10", "--rate", "300", "--duration", "8s", "--stall", "2m")
-	for metric(t, g, "skein_gateway_sessions") < 50 {
-		between(t, finished, verdict)
-	}
+	_, verdict := longChat(t, g, 50, "--friends", "10", "--rate", "300")
 	if n := heldBy(c.status(), "new"); n != 0 {
 		t.Errorf("without a share, the new version has %d slots", n)
 	}

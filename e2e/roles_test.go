@@ -45,10 +45,11 @@ func between(t *testing.T, finished <-chan struct{}, verdict func() benchResult)
 // While the mailbox dies and comes back, clients of its gateway notice nothing
 // but delay: not one link breaks.
 func TestMailboxDies(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	m := startNode(t, mailboxArgs(data)...)
 	g := startNode(t, gatewayArgs(m)...)
-	finished, verdict := benchChat(t, g, "--users", "100", "--friends", "10", "--rate", "1000", "--duration", "8s", "--stall", "2m")
+	finished, verdict := longChat(t, g, 100, "--friends", "10", "--rate", "500")
 	for range kills {
 		between(t, finished, verdict)
 		m.kill()
@@ -64,11 +65,12 @@ func TestMailboxDies(t *testing.T) {
 }
 
 func TestGatewayDies(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	m := startNode(t, mailboxArgs(data)...)
 	g := startNode(t, gatewayArgs(m)...)
 	fixed := gatewayArgs(m, g.fixed()...)
-	finished, verdict := benchChat(t, g, "--users", "100", "--friends", "10", "--rate", "1000", "--duration", "8s", "--stall", "2m")
+	finished, verdict := longChat(t, g, 100, "--friends", "10", "--rate", "500")
 	for range kills {
 		between(t, finished, verdict)
 		g.kill()
@@ -107,9 +109,7 @@ func TestWorkerDies(t *testing.T) {
 }
 
 func workerDies(t *testing.T, p *product) {
-	finished, verdict := benchChat(t, p.server, "--users", "100", "--friends", "10", "--rate", "500", "--duration", "6s", "--stall", "2m")
-	for metric(t, p.server, "skein_gateway_sessions") < 100 {
-	}
+	finished, verdict := longChat(t, p.server, 100, "--friends", "10", "--rate", "500")
 	killed := 0
 	for range kills {
 		between(t, finished, verdict)
@@ -160,10 +160,7 @@ func TestDrain(t *testing.T) {
 // drainDuringChat drains what the clients of a chat are connected to.
 func drainDuringChat(t *testing.T, p *product) (verdict func() benchResult) {
 	t.Helper()
-	_, verdict = benchChat(t, p.server, "--users", "100", "--friends", "10", "--rate", "500", "--duration", "5s", "--stall", "2m")
-	// It begins when the clients are there.
-	for metric(t, p.server, "skein_gateway_sessions") < 100 {
-	}
+	_, verdict = longChat(t, p.server, 100, "--friends", "10", "--rate", "500")
 	out, err := run(t, "", "drain", p.Ops, "--token-file", filepath.Join(p.Data, "operator.token"))
 	if err != nil {
 		t.Fatal(err)

@@ -28,10 +28,7 @@ func TestStandbyOfSeveralNodes(t *testing.T) {
 	one, two := region.mailbox("one", kept...), region.mailbox("two", kept...)
 	gate := region.gateway()
 	region.await("the nodes share the slots", settled(3))
-	finished, verdict := benchChat(t, gate, "--users", "50", "--friends", "10", "--rate", "200", "--duration", "5s", "--stall", "2m")
-	for metric(t, gate, "skein_gateway_logins_total") < 50 {
-		between(t, finished, verdict)
-	}
+	finished, verdict := longChat(t, gate, 50, "--friends", "10", "--rate", "200")
 	between(t, finished, verdict)
 	one.kill()
 	two.kill()

@@ -64,10 +64,7 @@ func (s *site) lose(t *testing.T) {
 func TestStandby(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, "sync")
-	finished, verdict := benchChat(t, s.region, "--users", "50", "--friends", "10", "--rate", "300", "--duration", "6s", "--stall", "2m")
-	for metric(t, s.region, "skein_gateway_logins_total") < 50 {
-		between(t, finished, verdict)
-	}
+	finished, verdict := longChat(t, s.region, 50, "--friends", "10", "--rate", "300")
 	between(t, finished, verdict)
 	began := time.Now()
 	s.lose(t)

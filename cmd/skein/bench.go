@@ -46,6 +46,33 @@ func interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 }
 
+// enoughFirst is interruptible where the first SIGINT only closes enough.
+func enoughFirst(cmd *cobra.Command) (ctx context.Context, stop context.CancelFunc, enough <-chan struct{}) {
+	ctx, stopTerm := signal.NotifyContext(cmd.Context(), syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(ctx)
+	told, interrupts := make(chan struct{}), make(chan os.Signal, 2)
+	signal.Notify(interrupts, os.Interrupt)
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-ctx.Done():
+				return
+			case <-interrupts:
+			}
+			if n > 0 {
+				cancel()
+				return
+			}
+			close(told)
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(interrupts)
+		cancel()
+		stopTerm()
+	}, told
+}
+
 // tell writes a result as JSON to a file, and the summary for people unless
 // that file is standard output.
 func tell(out io.Writer, file string, res any, summary func(io.Writer)) error {

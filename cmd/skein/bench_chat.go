@@ -28,13 +28,20 @@ otherwise.
 
 Without --rate each user has --window messages unanswered. With --rate, message
 k is due k/rate seconds after the start whatever the server does, and latencies
-count from there.`,
+count from there.
+
+With --duration, the first SIGINT means that it is enough: nothing more is sent,
+and what was sent is judged. The next one ends the run as it is.`,
 		Example: `  skein bench chat
   skein bench chat --users 100 --rate 2000 --duration 30s
   skein bench chat --addr tcp://127.0.0.1:7001 --http http://127.0.0.1:7080 --operator-token-file skein-data/operator.token`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := interruptible(cmd)
+			if cfg.Duration > 0 {
+				stop()
+				ctx, stop, cfg.Enough = enoughFirst(cmd)
+			}
 			defer stop()
 			cfg.Link = addr
 			if strings.HasPrefix(addr, "http") {

@@ -315,10 +315,20 @@ func (c *chat) watch(ctx context.Context) error {
 // watchEvery is how often the figures are summed.
 const watchEvery = 50 * time.Millisecond
 
+// enough reports whether somebody has asked for the end of a run of some duration.
+func (c *chat) enough() bool {
+	select {
+	case <-c.cfg.Enough:
+		return true
+	default:
+		return false
+	}
+}
+
 // arrived reports whether all messages have been sent, answered and delivered.
 func (c *chat) arrived(t *Tally, elapsed time.Duration) bool {
 	if c.planned == 0 {
-		if elapsed < c.cfg.Duration {
+		if elapsed < c.cfg.Duration && !c.enough() {
 			return false
 		}
 		if !c.over.Swap(true) {

@@ -62,6 +62,20 @@ func TestChatForSomeTime(t *testing.T) {
 	}
 }
 
+// A run that was to be long ends well when it is enough.
+func TestChatUntilEnough(t *testing.T) {
+	cfg := smallChat()
+	enough := make(chan struct{})
+	cfg.Duration, cfg.Enough = time.Hour, enough
+	cfg.Progress = writerFunc(func(p []byte) {
+		if string(p) == "sending\n" {
+			close(enough)
+		}
+	})
+	res, err := Chat(t.Context(), cfg)
+	mustBeGood(t, res, err)
+}
+
 // A server that is killed and comes back on the same addresses loses nothing.
 func TestChatOutlivesItsServer(t *testing.T) {
 	data := t.TempDir()

@@ -27,6 +27,9 @@ type ChatConfig struct {
 	Messages int `json:"messages"`
 	// Duration, when set, makes users go on sending for so long.
 	Duration time.Duration `json:"duration_ns,omitempty"`
+	// Enough, when closed, ends a run with a Duration earlier: nothing more is
+	// sent, and what was sent has to arrive.
+	Enough <-chan struct{} `json:"-"`
 	// Body is the size of each message, at least MinBody.
 	Body int `json:"body"`
 	// Window is how many sends of a user may be unanswered; over HTTP it
