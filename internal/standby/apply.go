@@ -26,12 +26,17 @@ type turn struct {
 	f    *Follower
 	conn *conn
 
-	batch   store.Batch
+	batch store.Batch
+	// trims follow the batch with a commit of their own: an engine may take the
+	// changes to one entity for one, and a log that begins and is trimmed
+	// further would not begin.
+	trims   []store.Change
 	bytes   int
 	touched map[im.Slot]struct{}
 }
 
-// run waits for a frame, takes those behind it, commits and says so.
+// run waits for a frame, takes those behind it that have come whole, commits and
+// says so.
 func (t *turn) run() error {
 	kind, m, err := t.conn.receive(maxFrame)
 	if err != nil {
@@ -39,19 +44,16 @@ func (t *turn) run() error {
 	}
 	t.f.mu.Lock()
 	defer t.f.mu.Unlock()
-	for {
-		if err := t.take(kind, m); err != nil {
-			t.forget()
-			return err
+	for ok := true; ok && t.bytes <= maxTurn; {
+		if err = t.take(kind, m); err == nil {
+			kind, m, ok, err = t.conn.next(maxFrame)
 		}
-		if !t.conn.buffered() || t.bytes > maxTurn {
-			return t.commit()
-		}
-		if kind, m, err = t.conn.receive(maxFrame); err != nil {
+		if err != nil {
 			t.forget()
 			return err
 		}
 	}
+	return t.commit()
 }
 
 // take takes one frame.
@@ -71,6 +73,9 @@ func (t *turn) take(kind wire.Type, m proto.Message) error {
 	case *storev1.StandbyEntity:
 		return t.entity(m)
 	}
+	if kind == framePing {
+		return t.conn.send(framePing, nil)
+	}
 	return nil
 }
 
@@ -87,6 +92,12 @@ func (t *turn) touch(slot im.Slot) { t.touched[slot] = struct{}{} }
 
 // commit makes durable what was taken, and tells how far the slots are.
 func (t *turn) commit() error {
+	if len(t.trims) > 0 {
+		if err := t.write(); err != nil {
+			return err
+		}
+		t.batch.Changes, t.trims = t.trims, nil
+	}
 	for slot := range t.touched {
 		p := t.f.copies[slot].position
 		c := store.Change{Addr: positions()[slot], Epoch: t.f.epochs[slot], Put: p.records()}
@@ -95,12 +106,8 @@ func (t *turn) commit() error {
 		}
 		t.batch.Changes = append(t.batch.Changes, c)
 	}
-	if len(t.batch.Changes) > 0 {
-		if err := t.f.cfg.Engine.Commit(context.Background(), &t.batch); err != nil {
-			t.forget()
-			return im.Errorf(im.Unavailable, "the copy cannot be written: %w", err)
-		}
-		t.f.stats.Commits++
+	if err := t.write(); err != nil {
+		return err
 	}
 	touched := slices.Collect(maps.Keys(t.touched))
 	t.clear()
@@ -110,8 +117,21 @@ func (t *turn) commit() error {
 	return t.positions(touched)
 }
 
+// write commits the batch.
+func (t *turn) write() error {
+	if len(t.batch.Changes) == 0 {
+		return nil
+	}
+	if err := t.f.cfg.Engine.Commit(context.Background(), &t.batch); err != nil {
+		t.forget()
+		return im.Errorf(im.Unavailable, "the copy cannot be written: %w", err)
+	}
+	t.f.stats.Commits++
+	return nil
+}
+
 func (t *turn) clear() {
-	t.batch.Changes, t.bytes = nil, 0
+	t.batch.Changes, t.trims, t.bytes = nil, nil, 0
 	clear(t.touched)
 }
 
@@ -216,10 +236,24 @@ func (t *turn) changeOf(slot im.Slot, c *storev1.StandbyChange) (store.Change, e
 	if c.GetPending() > uint32(store.Clear) {
 		return store.Change{}, im.Errorf(im.Invalid, "there is no pending mark %d", c.GetPending())
 	}
+	if len(c.GetAppend()) > 0 && !sequences(c.GetFirst()) {
+		return store.Change{}, errSequence(a, c.GetFirst())
+	}
 	return store.Change{
 		Addr: a, Epoch: t.f.epochs[slot], First: im.Seq(c.GetFirst()), Append: c.GetAppend(), Trim: im.Seq(c.GetTrim()),
 		Put: recordsOf(c.GetPut()), Delete: c.GetDelete(), Pending: store.Mark(c.GetPending()),
 	}, nil
+}
+
+// maxSequence is the last sequence that is believed: what is beyond could not have
+// been written one by one.
+const maxSequence = 1 << 56
+
+// sequences reports whether a log's entries may begin there.
+func sequences(first uint64) bool { return first > 0 && first <= maxSequence }
+
+func errSequence(a im.Addr, seq uint64) error {
+	return im.Errorf(im.Invalid, "the log of %v has no entry %d", a, seq)
 }
 
 func addrOf(slot im.Slot, a *storev1.Addr) (im.Addr, error) {

@@ -29,9 +29,9 @@ const (
 	// maxFrame bounds a frame; helloFrame one of somebody unknown.
 	maxFrame   = 64 << 20
 	helloFrame = 4 << 10
-	// usualBuffer is for what is read, keptBuffer the most that is kept for
-	// writing the next frame.
-	usualBuffer = 256 << 10
+	// usualBuffer is for what is read, which a Follower applies with one commit,
+	// keptBuffer the most that is kept for writing the next frame.
+	usualBuffer = 1 << 20
 	keptBuffer  = 1 << 20
 	// pingEvery is how often an end that has nothing to say says so, deadAfter
 	// how long the other may be silent.
@@ -110,12 +110,26 @@ func appendFrame(dst []byte, t wire.Type, m proto.Message) ([]byte, error) {
 	return proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(wire.AppendHeader(dst, t, size), m)
 }
 
-// receive reads one frame; m is nil for one without meaning here.
+// receive waits for a frame; m is nil for one without meaning here.
 func (c *conn) receive(limit int) (t wire.Type, m proto.Message, err error) {
 	t, payload, err := c.in.Frame(limit)
 	if err != nil {
 		return 0, nil, err
 	}
+	return decode(t, payload)
+}
+
+// next takes a frame that has been read already; ok is false if there is none.
+func (c *conn) next(limit int) (t wire.Type, m proto.Message, ok bool, err error) {
+	t, payload, ok, err := c.in.Next(limit)
+	if err != nil || !ok {
+		return 0, nil, false, err
+	}
+	t, m, err = decode(t, payload)
+	return t, m, true, err
+}
+
+func decode(t wire.Type, payload []byte) (_ wire.Type, m proto.Message, err error) {
 	if m = messageOf(t); m == nil {
 		return t, nil, nil
 	}
@@ -124,6 +138,3 @@ func (c *conn) receive(limit int) (t wire.Type, m proto.Message, err error) {
 	}
 	return t, m, nil
 }
-
-// buffered reports whether more has been read than was used.
-func (c *conn) buffered() bool { return c.in.Buffered() > 0 }

@@ -51,6 +51,9 @@ func (t *turn) logs(m *storev1.StandbyLogs) error {
 		if err != nil {
 			return err
 		}
+		if l.GetLast() > maxSequence {
+			return errSequence(a, l.GetLast())
+		}
 		end, err := t.logEnd(a, im.Seq(l.GetLast()))
 		if err != nil {
 			return err
@@ -73,7 +76,7 @@ func (t *turn) logEnd(a im.Addr, expected im.Seq) (im.Seq, error) {
 		return len(entries) > 0
 	}
 	high := expected + 1
-	for high < never/4 && reaches(high) && failed == nil {
+	for high <= maxSequence && reaches(high) && failed == nil {
 		high *= 2
 	}
 	if high == expected+1 && expected > 0 && reaches(expected) {
@@ -97,12 +100,15 @@ func (t *turn) entity(m *storev1.StandbyEntity) error {
 	if r.by != t {
 		return errNotCopying(slot)
 	}
+	if !sequences(m.GetFirst()) {
+		return errSequence(a, m.GetFirst())
+	}
 	ch := store.Change{Addr: a, Epoch: t.f.epochs[slot], First: im.Seq(m.GetFirst()), Append: m.GetAppend()}
 	if err := t.overlap(r, &ch); err != nil {
 		return err
 	}
 	if m.GetWhole() {
-		if err := t.replace(&ch, m); err != nil {
+		if err := t.replace(r, &ch, m); err != nil {
 			return err
 		}
 	}
@@ -111,13 +117,16 @@ func (t *turn) entity(m *storev1.StandbyEntity) error {
 }
 
 // replace makes the records of a copy those of the original.
-func (t *turn) replace(ch *store.Change, m *storev1.StandbyEntity) error {
+func (t *turn) replace(r *replica, ch *store.Change, m *storev1.StandbyEntity) error {
 	ch.Put, ch.Pending = recordsOf(m.GetRecords()), store.Clear
 	if m.GetPending() {
 		ch.Pending = store.Set
 	}
-	if m.GetFirst() > 1 {
-		ch.Trim = im.Seq(m.GetFirst())
+	if m.GetFirst() > 1 && len(ch.Append) == 0 {
+		ch.Trim = ch.First
+		if err := t.beginEmpty(r, ch); err != nil {
+			return err
+		}
 	}
 	return t.removeOthers(ch)
 }
@@ -145,41 +154,62 @@ func (t *turn) overlap(r *replica, ch *store.Change) error {
 	if len(ch.Append) == 0 {
 		return nil
 	}
-	if r.ends == nil {
-		r.ends = map[im.Addr]im.Seq{}
-	}
-	end, known := r.ends[ch.Addr]
-	if !known {
-		if err := t.commit(); err != nil {
-			return err
-		}
-		var err error
-		if end, err = t.logEnd(ch.Addr, ch.First-1); err != nil {
-			return err
-		}
+	end, err := t.knownEnd(r, ch.Addr, ch.First-1)
+	if err != nil {
+		return err
 	}
 	if skip := int(min(im.Seq(len(ch.Append)), max(end+1, ch.First)-ch.First)); skip > 0 {
 		ch.Append, ch.First = ch.Append[skip:], ch.First+im.Seq(skip)
 	}
 	if n := len(ch.Append); n > 0 {
-		t.pad(ch, end+1)
+		if ch.First > end+1 {
+			t.beginAnew(ch)
+		}
 		end = ch.First + im.Seq(n) - 1
 	}
 	r.ends[ch.Addr] = end
 	return nil
 }
 
-// padding is how many entries one change brings that only fill a log up.
-const padding = 64 << 10
-
-// pad fills a log up to where a change appends. The original has trimmed what
-// is missing there, and so will the copy.
-func (t *turn) pad(ch *store.Change, from im.Seq) {
-	for from < ch.First {
-		n := min(ch.First-from, padding)
-		t.add(store.Change{Addr: ch.Addr, Epoch: ch.Epoch, First: from, Append: make([][]byte, n)})
-		from += n
+// knownEnd is the last entry of a log whose slot is not whole.
+func (t *turn) knownEnd(r *replica, a im.Addr, expected im.Seq) (im.Seq, error) {
+	if r.ends == nil {
+		r.ends = map[im.Addr]im.Seq{}
 	}
+	if end, ok := r.ends[a]; ok {
+		return end, nil
+	}
+	if err := t.commit(); err != nil {
+		return 0, err
+	}
+	end, err := t.logEnd(a, expected)
+	if err == nil {
+		r.ends[a] = end
+	}
+	return end, err
+}
+
+// beginAnew lets a log begin where a change appends. The original has trimmed what
+// is missing before it.
+func (t *turn) beginAnew(ch *store.Change) {
+	if ch.Trim > ch.First {
+		t.trims = append(t.trims, store.Change{Addr: ch.Addr, Epoch: ch.Epoch, Trim: ch.Trim})
+	}
+	ch.Trim = ch.First
+}
+
+// beginEmpty lets a log without entries begin at a sequence: an entry before it is
+// appended and trimmed.
+func (t *turn) beginEmpty(r *replica, ch *store.Change) error {
+	end, err := t.knownEnd(r, ch.Addr, ch.First-1)
+	if err != nil || end+1 >= ch.First {
+		return err
+	}
+	last := ch.First - 1
+	t.add(store.Change{Addr: ch.Addr, Epoch: ch.Epoch, First: last, Append: [][]byte{nil}, Trim: last})
+	t.trims = append(t.trims, store.Change{Addr: ch.Addr, Epoch: ch.Epoch, Trim: ch.First})
+	ch.Trim, r.ends[ch.Addr] = 0, last
+	return nil
 }
 
 // end removes what the slot no longer has, and says from when on it is whole.

@@ -79,6 +79,7 @@ func (s *Source) carry(ctx context.Context) error {
 		return err
 	}
 	defer nc.Close()
+	defer context.AfterFunc(ctx, func() { nc.Close() })()
 	l := &sourceLink{conn: newConn(nc), src: s, copies: make(chan im.Slot, im.Slots)}
 	if err := l.greet(); err != nil {
 		return err
@@ -163,7 +164,8 @@ func (s *Source) heard(m *storev1.StandbyPositions) error {
 
 func (s *Source) placeLocked(at im.Slot, p *storev1.StandbyPosition) {
 	sl, number, whole := &s.slots[at], p.GetPosition(), !p.GetBroken()
-	if whole && number <= sl.position {
+	known := number <= sl.position
+	if whole && known {
 		sl.copied = max(sl.copied, number)
 	}
 	answer := sl.phase == asked && p.GetEpoch() == uint64(sl.epoch)
@@ -171,7 +173,7 @@ func (s *Source) placeLocked(at im.Slot, p *storev1.StandbyPosition) {
 	case answer && p.GetStale():
 		s.dropLocked(sl)
 		sl.owned, sl.phase = false, unasked
-	case sl.phase == following:
+	case sl.phase == following && known:
 		s.tookLocked(sl, number)
 	case answer && whole && sl.covered(number):
 		s.tookLocked(sl, number)
