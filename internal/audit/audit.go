@@ -3,10 +3,8 @@ package audit
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
@@ -69,37 +67,19 @@ func (r *Report) problem(a im.Addr, format string, args ...any) {
 // could not be read; what does not add up is in the report.
 func Run(ctx context.Context, src Source) (*Report, error) {
 	a := auditor{ctx: ctx, src: src, report: &Report{}, links: map[way]*traffic{}, openings: map[im.Addr]*opening{}}
-	for first := im.Slot(0); first < im.Slots; first += listAtOnce {
-		addrs, err := list(ctx, src, first)
-		if err != nil {
-			return nil, err
-		}
-		for _, addr := range addrs {
+	err := src.List(ctx, store.AllSlots(), func(_ im.Slot, held []im.Addr) error {
+		for _, addr := range held {
 			if err := a.visit(addr); err != nil {
-				return nil, err
+				return err
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, im.Errorf(im.Unavailable, "cannot read the store: %w", err)
 	}
 	a.settle()
 	return a.report, nil
-}
-
-// listAtOnce is how many slots are listed at the same time: some stores list many
-// as fast as one.
-const listAtOnce = 64
-
-// list lists the entities of listAtOnce slots.
-func list(ctx context.Context, src Source, first im.Slot) ([]im.Addr, error) {
-	addrs, errs := make([][]im.Addr, listAtOnce), make([]error, listAtOnce)
-	var all sync.WaitGroup
-	for i := range addrs {
-		all.Go(func() { addrs[i], errs[i] = src.List(ctx, first+im.Slot(i)) })
-	}
-	all.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return nil, im.Errorf(im.Unavailable, "cannot list what is in slots from %d on: %w", first, err)
-	}
-	return slices.Concat(addrs...), nil
 }
 
 type auditor struct {

@@ -3,7 +3,6 @@ package mailbox
 import (
 	"context"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"github.com/skein-im/skein/internal/im"
@@ -44,34 +43,25 @@ func (m *Mailbox) rest(d time.Duration) {
 	}
 }
 
-// usersIn lists the users in the slots of a part that are served here. They are
-// asked for at the same time, because some stores answer many as fast as one.
-func (m *Mailbox) usersIn(lister store.Lister, part int) []im.UserID {
-	var mu sync.Mutex
-	var users []im.UserID
-	var all sync.WaitGroup
+// usersIn lists the users in the slots of a part that are served here.
+func (m *Mailbox) usersIn(lister store.Lister, part int) (users []im.UserID) {
+	var here []im.Slot
 	for slot := im.Slot(part); slot < im.Slots; slot += sweepParts {
-		if !m.slots.here[slot].Load() {
-			continue
+		if m.slots.here[slot].Load() {
+			here = append(here, slot)
 		}
-		all.Go(func() {
-			addrs, err := lister.List(m.ctx, slot)
-			if err != nil {
-				if m.ctx.Err() == nil {
-					m.cfg.Logger.Warn("the users of a slot cannot be listed; their history is trimmed in the next round", "slot", slot, "err", err)
-				}
-				return
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			for _, a := range addrs {
-				if a.Kind == im.KindUser {
-					users = append(users, im.UserID(a.ID))
-				}
-			}
-		})
 	}
-	all.Wait()
+	err := lister.List(m.ctx, here, func(_ im.Slot, held []im.Addr) error {
+		for _, a := range held {
+			if a.Kind == im.KindUser {
+				users = append(users, im.UserID(a.ID))
+			}
+		}
+		return nil
+	})
+	if err != nil && m.ctx.Err() == nil {
+		m.cfg.Logger.Warn("users cannot be listed; the history of some is trimmed in the next round", "err", err)
+	}
 	return users
 }
 

@@ -119,16 +119,19 @@ func (b *bank) audit() {
 type auditSource struct{ s *storage }
 
 // List implements audit.Source.
-func (a auditSource) List(_ context.Context, slot im.Slot) ([]im.Addr, error) {
-	sl := a.s.slots[slot]
-	if sl == nil {
-		return nil, nil
+func (a auditSource) List(_ context.Context, slots []im.Slot, visit func(im.Slot, []im.Addr) error) error {
+	for _, slot := range slots {
+		var addrs []im.Addr
+		if sl := a.s.slots[slot]; sl != nil {
+			for _, e := range sl.order {
+				addrs = append(addrs, e.addr)
+			}
+		}
+		if err := visit(slot, addrs); err != nil {
+			return err
+		}
 	}
-	var addrs []im.Addr
-	for _, e := range sl.order {
-		addrs = append(addrs, e.addr)
-	}
-	return addrs, nil
+	return nil
 }
 
 // Load implements audit.Source.

@@ -33,6 +33,9 @@ type turn struct {
 	trims   []store.Change
 	bytes   int
 	touched map[im.Slot]struct{}
+	// held are the entities of slots that are being copied over this
+	// connection, as far as they have been listed since that began.
+	held map[im.Slot][]im.Addr
 }
 
 // run waits for a frame, takes those behind it that have come whole, commits and

@@ -11,58 +11,84 @@ import (
 // copyGroup is how many entities are asked about at a time.
 const copyGroup = 64
 
-// copyLoop copies slots, one after the other.
+// copyAtOnce is how many slots a copier takes at a time, if so many are waiting:
+// some stores list the entities of many as fast as those of one.
+const copyAtOnce = 256
+
+// copyLoop copies slots, some at a time, one after the other.
 func (l *sourceLink) copyLoop(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case slot := <-l.copies:
-			if err := l.copySlot(ctx, slot); err != nil {
+			if err := l.copySlots(ctx, l.waiting(slot)); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// copySlot makes the copy of a slot anew. Commits that come meanwhile stay
-// queued until it is done.
-func (l *sourceLink) copySlot(ctx context.Context, slot im.Slot) error {
-	wants := make(chan []im.Seq, 1)
-	epoch, after := l.src.beginCopy(slot, wants)
-	if err := l.send(frameCopyBegin, &storev1.StandbyCopy{Slot: uint32(slot), Epoch: uint64(epoch)}); err != nil {
-		return err
+// waiting are a slot and those that wait behind it.
+func (l *sourceLink) waiting(first im.Slot) []im.Slot {
+	slots := []im.Slot{first}
+	for len(slots) < copyAtOnce {
+		select {
+		case slot := <-l.copies:
+			slots = append(slots, slot)
+		default:
+			return slots
+		}
 	}
-	all, err := l.entities(ctx, slot)
-	if err != nil {
-		return err
+	return slots
+}
+
+// copySlots makes the copies of slots anew. Commits that come meanwhile stay
+// queued until that is done.
+func (l *sourceLink) copySlots(ctx context.Context, slots []im.Slot) error {
+	begun := make(map[im.Slot]*copier, len(slots))
+	for _, slot := range slots {
+		c := &copier{link: l, slot: slot, wants: make(chan []im.Seq, 1)}
+		begun[slot] = c
+		var epoch im.Epoch
+		epoch, c.after = l.src.beginCopy(slot, c.wants)
+		if err := l.send(frameCopyBegin, &storev1.StandbyCopy{Slot: uint32(slot), Epoch: uint64(epoch)}); err != nil {
+			return err
+		}
 	}
-	pending, err := l.pending(ctx, slot)
-	if err != nil {
+	// Listed after all have begun: what comes later is queued.
+	return l.src.Engine.List(ctx, slots, func(slot im.Slot, held []im.Addr) error {
+		return begun[slot].run(ctx, held)
+	})
+}
+
+// run copies the slot, whose entities were listed after it was begun.
+func (c *copier) run(ctx context.Context, held []im.Addr) (err error) {
+	all := withoutPosition(held)
+	if c.pending, err = c.link.pending(ctx, c.slot); err != nil {
 		return err
 	}
 	for rest := all; len(rest) > 0; {
 		n := min(copyGroup, len(rest))
-		c := copier{l, slot, pending, wants}
 		if err := c.copy(ctx, rest[:n]); err != nil {
 			return err
 		}
 		rest = rest[n:]
 	}
-	end := &storev1.StandbyCopy{Slot: uint32(slot), Position: after}
+	end := &storev1.StandbyCopy{Slot: uint32(c.slot), Position: c.after}
 	for _, a := range all {
 		end.Entities = append(end.Entities, addrToProto(a))
 	}
 	// What was read may include commits of a newer owner.
-	now, err := readPosition(ctx, l.src.Engine, slot)
+	now, err := readPosition(ctx, c.link.src.Engine, c.slot)
 	if err != nil {
 		return err
 	}
-	end.Until = max(now.number, after)
-	if err := l.send(frameCopyEnd, end); err != nil {
+	end.Until = max(now.number, c.after)
+	if err := c.link.send(frameCopyEnd, end); err != nil {
 		return err
 	}
-	l.src.endCopy(slot, after)
+	c.link.src.endCopy(c.slot, c.after)
 	return nil
 }
 
@@ -91,19 +117,15 @@ func (s *Source) endCopy(at im.Slot, after uint64) {
 	s.nudge()
 }
 
-// entities are those of a slot, without its position.
-func (l *sourceLink) entities(ctx context.Context, slot im.Slot) ([]im.Addr, error) {
-	all, err := l.src.Engine.List(ctx, slot)
-	if err != nil {
-		return nil, err
-	}
-	kept := all[:0]
-	for _, a := range all {
+// withoutPosition are the entities of a slot that are copied.
+func withoutPosition(held []im.Addr) []im.Addr {
+	kept := held[:0]
+	for _, a := range held {
 		if a.Kind != im.KindPosition {
 			kept = append(kept, a)
 		}
 	}
-	return kept, nil
+	return kept
 }
 
 func (l *sourceLink) pending(ctx context.Context, slot im.Slot) (map[im.Addr]bool, error) {
@@ -118,10 +140,12 @@ func (l *sourceLink) pending(ctx context.Context, slot im.Slot) (map[im.Addr]boo
 	return set, nil
 }
 
-// copier copies some entities of a slot.
+// copier copies a slot.
 type copier struct {
-	link    *sourceLink
-	slot    im.Slot
+	link *sourceLink
+	slot im.Slot
+	// after is the last commit when it was begun.
+	after   uint64
 	pending map[im.Addr]bool
 	wants   chan []im.Seq
 }

@@ -68,10 +68,7 @@ func (r *replica) settle() {
 
 // NewFollower opens a store as the copy of a region.
 func NewFollower(ctx context.Context, cfg FollowerConfig) (*Follower, error) {
-	slots := make([]im.Slot, im.Slots)
-	for i := range slots {
-		slots[i] = im.Slot(i)
-	}
+	slots := store.AllSlots()
 	if err := mayFollow(ctx, cfg); err != nil {
 		return nil, err
 	}
@@ -107,16 +104,12 @@ func mayFollow(ctx context.Context, cfg FollowerConfig) error {
 	case region != "":
 		return im.Errorf(im.Invalid, "the store is the copy of region %q, not of %q", region, cfg.Region)
 	}
-	for slot := range im.Slot(im.Slots) {
-		held, err := cfg.Engine.List(ctx, slot)
-		if err != nil {
-			return err
-		}
+	return cfg.Engine.List(ctx, store.AllSlots(), func(_ im.Slot, held []im.Addr) error {
 		if len(held) > 0 {
 			return im.Errorf(im.Invalid, "the store holds data and is no copy; a standby begins with an empty one")
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // mark says in the store that it is a copy.
@@ -231,7 +224,7 @@ func (f *Follower) session(nc net.Conn) error {
 	if err := f.greet(c); err != nil {
 		return err
 	}
-	t := &turn{f: f, conn: c, touched: map[im.Slot]struct{}{}}
+	t := &turn{f: f, conn: c, touched: map[im.Slot]struct{}{}, held: map[im.Slot][]im.Addr{}}
 	for {
 		if err := t.run(); err != nil {
 			return err

@@ -25,6 +25,7 @@ func (t *turn) begin(m *storev1.StandbyCopy) error {
 		return im.Errorf(im.Invalid, "slot %d has a newer owner, which copies it", slot)
 	}
 	r.until, r.ends, r.by = never, map[im.Addr]im.Seq{}, t
+	delete(t.held, slot)
 	t.f.stats.Copies++
 	t.touch(slot)
 	return nil
@@ -243,7 +244,7 @@ func (t *turn) removeStale(slot im.Slot, list []*storev1.Addr) error {
 		}
 		kept[a] = true
 	}
-	held, err := t.f.cfg.Engine.List(context.Background(), slot)
+	held, err := t.heldBefore(slot)
 	if err != nil {
 		return err
 	}
@@ -262,4 +263,28 @@ func (t *turn) removeStale(slot im.Slot, list []*storev1.Addr) error {
 		t.add(ch)
 	}
 	return nil
+}
+
+// heldBefore are the entities that a slot had when its copy was begun, and some
+// that have come with the copy; nothing else changes the slot meanwhile. All
+// slots that are being copied are listed at once: some stores list many as fast
+// as one.
+func (t *turn) heldBefore(slot im.Slot) ([]im.Addr, error) {
+	if _, listed := t.held[slot]; !listed {
+		var begun []im.Slot
+		for at := range t.f.copies {
+			if t.f.copies[at].by == t {
+				begun = append(begun, im.Slot(at))
+			}
+		}
+		if err := t.f.cfg.Engine.List(context.Background(), begun, func(at im.Slot, held []im.Addr) error {
+			t.held[at] = held
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+	}
+	held := t.held[slot]
+	delete(t.held, slot)
+	return held, nil
 }

@@ -57,9 +57,20 @@ type Owner struct {
 // Lister is a store that can tell what it holds, for whoever looks at all of
 // it.
 type Lister interface {
-	// List lists the entities of a slot that have records or a log, by kind
-	// and identifier.
-	List(ctx context.Context, slot im.Slot) ([]im.Addr, error)
+	// List visits slots, in the order they are given, with the entities of
+	// each that have records or a log, by kind and identifier; the list is the
+	// visitor's. Ask for as many slots as you need: for each call, some engines
+	// look at all keys they have. An error of visit ends it and is returned.
+	List(ctx context.Context, slots []im.Slot, visit func(slot im.Slot, held []im.Addr) error) error
+}
+
+// AllSlots are all that there are.
+func AllSlots() []im.Slot {
+	all := make([]im.Slot, im.Slots)
+	for i := range all {
+		all[i] = im.Slot(i)
+	}
+	return all
 }
 
 // Record is one key of an entity and its value.

@@ -15,7 +15,20 @@ import (
 var _ store.Lister = (*Store)(nil)
 
 // List implements store.Lister.
-func (s *Store) List(ctx context.Context, slot im.Slot) ([]im.Addr, error) {
+func (s *Store) List(ctx context.Context, slots []im.Slot, visit func(im.Slot, []im.Addr) error) error {
+	for _, slot := range slots {
+		held, err := s.listSlot(ctx, slot)
+		if err == nil {
+			err = visit(slot, held)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) listSlot(ctx context.Context, slot im.Slot) ([]im.Addr, error) {
 	if slot >= im.Slots {
 		return nil, im.Errorf(im.Invalid, "slot %d does not exist", slot)
 	}

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
@@ -15,32 +14,48 @@ import (
 
 var _ store.Lister = (*Store)(nil)
 
-// List implements store.Lister. In a cluster it asks who has the slot's keys.
-// A server alone cannot say that without looking at all its keys; calls that
-// wait at the same time share one such look. While slots move between servers,
-// some entities may be left out.
-func (s *Store) List(ctx context.Context, slot im.Slot) ([]im.Addr, error) {
-	if slot >= im.Slots {
-		return nil, im.Errorf(im.Invalid, "slot %d does not exist", slot)
+// List implements store.Lister. In a cluster it asks who has a slot's keys. A
+// server alone cannot say that without looking at all its keys, so it does that
+// once for as many slots as fit in memory. While slots move between servers, some
+// entities may be left out.
+func (s *Store) List(ctx context.Context, slots []im.Slot, visit func(im.Slot, []im.Addr) error) error {
+	for _, slot := range slots {
+		if slot >= im.Slots {
+			return im.Errorf(im.Invalid, "slot %d does not exist", slot)
+		}
 	}
-	if err := s.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer s.exit()
 	list := s.listAlone
 	if s.topology.cluster {
-		list = s.listPlace
+		list = s.listPlaces
 	}
-	addrs, err := list(ctx, slot)
-	if err != nil {
-		return nil, fmt.Errorf("list slot %d: %w", slot, err)
-	}
+	return list(ctx, slots, visit)
+}
+
+// inOrder is what visitors get of a list.
+func inOrder(addrs []im.Addr) []im.Addr {
 	slices.SortFunc(addrs, func(a, b im.Addr) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID)) })
-	return slices.Compact(addrs), nil
+	return slices.Compact(addrs)
+}
+
+func (s *Store) listPlaces(ctx context.Context, slots []im.Slot, visit func(im.Slot, []im.Addr) error) error {
+	for _, slot := range slots {
+		held, err := s.listPlace(ctx, slot)
+		if err != nil {
+			return fmt.Errorf("list slot %d: %w", slot, err)
+		}
+		if err := visit(slot, inOrder(held)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // listPlace asks all primaries: of a slot that moves, two have keys.
 func (s *Store) listPlace(ctx context.Context, slot im.Slot) ([]im.Addr, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.exit()
 	place := strconv.Itoa(int(s.keys.places[slot]))
 	var addrs []im.Addr
 	for _, n := range s.topology.primaries() {
@@ -80,71 +95,45 @@ func (k *keyspace) entityOf(key string) (im.Addr, bool) {
 	return a, true
 }
 
-// scans are looks at all keys of a server alone.
-type scans struct {
-	// turn is held by whoever looks.
-	turn chan struct{}
-	mu   sync.Mutex
-	// waiting are those whom the next look is for.
-	waiting []*scan
-}
+// maxListed is about how many entities are held at a time, some 64 MiB of them.
+const maxListed = 2 << 20
 
-// scan is somebody who waits.
-type scan struct {
-	slot  im.Slot
-	addrs []im.Addr
-	err   error
-	done  chan struct{}
-}
-
-func newScans() *scans { return &scans{turn: make(chan struct{}, 1)} }
-
-// listAlone waits for a look that begins after the call.
-func (s *Store) listAlone(ctx context.Context, slot im.Slot) ([]im.Addr, error) {
-	own := &scan{slot: slot, done: make(chan struct{})}
-	s.scans.add(own)
-	select {
-	case <-own.done:
-		return own.addrs, own.err
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	case s.scans.turn <- struct{}{}:
+// listAlone looks at all keys once for as many slots as may be held at a time.
+func (s *Store) listAlone(ctx context.Context, slots []im.Slot, visit func(im.Slot, []im.Addr) error) error {
+	keys, err := s.topology.owners[0].Load().do(ctx, "DBSIZE").ToInt64()
+	if err != nil {
+		return fmt.Errorf("count keys: %w", err)
 	}
-	s.look(context.WithoutCancel(ctx), s.scans.take())
-	<-s.scans.turn
-	<-own.done
-	return own.addrs, own.err
-}
-
-func (sc *scans) add(one *scan) {
-	sc.mu.Lock()
-	defer sc.mu.Unlock()
-	sc.waiting = append(sc.waiting, one)
-}
-
-func (sc *scans) take() []*scan {
-	sc.mu.Lock()
-	defer sc.mu.Unlock()
-	waiting := sc.waiting
-	sc.waiting = nil
-	return waiting
-}
-
-// look serves those who wait with one look at all keys.
-func (s *Store) look(ctx context.Context, waiting []*scan) {
-	bySlot := map[im.Slot][]*scan{}
-	for _, w := range waiting {
-		bySlot[w.slot] = append(bySlot[w.slot], w)
+	atOnce := max(1, s.maxListed*im.Slots/max(1, int(keys)))
+	for part := range slices.Chunk(slots, atOnce) {
+		held := make(map[im.Slot][]im.Addr, len(part))
+		for _, slot := range part {
+			held[slot] = nil
+		}
+		if err := s.look(ctx, held); err != nil {
+			return fmt.Errorf("list %d slots: %w", len(part), err)
+		}
+		for _, slot := range part {
+			if err := visit(slot, inOrder(held[slot])); err != nil {
+				return err
+			}
+			delete(held, slot)
+		}
 	}
-	err := s.scanKeys(ctx, func(a im.Addr) {
-		for _, w := range bySlot[a.Slot()] {
-			w.addrs = append(w.addrs, a)
+	return nil
+}
+
+// look sorts all entities into those slots that are asked for.
+func (s *Store) look(ctx context.Context, held map[im.Slot][]im.Addr) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.exit()
+	return s.scanKeys(ctx, func(a im.Addr) {
+		if addrs, wanted := held[a.Slot()]; wanted {
+			held[a.Slot()] = append(addrs, a)
 		}
 	})
-	for _, w := range waiting {
-		w.err = err
-		close(w.done)
-	}
 }
 
 // scanCount is how many keys a server looks at in one go, which takes less than

@@ -22,7 +22,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	if err := opts.complete(); err != nil {
 		return nil, err
 	}
-	s := &Store{opts: opts, log: opts.Logger, keys: newKeyspace(opts.Prefix), scripts: newScripts(), scans: newScans()}
+	s := &Store{opts: opts, log: opts.Logger, keys: newKeyspace(opts.Prefix), scripts: newScripts(), maxListed: maxListed}
 	s.topology = newTopology(&s.opts)
 	if err := s.open(ctx); err != nil {
 		s.topology.close()

@@ -19,8 +19,9 @@ type Store struct {
 	keys     *keyspace
 	scripts  *scripts
 	topology *topology
-	scans    *scans
 	counts   counts
+	// maxListed is the constant, but for tests.
+	maxListed int
 
 	// life is held for reading by every running call and taken by Close.
 	life   sync.RWMutex
