@@ -178,8 +178,18 @@ func TestRegionOfTwoProcesses(t *testing.T) {
 func TestMoneyMovesWithItsUser(t *testing.T) {
 	t.Parallel()
 	p := startPair(t, nil, nil)
-	alice, bob := newUser(t, worldOf(p.east), "alice"), newUser(t, worldOf(p.west), "bob")
-	ac, bc := alice.dial(t, "tcp://"+p.east.Link, alice.token), bob.dial(t, "tcp://"+p.west.Link, bob.token)
+	spendAcross(t, p.east, p.west, p.east, p.west)
+	p.east.stop(t)
+	p.west.stop(t)
+	checkBooks(t, "--data", p.east.Data, "--region-data", p.west.Data)
+}
+
+// spendAcross has two users send one another money while they move. Clients reach
+// the regions at their fronts, moves are asked of nodes with mailboxes.
+func spendAcross(t *testing.T, eastFront, westFront, east, west *server) {
+	t.Helper()
+	alice, bob := newUser(t, worldOf(eastFront), "alice"), newUser(t, worldOf(westFront), "bob")
+	ac, bc := alice.dial(t, "tcp://"+eastFront.Link, alice.token), bob.dial(t, "tcp://"+westFront.Link, bob.token)
 	makeFriends(t, alice, bob, ac, bc)
 	topUp := func(s *server, u *user, cents, reference string) {
 		t.Helper()
@@ -188,12 +198,12 @@ func TestMoneyMovesWithItsUser(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	topUp(p.east, alice, "5000", "first")
+	topUp(eastFront, alice, "5000", "first")
 	wantMoney(t, ac, client.ToppedUp, 5000)
-	topUp(p.west, bob, "70", "second")
+	topUp(westFront, bob, "70", "second")
 	wantMoney(t, bc, client.ToppedUp, 70)
-	move(t, p.east, "alice", "west")
-	move(t, p.west, "bob", "east")
+	move(t, east, "alice", "west")
+	move(t, west, "bob", "east")
 	sent, err := ac.SendEnvelope(testContext(t), client.NewKey(), client.Envelope{To: []client.UserID{bob.id}, Total: 300, Shares: 1, Greeting: "from afar"})
 	if err != nil {
 		t.Fatal(err)
@@ -203,13 +213,16 @@ func TestMoneyMovesWithItsUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantMoney(t, bc, client.EnvelopeOpened, 300)
-	move(t, p.east, "bob", "west")
+	move(t, east, "bob", "west")
 	if _, err := ac.SendEnvelope(testContext(t), client.NewKey(), client.Envelope{To: []client.UserID{bob.id}, Total: 100, Shares: 1}); err != nil {
 		t.Fatal(err)
 	}
-	p.east.stop(t)
-	p.west.stop(t)
-	out, err := run(t, "", "audit", "--data", p.east.Data, "--region-data", p.west.Data, "--json")
+}
+
+// checkBooks audits what spendAcross has left in two regions' stores.
+func checkBooks(t *testing.T, stores ...string) {
+	t.Helper()
+	out, err := run(t, "", append([]string{"audit", "--json"}, stores...)...)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

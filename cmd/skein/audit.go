@@ -15,7 +15,7 @@ import (
 
 func newAuditCommand() *cobra.Command {
 	var f clusterFlags
-	var others []string
+	var dirs, files []string
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Prove from the store that no cent was lost or made",
@@ -23,18 +23,25 @@ func newAuditCommand() *cobra.Command {
 from the first entry, compares the two ends of everything that moved money, and
 checks that what came in is what is held plus what went out. Nothing is written.
 The server must be stopped, or, where several share a store, all that have
-mailboxes. Of several regions, give the data directories of all: money goes from
-one to another.
+mailboxes. Of several regions, name the stores of all, because money goes from one
+to another: embedded ones by their directories (--region-data), and others by
+the file with the settings of one of their nodes (--region-config), of which
+those that say where the store is are heeded.
 
 The exit status is 1 when something does not add up; the entities are named.`,
 		Example: `  skein audit
   skein audit --data /var/lib/skein --json
   skein audit --store redis --redis 10.0.0.5:6379
   skein audit --data east --region-data west
+  skein audit --config east.toml --region-config west.toml
   skein audit --config /etc/skein/skein.toml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(f.file, changedFlags(cmd.Flags()))
+			if err != nil {
+				return err
+			}
+			others, err := storesOf(dirs, files)
 			if err != nil {
 				return err
 			}
@@ -55,8 +62,31 @@ The exit status is 1 when something does not add up; the entities are named.`,
 	}
 	f.add(cmd)
 	cmd.Flags().String("data", config.Default().Data, "data directory of the embedded store")
-	cmd.Flags().StringArrayVar(&others, "region-data", nil, "data directory of another region; once for each")
+	cmd.Flags().StringArrayVar(&dirs, "region-data", nil, "data directory of another region; once for each")
+	cmd.Flags().StringArrayVar(&files, "region-config", nil, "TOML file with the settings of a node of another region; once for each")
 	return cmd
+}
+
+// storesOf are the settings for the stores of other regions.
+func storesOf(dirs, files []string) ([]config.Config, error) {
+	var all []config.Config
+	for _, dir := range dirs {
+		c := config.Default()
+		c.Data = dir
+		all = append(all, c)
+	}
+	for _, file := range files {
+		// The environment is that of the region that the others are added to.
+		c := config.Default()
+		if err := c.ReadFile(file); err != nil {
+			return nil, err
+		}
+		if err := c.Validate(); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		all = append(all, c)
+	}
+	return all, nil
 }
 
 func writeAudit(w io.Writer, r *audit.Report) {

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"slices"
 
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
@@ -27,21 +26,30 @@ func Regions(stores ...Source) Source {
 	return &regions{stores: stores}
 }
 
-// List implements store.Lister.
-func (r *regions) List(ctx context.Context, slot im.Slot) ([]im.Addr, error) {
-	var all []im.Addr
+// List implements store.Lister, but for the order: each store is listed as a whole,
+// one after another, and an entity is visited in the one that counts.
+func (r *regions) List(ctx context.Context, slots []im.Slot, visit func(im.Slot, []im.Addr) error) error {
 	for _, s := range r.stores {
-		addrs, err := s.List(ctx, slot)
-		if err != nil {
-			return nil, err
-		}
-		for _, a := range addrs {
-			if !slices.Contains(all, a) {
-				all = append(all, a)
+		err := s.List(ctx, slots, func(slot im.Slot, held []im.Addr) error {
+			for _, a := range held {
+				at, err := r.holder(ctx, a)
+				if err != nil {
+					return err
+				}
+				if at != s {
+					continue
+				}
+				if err := visit(slot, []im.Addr{a}); err != nil {
+					return err
+				}
 			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
-	return all, nil
+	return nil
 }
 
 // holder is the store that has an entity.
@@ -49,18 +57,32 @@ func (r *regions) holder(ctx context.Context, a im.Addr) (Source, error) {
 	if r.at != nil && r.last == a {
 		return r.at, nil
 	}
-	best := entity.Nowhere
-	r.last, r.at = a, r.stores[0]
+	best, holder := entity.Nowhere, r.stores[0]
 	for _, s := range r.stores {
-		e, err := s.Load(ctx, a, func([]store.Record) im.Seq { return 1 << 62 })
+		at, err := residing(ctx, s, a)
 		if err != nil {
 			return nil, err
 		}
-		if at := entity.ResidingOf(e.Records); at > best {
-			best, r.at = at, s
+		if at > best {
+			best, holder = at, s
 		}
 	}
-	return r.at, nil
+	r.last, r.at = a, holder
+	return holder, nil
+}
+
+// residing is how far an entity lives in a store. One that is young has a log and
+// no records yet.
+func residing(ctx context.Context, s Source, a im.Addr) (entity.Residing, error) {
+	e, err := s.Load(ctx, a, func([]store.Record) im.Seq { return 1 << 62 })
+	if err != nil || len(e.Records) > 0 {
+		return entity.ResidingOf(e.Records), err
+	}
+	entries, err := s.ReadLog(ctx, a, 1, 1, 1)
+	if err != nil || len(entries) == 0 {
+		return entity.Nowhere, err
+	}
+	return entity.Here, nil
 }
 
 // Load implements Source.

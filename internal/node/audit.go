@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 
@@ -13,27 +14,12 @@ import (
 	"github.com/skein-im/skein/internal/store/pebble"
 )
 
-// Audit audits the store that the settings name, together with the data
-// directories of other regions. Nobody may be serving them.
-func Audit(ctx context.Context, cfg config.Config, log *slog.Logger, others ...string) (*audit.Report, error) {
-	if cfg.Store == config.StoreRedis && len(others) > 0 {
-		return nil, im.Errorf(im.Invalid, "--region-data names directories of embedded stores; a region on Redis is audited alone")
-	}
-	if cfg.Store == config.StoreRedis {
-		return auditShared(ctx, cfg, log)
-	}
-	return auditDirectories(ctx, append([]string{cfg.Data}, others...), log)
-}
-
-// auditDirectories audits embedded stores: one, or those of all regions.
-func auditDirectories(ctx context.Context, dirs []string, log *slog.Logger) (_ *audit.Report, err error) {
+// Audit audits the store that the settings name, together with those of other
+// regions. Nobody may be serving them.
+func Audit(ctx context.Context, cfg config.Config, log *slog.Logger, others ...config.Config) (_ *audit.Report, err error) {
 	var stores []audit.Source
-	for _, dir := range dirs {
-		// Opening would make what is not there.
-		if files, err := os.ReadDir(dir); err != nil || len(files) == 0 {
-			return nil, im.Errorf(im.NotFound, "there is no store in %s", dir)
-		}
-		st, err := pebble.Open(dir, pebble.Options{Logger: log})
+	for _, c := range append([]config.Config{cfg}, others...) {
+		st, err := openAtRest(ctx, c, log)
 		if err != nil {
 			return nil, err
 		}
@@ -43,25 +29,43 @@ func auditDirectories(ctx context.Context, dirs []string, log *slog.Logger) (_ *
 	return audit.Run(ctx, audit.Regions(stores...))
 }
 
-// closeStore closes a store, and adds what goes wrong to err.
-func closeStore(st *pebble.Store, err *error) { *err = errors.Join(*err, st.Close()) }
+// atRest is a store to be audited.
+type atRest interface {
+	audit.Source
+	io.Closer
+}
 
-// auditShared audits a store that nodes share. What they write meanwhile would
+// closeStore closes a store, and adds what goes wrong to err.
+func closeStore(st io.Closer, err *error) { *err = errors.Join(*err, st.Close()) }
+
+// openAtRest opens a store that nobody serves.
+func openAtRest(ctx context.Context, cfg config.Config, log *slog.Logger) (atRest, error) {
+	if cfg.Store == config.StoreRedis {
+		return openSharedAtRest(ctx, cfg, log)
+	}
+	// Opening would make what is not there.
+	if files, err := os.ReadDir(cfg.Data); err != nil || len(files) == 0 {
+		return nil, im.Errorf(im.NotFound, "there is no store in %s", cfg.Data)
+	}
+	return pebble.Open(cfg.Data, pebble.Options{Logger: log})
+}
+
+// openSharedAtRest opens a store that nodes share. What they write meanwhile would
 // look like errors, so none with mailboxes may be there.
-func auditShared(ctx context.Context, cfg config.Config, log *slog.Logger) (*audit.Report, error) {
+func openSharedAtRest(ctx context.Context, cfg config.Config, log *slog.Logger) (atRest, error) {
 	st, err := openRedis(ctx, cfg, log)
 	if err != nil {
 		return nil, err
 	}
-	defer st.Close()
 	members, err := cluster.Read(ctx, st, log)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, st.Close())
 	}
 	for _, m := range members {
 		if m.Roles != "" {
-			return nil, im.Errorf(im.Unavailable, "node %s is there: stop all nodes with mailboxes first; one that died is forgotten after some seconds", m.Node)
+			return nil, errors.Join(im.Errorf(im.Unavailable,
+				"node %s is there: stop all nodes with mailboxes first; one that died is forgotten after some seconds", m.Node), st.Close())
 		}
 	}
-	return audit.Run(ctx, st)
+	return st, nil
 }
