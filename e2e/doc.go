@@ -23,9 +23,10 @@
 //	TestServeOverRedis: a third shape, one process of several
 //	TestTrace: one process and two; TestTraceAcrossNodes
 //	TestTraceAcrossNodes: several nodes; TestTrace
-//	TestTwoRegions, TestRegionsShareNames, TestRegionOfTwoProcesses, TestMoneyMovesWithItsUser: a process or two per region; TestRegionsOfSeveralNodes
+//	TestTwoRegions, TestRegionsShareNames, TestRegionOfTwoProcesses, TestMoneyMovesWithItsUser: a process or two per region; TestRegionsOfSeveralNodes, TestAuditOfRegionsOnRedis
 //	TestRegionsCutOff, TestRegionDies, TestMoveDuringChat, TestTraceAcrossRegions: a process per region; TestRegionsOfSeveralNodes
 //	TestRegionsOfSeveralNodes: several nodes per region; TestMoveDuringChat, TestRegionDies
+//	TestAuditOfRegionsOnRedis: several nodes per region; TestMoneyMovesWithItsUser
 //	TestRelaysOfTheirOwn: several nodes per region; TestRegionsCutOff, TestRegionDies
 //	TestStandby: a process; TestStandbyOfSeveralNodes
 //	TestStandbyOfSeveralNodes: several nodes; TestStandby
