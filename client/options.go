@@ -37,6 +37,10 @@ type Options struct {
 	// OnNotice is called with words of the operator to everyone connected,
 	// one at a time and never beside OnEntry. They are not kept anywhere.
 	OnNotice func(*Client, Notice)
+	// OnLink is called when the link is up, after the login, and when it is
+	// gone, with the reason; one call at a time, and never after Close has
+	// returned. What it delays is the next attempt to connect.
+	OnLink func(c *Client, up bool, why error)
 	// Queue is how many entries may wait for OnEntry or Entries; more stay
 	// at the server. 0: 2,048.
 	Queue int
@@ -101,6 +105,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.OnLink == nil {
+		o.OnLink = func(*Client, bool, error) {}
 	}
 	if o.dial == nil {
 		o.dial = func(ctx context.Context, addr string) (transport, error) {

@@ -26,7 +26,9 @@ func (c *Client) run() {
 		s, err := c.login(addr)
 		if err == nil {
 			c.opts.Logger.Info("connected", "addr", addr, "user", uint64(c.Self().User))
+			c.opts.OnLink(c, true, nil)
 			err = s.serve()
+			c.opts.OnLink(c, false, err)
 			if time.Since(began) >= stable {
 				attempt = 0
 			}

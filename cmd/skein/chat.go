@@ -41,6 +41,7 @@ Without a terminal, lines are read from standard input until it ends.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := interruptible(cmd)
 			defer stop()
+			f.http = base(f.http)
 			return talk(ctx, f, cmd.InOrStdin(), cmd.OutOrStdout(), wordsFor(os.Getenv))
 		},
 	}
@@ -119,7 +120,11 @@ const loginTimeout = 30 * time.Second
 func (st *chatState) login(ctx context.Context, f chatFlags, in io.Reader, out io.Writer, w *words) error {
 	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
 	defer cancel()
-	password, err := readPassword(f.passwordFile, in, out, w)
+	question := w.password
+	if f.register {
+		question = w.newPassword
+	}
+	password, err := readPassword(f.passwordFile, in, out, question, w)
 	if err != nil {
 		return err
 	}
@@ -131,7 +136,7 @@ func (st *chatState) login(ctx context.Context, f chatFlags, in io.Reader, out i
 	if f.register {
 		r, err := api.Register(ctx, f.user, password, device)
 		if err != nil {
-			return fmt.Errorf(w.cannotRegister, err)
+			return &loginError{fmt.Sprintf(w.cannotRegister, w.why(err)), err}
 		}
 		st.Token = r.GetToken()
 	} else {
@@ -141,7 +146,7 @@ func (st *chatState) login(ctx context.Context, f chatFlags, in io.Reader, out i
 			r, err = api.Login(ctx, f.user, password, device)
 		}
 		if err != nil {
-			return fmt.Errorf(w.cannotLogIn, err)
+			return &loginError{fmt.Sprintf(w.cannotLogIn, w.why(err)), err}
 		}
 		st.Token = r.GetToken()
 	}
@@ -164,7 +169,7 @@ func followed(base string, err error) (there string, ok bool) {
 }
 
 // readPassword reads it from a file, or asks without showing it.
-func readPassword(file string, in io.Reader, out io.Writer, w *words) (string, error) {
+func readPassword(file string, in io.Reader, out io.Writer, question string, w *words) (string, error) {
 	if file != "" {
 		b, err := os.ReadFile(file)
 		if err != nil {
@@ -176,7 +181,7 @@ func readPassword(file string, in io.Reader, out io.Writer, w *words) (string, e
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return "", errors.New(w.needPasswordFile)
 	}
-	fmt.Fprint(out, w.password)
+	fmt.Fprint(out, question)
 	b, err := term.ReadPassword(int(f.Fd()))
 	fmt.Fprintln(out)
 	return string(b), err

@@ -141,7 +141,10 @@ func (t *talker) name(user client.UserID) string {
 func (t *talker) find(ctx context.Context, who string) (client.UserID, error) {
 	if number, ok := strings.CutPrefix(who, "#"); ok {
 		n, err := strconv.ParseUint(number, 10, 64)
-		return client.UserID(n), err
+		if err != nil {
+			return 0, fmt.Errorf(t.w.notNumber, number)
+		}
+		return client.UserID(n), nil
 	}
 	id, name, err := t.c.LookupUser(ctx, who)
 	if err == nil {
@@ -166,7 +169,7 @@ func (t *talker) contacts(ctx context.Context) error {
 		}
 		line := fmt.Sprintf("%s  %s", t.name(user), t.w.states[int32(c.GetState())])
 		if c.GetBlocked() {
-			line += ", " + t.w.blocked
+			line += t.w.and + t.w.blocked
 		}
 		t.say("%s", line)
 	}
@@ -181,10 +184,10 @@ func (t *talker) devices(ctx context.Context) error {
 	for _, d := range list {
 		line := fmt.Sprintf(t.w.device, d.GetDevice(), clean(d.GetName()), t.when(time.UnixMilli(d.GetCreatedMs())))
 		if d.GetCurrent() {
-			line += ", " + t.w.thisDevice
+			line += t.w.and + t.w.thisDevice
 		}
 		if d.GetOnline() {
-			line += ", " + t.w.online
+			line += t.w.and + t.w.online
 		}
 		t.say("%s", line)
 	}
@@ -201,7 +204,7 @@ func (t *talker) history(ctx context.Context, args []string) error {
 	if len(args) > 0 {
 		var err error
 		if n, err = strconv.Atoi(args[0]); err != nil {
-			return err
+			return fmt.Errorf(t.w.notNumber, args[0])
 		}
 	}
 	entries, _, err := t.c.History(ctx, t.peer, 0, min(max(n, 1), 200))

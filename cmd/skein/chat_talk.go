@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/skein-im/skein/client"
+	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
 )
 
 // talker is a chat under way.
@@ -30,6 +31,8 @@ type talker struct {
 	saved time.Time
 	// envelope is the last that came.
 	envelope uint64
+	// alarm is set while there is no link, and says so.
+	alarm *time.Timer
 }
 
 const (
@@ -41,6 +44,8 @@ const (
 	saveEvery = time.Second
 	// waitFor is how long /wait waits when it is not told.
 	waitFor = 10 * time.Second
+	// lostFor is for how long a link must be gone to be worth a word.
+	lostFor = 2 * time.Second
 	// shownKept is how many entries /wait remembers.
 	shownKept = 10_000
 )
@@ -57,7 +62,7 @@ func (t *talker) run(ctx context.Context, f chatFlags) (err error) {
 	defer cancel()
 	t.me = f.user
 	t.c, err = client.Dial(dialing, client.Options{
-		Addr: f.addr, Token: t.st.Token, Cursor: &cursor, OnEntry: t.entry, OnNotice: t.notice, Agent: "skein-chat/" + version,
+		Addr: f.addr, Token: t.st.Token, Cursor: &cursor, OnEntry: t.entry, OnNotice: t.notice, OnLink: t.link, Agent: "skein-chat/" + version,
 	})
 	if err != nil {
 		return t.ended(err)
@@ -145,6 +150,9 @@ func (t *talker) leave() error {
 	err := t.c.Close()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.alarm != nil {
+		t.alarm.Stop()
+	}
 	t.st.Cursor = uint64(t.c.Cursor())
 	return errors.Join(err, t.st.save())
 }
@@ -217,11 +225,21 @@ func (t *talker) command(ctx context.Context, words []string) bool {
 }
 
 func (t *talker) fail(err error) {
-	if what := t.w.kinds[client.KindOf(err)]; what != "" {
-		t.say(t.w.failed, what)
-		return
+	t.say(t.w.failed, t.w.why(err))
+}
+
+// link says when the connection has been gone for a while, and when it is back.
+func (t *talker) link(_ *client.Client, up bool, _ error) {
+	t.mu.Lock()
+	alarm := t.alarm
+	t.alarm = nil
+	if !up {
+		t.alarm = time.AfterFunc(lostFor, func() { t.say("%s", t.w.lost) })
 	}
-	t.say(t.w.failed, err)
+	t.mu.Unlock()
+	if alarm != nil && !alarm.Stop() {
+		t.say("%s", t.w.back)
+	}
 }
 
 // step takes a step towards another user.
@@ -243,7 +261,11 @@ func (t *talker) step(ctx context.Context, name, who, note string) error {
 		if note == "" {
 			note = t.me
 		}
-		_, err = t.c.RequestContact(ctx, user, note)
+		var c *skeinv1.Contact
+		c, err = t.c.RequestContact(ctx, user, note)
+		if c.GetState() == skeinv1.ContactState_CONTACT_STATE_FRIENDS {
+			t.say(t.w.already, t.name(user))
+		}
 	case "/accept":
 		_, err = t.c.AcceptContact(ctx, user)
 	case "/refuse":
@@ -296,13 +318,13 @@ func (t *talker) wait(ctx context.Context, args []string) error {
 	if len(args) > 0 {
 		var err error
 		if n, err = strconv.Atoi(args[0]); err != nil {
-			return err
+			return fmt.Errorf(t.w.notNumber, args[0])
 		}
 	}
 	if len(args) > 1 {
 		secs, err := strconv.Atoi(args[1])
 		if err != nil {
-			return err
+			return fmt.Errorf(t.w.notNumber, args[1])
 		}
 		limit = time.Duration(secs) * time.Second
 	}

@@ -252,6 +252,39 @@ func TestScriptsSeeWhatHasCome(t *testing.T) {
 	}
 }
 
+// Who chats is told when the connection is gone for long, and when it is back.
+func TestServerGoesAndComesBack(t *testing.T) {
+	t.Setenv("LC_ALL", "C")
+	cfg := config.Default()
+	cfg.Data = filepath.Join(t.TempDir(), "data")
+	cfg.HTTP, cfg.Link, cfg.Ops = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	start := func() *node.Node {
+		n, err := node.Start(context.Background(), cfg, node.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	n := start()
+	cfg.HTTP, cfg.Link, cfg.Ops = n.Addresses().HTTP, n.Addresses().Link, n.Addresses().Ops
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte("correct horse"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// The address needs no scheme.
+	alice := sit(t, "--addr", "tcp://"+cfg.Link, "--http", cfg.HTTP, "--user", "alice", "--register",
+		"--password-file", password, "--state", filepath.Join(t.TempDir(), "state"))
+	alice.sees("You are alice.")
+	if err := n.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	alice.sees("The connection is gone")
+	n = start()
+	defer n.Stop()
+	alice.sees("Connected again.")
+	alice.leaves()
+}
+
 func TestLoginsThatFail(t *testing.T) {
 	t.Setenv("LC_ALL", "C")
 	addrs := startServer(t)
@@ -263,8 +296,8 @@ func TestLoginsThatFail(t *testing.T) {
 	base := []string{"--addr", "tcp://" + addrs.Link, "--http", "http://" + addrs.HTTP, "--user", "x", "--state", state}
 	for want, args := range map[string][]string{
 		"--password-file": nil,
-		"cannot log in":   {"--password-file", password},
-		"no such file":    {"--password-file", "/no/such/file"},
+		"cannot log in: wrong user name or password": {"--password-file", password},
+		"no such file": {"--password-file", "/no/such/file"},
 	} {
 		cmd := newChatCommand()
 		cmd.SetArgs(append(base[:len(base):len(base)], args...))
@@ -282,7 +315,7 @@ func TestLoginsThatFail(t *testing.T) {
 
 // Both languages say everything, with the same places for names and numbers.
 func TestLanguages(t *testing.T) {
-	verb := regexp.MustCompile(`%[a-z]`)
+	verb := regexp.MustCompile(`%(\[\d\])?[a-z]`)
 	var compare func(path string, en, zh reflect.Value)
 	compare = func(path string, en, zh reflect.Value) {
 		if en.Kind() == reflect.Map {

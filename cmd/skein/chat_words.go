@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/skein-im/skein/client"
@@ -8,21 +9,49 @@ import (
 
 // words are what the chat says, in one language.
 type words struct {
-	password, needPasswordFile, cannotRegister, cannotLogIn, badLogin string
-	welcome, offline                                                  string
-	help, unknown, usage, nobody, noSuchUser, nowTo, failed           string
-	late, notYet                                                      string
-	notice, traced                                                    string
-	balance, moneyLine, sentEnvelope, openedShare, nothingToOpen      string
-	badAmount, noSuchEnvelope, whichCampaign, won                     string
-	notWon                                                            map[client.ShakeOutcome]string
-	money, spent                                                      map[client.MoneyEvent]string
-	sent, refused, gone                                               string
-	noContacts, noHistory, device, thisDevice, online, blocked        string
-	states                                                            map[int32]string
-	events, ownEvents                                                 map[client.ContactEvent]string
-	kinds                                                             map[client.ErrorKind]string
+	password, newPassword                                        string
+	needPasswordFile, cannotRegister, cannotLogIn, badLogin      string
+	welcome, offline, lost, back                                 string
+	already, and, notNumber                                      string
+	help, unknown, usage, nobody, noSuchUser, nowTo, failed      string
+	late, notYet                                                 string
+	notice, traced                                               string
+	balance, moneyLine, sentEnvelope, openedShare, nothingToOpen string
+	badAmount, noSuchEnvelope, whichCampaign, won                string
+	notWon                                                       map[client.ShakeOutcome]string
+	money, spent                                                 map[client.MoneyEvent]string
+	sent, refused, gone                                          string
+	noContacts, noHistory, device, thisDevice, online, blocked   string
+	states                                                       map[int32]string
+	events, ownEvents                                            map[client.ContactEvent]string
+	kinds                                                        map[client.ErrorKind]string
 }
+
+// why is an error in the words of the language, or at least in those of a person.
+func (w *words) why(err error) string {
+	detail := err.Error()
+	if e := (*client.Error)(nil); errors.As(err, &e) && e.Detail != "" {
+		detail = e.Detail
+	}
+	kind := client.KindOf(err)
+	switch what := w.kinds[kind]; {
+	case what == "":
+		return detail
+	case kind == client.Unavailable:
+		return what + " (" + detail + ")"
+	default:
+		return what
+	}
+}
+
+// loginError is why somebody cannot log in, or register.
+type loginError struct {
+	text string
+	err  error
+}
+
+func (e *loginError) Error() string { return e.text }
+func (e *loginError) Unwrap() error { return e.err }
 
 // wordsFor chooses the language as other programs do.
 func wordsFor(env func(string) string) *words {
@@ -39,12 +68,17 @@ func wordsFor(env func(string) string) *words {
 
 var english = words{
 	password:         "Password: ",
+	newPassword:      "Choose a password, 8 bytes or more: ",
 	needPasswordFile: "there is no terminal to ask for the password; use --password-file",
-	cannotRegister:   "cannot register: %w",
-	cannotLogIn:      "cannot log in: %w",
+	cannotRegister:   "cannot register: %s",
+	cannotLogIn:      "cannot log in: %s",
 	badLogin:         "the login kept in %s is not valid any more; remove the file to log in again",
 	welcome:          "You are %s. /help lists the commands.",
 	offline:          "There is no connection just now; it is being tried again.",
+	lost:             "The connection is gone and is being tried again. What you write is sent when it is back.",
+	back:             "Connected again.",
+	already:          "%s is your contact.",
+	and:              ", ",
 	help: `/to NAME         write to NAME from now on
 /add NAME [NOTE] ask NAME to be your contact
 /accept NAME     accept NAME's request; /refuse NAME refuses it
@@ -103,6 +137,7 @@ A name can also be a user's number, like #4294967296.`,
 	noSuchUser: "There is no user %s.",
 	nowTo:      "Writing to %s.",
 	failed:     "That did not work: %v",
+	notNumber:  "%q is not a number",
 	late:       "No receipt yet; the message may still go out.",
 	notYet:     "%d of %d entries came in time.",
 	sent:       "%s  you -> %s: %s",
@@ -116,7 +151,7 @@ A name can also be a user's number, like #4294967296.`,
 	blocked:    "blocked",
 	states:     map[int32]string{0: "-", 1: "asked", 2: "asks you", 3: "contact"},
 	events: map[client.ContactEvent]string{
-		client.ContactRequested: "%s asks to be your contact (/accept or /refuse)",
+		client.ContactRequested: "%[1]s asks to be your contact (/accept %[1]s or /refuse %[1]s)",
 		client.ContactAccepted:  "%s accepted your request",
 		client.ContactRefused:   "%s refused your request",
 		client.ContactRemoved:   "%s ended your contact",
@@ -136,6 +171,11 @@ A name can also be a user's number, like #4294967296.`,
 		client.Blocked:    "you have blocked this user",
 		client.NotFound:   "there is no such user",
 
+		client.Unauthenticated: "wrong user name or password",
+		client.AlreadyExists:   "the name is taken",
+		client.Unavailable:     "the server cannot be reached or does not answer",
+		client.Busy:            "the server has too much to do; try again in a moment",
+
 		client.Insufficient: "there is not enough money in your wallet",
 		client.Expired:      "it can no longer be opened",
 		client.AllGone:      "others have opened all of it",
@@ -145,12 +185,17 @@ A name can also be a user's number, like #4294967296.`,
 
 var chinese = words{
 	password:         "密码：",
+	newPassword:      "请设置密码（至少 8 个字节）：",
 	needPasswordFile: "没有终端可以输入密码，请使用 --password-file",
-	cannotRegister:   "无法注册：%w",
-	cannotLogIn:      "无法登录：%w",
+	cannotRegister:   "无法注册：%s",
+	cannotLogIn:      "无法登录：%s",
 	badLogin:         "%s 中保存的登录已失效，删除该文件后重新登录",
 	welcome:          "你是 %s。输入 /help 查看命令。",
 	offline:          "目前没有连接，正在重试。",
+	lost:             "连接断了，正在重试；你写的话会在连上之后发出。",
+	back:             "又连上了。",
+	already:          "%s 已经是你的联系人。",
+	and:              "，",
 	help: `/to 名字          此后写给这个人
 /add 名字 [附言]  请求加为联系人
 /accept 名字      接受请求；/refuse 名字 拒绝请求
@@ -209,20 +254,21 @@ var chinese = words{
 	noSuchUser: "没有用户 %s。",
 	nowTo:      "现在写给 %s。",
 	failed:     "没有成功：%v",
+	notNumber:  "%q 不是数字",
 	late:       "还没有收到回执，消息仍可能发出。",
 	notYet:     "时限内来了 %d 条，应有 %d 条。",
 	sent:       "%s  你 -> %s：%s",
 	refused:    "%s  %s 没有收到你的第 %d 条消息：%s",
 	gone:       "更早的消息服务器已不再保存（到第 %d 条为止）",
 	noContacts: "还没有联系人。用 /add 名字 添加。",
-	noHistory:  "还没有消息。",
+	noHistory:  "还什么都没有。",
 	device:     "%d  %s  自 %s",
 	thisDevice: "本机",
 	online:     "在线",
 	blocked:    "已拉黑",
 	states:     map[int32]string{0: "-", 1: "已请求", 2: "请求加你", 3: "联系人"},
 	events: map[client.ContactEvent]string{
-		client.ContactRequested: "%s 请求加你为联系人（/accept 或 /refuse）",
+		client.ContactRequested: "%[1]s 请求加你为联系人（/accept %[1]s 或 /refuse %[1]s）",
 		client.ContactAccepted:  "%s 接受了你的请求",
 		client.ContactRefused:   "%s 拒绝了你的请求",
 		client.ContactRemoved:   "%s 解除了联系人",
@@ -241,6 +287,11 @@ var chinese = words{
 		client.NotContact: "你们不是联系人",
 		client.Blocked:    "你已拉黑该用户",
 		client.NotFound:   "没有该用户",
+
+		client.Unauthenticated: "用户名或密码不对",
+		client.AlreadyExists:   "名字已被使用",
+		client.Unavailable:     "连不上服务器，或服务器没有回答",
+		client.Busy:            "服务器忙，请稍后再试",
 
 		client.Insufficient: "余额不足",
 		client.Expired:      "已经过期",

@@ -66,7 +66,7 @@ func TestDocumentedCommands(t *testing.T) {
 // Every example in a command's own help is one that the program takes.
 func TestHelpExamples(t *testing.T) {
 	eachCommand(newRootCommand(), func(cmd *cobra.Command) {
-		if cmd.Runnable() && !cmd.Hidden && cmd.Example == "" && cmd.HasFlags() && cmd.Name() != "help" && cmd.Parent().Name() != "completion" {
+		if !group(cmd) && !cmd.Hidden && cmd.Example == "" && cmd.HasFlags() && cmd.Name() != "help" && cmd.Parent().Name() != "completion" {
 			t.Errorf("%s: has flags and no example", cmd.CommandPath())
 		}
 		// What a line does may stand behind it, without a mark.
@@ -210,6 +210,9 @@ func shellWords(line string) (words []string) {
 	return words
 }
 
+// group reports whether a command does nothing but have others.
+func group(cmd *cobra.Command) bool { return cmd.HasSubCommands() && !cmd.HasFlags() }
+
 // tryPart holds the beginning of a command line, as sentences have it, against
 // the commands and the names of their flags.
 func tryPart(args []string) error {
@@ -217,7 +220,7 @@ func tryPart(args []string) error {
 	if err != nil {
 		return err
 	}
-	if len(rest) > 0 && !cmd.Runnable() && !strings.HasPrefix(rest[0], "-") {
+	if len(rest) > 0 && group(cmd) && !strings.HasPrefix(rest[0], "-") {
 		return fmt.Errorf("unknown command %q for %q", rest[0], cmd.CommandPath())
 	}
 	cmd.InitDefaultHelpFlag()
@@ -243,7 +246,7 @@ func tryWhole(args []string) error {
 	} else if err != nil {
 		return nil
 	}
-	if !cmd.Runnable() {
+	if group(cmd) {
 		return fmt.Errorf("%q needs another word", cmd.CommandPath())
 	}
 	if err := errors.Join(cmd.ValidateArgs(cmd.Flags().Args()), cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups()); err != nil {

@@ -75,7 +75,7 @@ func (f *healthFlags) add(cmd *cobra.Command) {
 	f.token.tokenFile = ""
 	for _, s := range config.Settings() {
 		if s.Key == "data" || s.Key == "ops" {
-			flags.String(flagName(s.Key), fmt.Sprint(s.Default), s.Help)
+			addSetting(flags, s)
 		}
 	}
 	flags.StringVar(&f.config, "config", "", "TOML file with settings")

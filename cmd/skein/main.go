@@ -26,6 +26,9 @@ func main() {
 		os.Exit(int(code))
 	default:
 		fmt.Fprintln(os.Stderr, "skein:", err)
+		if hint := advice(err); hint != "" {
+			fmt.Fprintln(os.Stderr, "  "+hint)
+		}
 		os.Exit(1)
 	}
 }
@@ -59,6 +62,7 @@ in order, on every device, whatever dies in between.`,
 		newClusterCommand(), newRegionCommand(), newRelayCommand(), newStandbyCommand(),
 		newChatCommand(), newBenchCommand(), newReportCommand(), newConfigCommand(), newDoctorCommand(), newPlanCommand(), newVersionCommand(),
 	)
+	explainUsage(root)
 	return root
 }
 

@@ -69,7 +69,8 @@ func (f *operatorFlags) bearer() (connect.ClientOption, error) {
 	return connect.WithInterceptors(connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
 		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 			req.Header().Set("Authorization", "Bearer "+token)
-			return next(ctx, req)
+			res, err := next(ctx, req)
+			return res, asked(err)
 		}
 	})), nil
 }
@@ -152,6 +153,9 @@ func askDrain(ctx context.Context, method, url, token string) (status node.Drain
 		return status, err
 	}
 	defer res.Body.Close()
+	if res.StatusCode == http.StatusNotFound {
+		return status, notOps(url, res.Status)
+	}
 	if res.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10))
 		return status, fmt.Errorf("the node at %s answered %s: %s", url, res.Status, strings.TrimSpace(string(text)))

@@ -133,7 +133,7 @@ func (f *operatorFlags) ask(ctx context.Context, method, url string, answer any)
 		return errors.New(no.Error)
 	}
 	if res.StatusCode == http.StatusNotFound {
-		return fmt.Errorf("the node is not in one of several regions, or has no mailbox: %s", res.Status)
+		return fmt.Errorf("%w; it is there where the node is in one of several regions (--region) and has mailboxes", notOps(url, res.Status))
 	}
 	return fmt.Errorf("the node answered %s: %s", res.Status, strings.TrimSpace(string(body)))
 }

@@ -128,9 +128,29 @@ var settingRoles = map[node.Role]string{
 func addSettings(flags *pflag.FlagSet, role node.Role) {
 	for _, s := range config.SettingsFor(settingRoles[role]) {
 		if s.For(settingRoles[role]) {
-			flags.String(flagName(s.Key), fmt.Sprint(s.Default), s.Help)
+			addSetting(flags, s)
 		}
 	}
+}
+
+// addSetting makes a flag of a setting. Its text is read with that of the file and
+// of the environment, and what does not fit is refused in the same words.
+func addSetting(flags *pflag.FlagSet, s config.Setting) {
+	v := settingFlag{text: fmt.Sprint(s.Default), kind: fmt.Sprintf("%T", s.Default)}
+	if v.kind == "float64" {
+		v.kind = "number"
+	}
+	flags.Var(&v, flagName(s.Key), s.Help)
+}
+
+// settingFlag is the text of a setting; kind is what help says it is.
+type settingFlag struct{ text, kind string }
+
+func (v *settingFlag) String() string { return v.text }
+func (v *settingFlag) Type() string   { return v.kind }
+func (v *settingFlag) Set(text string) error {
+	v.text = text
+	return nil
 }
 
 func flagName(key string) string { return strings.ReplaceAll(key, "_", "-") }

@@ -59,11 +59,11 @@ again changes nothing and gets the first answer.`,
   skein wallet top-up 127.0.0.1:7080 4294967296 5000 --reference invoice-17`,
 		Args: cobra.ExactArgs(3),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			user, err := f.user(cmd.Context(), args[0], args[1])
+			cents, err := number(args[2], "an amount in cents")
 			if err != nil {
 				return err
 			}
-			cents, err := number(args[2], "an amount in cents")
+			user, err := f.user(cmd.Context(), args[0], args[1])
 			if err != nil {
 				return err
 			}

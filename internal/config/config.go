@@ -237,7 +237,7 @@ const (
 func (c *Config) ReadFile(path string) error {
 	meta, err := toml.DecodeFile(path, c)
 	if err != nil {
-		return fmt.Errorf("cannot read the configuration: %w", err)
+		return fmt.Errorf("cannot read the configuration %s: %w", path, err)
 	}
 	if extra := meta.Undecoded(); len(extra) > 0 {
 		return fmt.Errorf("%s: unknown key %q; 'skein config show' lists the known ones", path, extra[0].String())

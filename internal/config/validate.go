@@ -23,13 +23,18 @@ func (p *problems) add(format string, args ...any) { *p = append(*p, fmt.Errorf(
 // between checks a number.
 func (p *problems) between(key string, v, least, most int) {
 	if v < least || v > most {
-		p.add("%s: between %d and %d", key, least, most)
+		p.add("%s: %d is not between %d and %d", key, v, least, most)
 	}
 }
 
 func (p *problems) address(key, addr string) {
-	if _, _, err := net.SplitHostPort(addr); err != nil {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
 		p.add("%s: %q is not an address like 127.0.0.1:7080", key, addr)
+		return
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		p.add("%s: %q has no port from 0 to 65535", key, addr)
 	}
 }
 
@@ -80,7 +85,7 @@ func (c *Config) Validate() error {
 	c.checkTraces(&p)
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
-		p.add("log_level: one of debug, info, warn, error")
+		p.add("log_level: %q is not one of debug, info, warn, error", c.LogLevel)
 	}
 	return errors.Join(p...)
 }
@@ -96,7 +101,7 @@ func (c *Config) checkStore(p *problems) {
 			p.add("redis: the address of a server is needed")
 		}
 	default:
-		p.add("store: one of %s, %s", StorePebble, StoreRedis)
+		p.add("store: %q is not one of %s, %s", c.Store, StorePebble, StoreRedis)
 	}
 	if c.RedisPrefix == "" || len(c.RedisPrefix) > 64 || strings.ContainsAny(c.RedisPrefix, "{}") {
 		p.add("redis_prefix: 1 to 64 bytes without braces")
@@ -109,7 +114,7 @@ func (c *Config) checkStore(p *problems) {
 		}
 	}
 	if c.StandbyMode != StandbyAsync && c.StandbyMode != StandbySync {
-		p.add("standby_mode: one of %s, %s", StandbyAsync, StandbySync)
+		p.add("standby_mode: %q is not one of %s, %s", c.StandbyMode, StandbyAsync, StandbySync)
 	}
 	p.between("redis_replicas", c.RedisReplicas, -1, 16)
 	p.between("weight", c.Weight, 1, 1_000_000)

@@ -55,7 +55,7 @@ func (n *Node) serveArticle() (err error) {
 		// No credentials: without a word to the contrary, nobody else.
 		host = "127.0.0.1"
 	}
-	n.addrs.Article, err = n.serveHTTP(net.JoinHostPort(host, port), article.NewHandler(n.mailbox(), n.log),
+	n.addrs.Article, err = n.serveHTTP("--article-api", net.JoinHostPort(host, port), article.NewHandler(n.mailbox(), n.log),
 		func(s *http.Server) { s.MaxHeaderBytes = maxArticleURL })
 	return err
 }

@@ -123,7 +123,7 @@ func (n *Node) startFront(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("/", n.front.api)
 	mux.Handle("/link", n.front.links)
-	n.addrs.HTTP, err = n.serveHTTP(n.cfg.HTTP, mux, func(s *http.Server) { s.TLSConfig = n.front.tls })
+	n.addrs.HTTP, err = n.serveHTTP("--http", n.cfg.HTTP, mux, func(s *http.Server) { s.TLSConfig = n.front.tls })
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (n *Node) openLinks(ctx context.Context) error {
 	}
 	ln, err := link.Listen(ctx, n.cfg.Link)
 	if err != nil {
-		return fmt.Errorf("cannot listen for links: %w", err)
+		return cannotListen("--link", n.cfg.Link, err)
 	}
 	n.serveLinks(ln)
 	return nil

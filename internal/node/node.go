@@ -239,11 +239,11 @@ func (n *Node) loadCredentials() error {
 	return nil
 }
 
-// serveHTTP opens one HTTP listener.
-func (n *Node) serveHTTP(addr string, h http.Handler, tweak ...func(*http.Server)) (string, error) {
+// serveHTTP opens one HTTP listener, at the address that a flag gives.
+func (n *Node) serveHTTP(flag, addr string, h http.Handler, tweak ...func(*http.Server)) (string, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
-		return "", fmt.Errorf("cannot listen for HTTP: %w", err)
+		return "", cannotListen(flag, addr, err)
 	}
 	srv := api.NewHTTPServer(h, n.log)
 	for _, f := range tweak {

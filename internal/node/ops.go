@@ -52,7 +52,7 @@ func (n *Node) serveOps() (string, error) {
 	if !loopback(n.cfg.Ops) {
 		h = n.requireOperator(mux)
 	}
-	return n.serveHTTP(n.cfg.Ops, n.withMonitor(h))
+	return n.serveHTTP("--ops", n.cfg.Ops, n.withMonitor(h))
 }
 
 // loopback reports whether an address can be reached from this machine only.

@@ -117,6 +117,10 @@ func (n *Node) openRelay(cfg region.Config) (*regions, error) {
 		Places:  n.places(),
 		Deliver: n.relayed(rs.region.Deliver), Nudge: rs.region.Nudge,
 	})
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return nil, cannotListen("--relay-listen", n.cfg.RelayListen, op)
+	}
 	if err != nil {
 		return nil, err
 	}

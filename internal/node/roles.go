@@ -2,7 +2,6 @@ package node
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -60,7 +59,7 @@ func (n *Node) serveRoles() error {
 func (n *Node) listenRoles(addr string, srv *remote.Server) (string, error) {
 	ln, err := listenRole(addr)
 	if err != nil {
-		return "", fmt.Errorf("cannot listen for role links: %w", err)
+		return "", cannotListen("--role-listen", addr, err)
 	}
 	n.run("roles", func() error { return srv.Serve(ln) })
 	if ln.Addr().Network() == "unix" {

@@ -41,7 +41,7 @@ func (n *Node) startRouter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.addrs.Router, err = n.serveHTTP(n.cfg.RouterListen, n.router, func(s *http.Server) {
+	n.addrs.Router, err = n.serveHTTP("--router-listen", n.cfg.RouterListen, n.router, func(s *http.Server) {
 		// Nothing that is asked here is long.
 		s.TLSConfig = tlsConfig
 		s.WriteTimeout, s.MaxHeaderBytes = routerTimeout, routerHeader

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -47,7 +46,7 @@ func (n *Node) startStandby(ctx context.Context) error {
 	}
 	ln, err := net.Listen("tcp", n.cfg.StandbyListen)
 	if err != nil {
-		return fmt.Errorf("cannot listen for mailboxes: %w", err)
+		return cannotListen("--standby-listen", n.cfg.StandbyListen, err)
 	}
 	n.addrs.Standby = ln.Addr().String()
 	server, _ := creds.Standby(im.Region(n.cfg.Region))

@@ -113,7 +113,7 @@ func startWorker(ctx context.Context, in supervise.Input, opts WorkerOptions) (_
 	}
 	ln, err := link.ListenShared(ctx, s.Config.Link)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen for links: %w", err)
+		return nil, cannotListen("--link", s.Config.Link, err)
 	}
 	n.serveLinks(ln)
 	n.tasks.Go(n.trim)

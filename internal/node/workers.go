@@ -75,7 +75,7 @@ func (n *Node) startWorkers(ctx context.Context, count int) error {
 	n.workers = w
 	var err error
 	if w.port, err = link.Reserve(n.cfg.Link); err != nil {
-		return fmt.Errorf("cannot listen for links: %w", err)
+		return cannotListen("--link", n.cfg.Link, err)
 	}
 	settings, err := n.workerSettings(count)
 	if err != nil {

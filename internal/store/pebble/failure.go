@@ -53,6 +53,8 @@ func remedy(cause error) string {
 		return "raise the limit of open files, then restart"
 	case errors.Is(cause, syscall.EROFS), errors.Is(cause, syscall.EACCES), errors.Is(cause, syscall.EPERM):
 		return "make the directory writable for this user, then restart"
+	case errors.Is(cause, syscall.ENOTDIR):
+		return "give a directory, not a file"
 	default:
 		return "check the disk and the kernel log, then restart"
 	}

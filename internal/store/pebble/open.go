@@ -54,8 +54,7 @@ func lockDir(fsys vfs.FS, dir string) (*pebbledb.Lock, error) {
 	if !isLocked(err) {
 		return nil, fmt.Errorf("lock the data directory %s: %w; %s", dir, err, remedy(err))
 	}
-	return nil, fmt.Errorf("%w: %s (%w); stop the other process, or give this one another directory",
-		store.ErrLocked, dir, err)
+	return nil, fmt.Errorf("%w: %s; stop the other process, or give this one another directory", store.ErrLocked, dir)
 }
 
 // isLocked tells a lock that another process has from one that cannot be
