@@ -32,6 +32,10 @@ func setShared(fd int) error {
 	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
 }
 
+func setReuse(fd, on int) error {
+	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, on))
+}
+
 // reservePort binds a socket and does not listen. Without an address it is one
 // of both families, as a listener's would be, if the system has both.
 func reservePort(want *net.TCPAddr) (bound *net.TCPAddr, release func() error, err error) {
@@ -69,9 +73,10 @@ func boundSocket(family int, sa unix.Sockaddr) (fd int, err error) {
 	if family == unix.AF_INET6 {
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0)
 	}
-	// With SO_REUSEADDR as well, listeners that do not share could come.
+	// Only with SO_REUSEADDR do connections not matter that a listener which did
+	// not share closed a moment ago; but with it, such listeners could come.
 	if err = setShared(fd); err == nil {
-		err = os.NewSyscallError("bind", unix.Bind(fd, sa))
+		err = cmp.Or(setReuse(fd, 1), os.NewSyscallError("bind", unix.Bind(fd, sa)), setReuse(fd, 0))
 	}
 	if err != nil {
 		unix.Close(fd)

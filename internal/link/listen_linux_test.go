@@ -1,6 +1,8 @@
 package link
 
 import (
+	"errors"
+	"io"
 	"net"
 	"testing"
 	"time"
@@ -120,6 +122,43 @@ func newWorker(t *testing.T, addr string) *rig {
 	})
 	go func() { r.serving <- r.srv.Serve(ln) }()
 	return r
+}
+
+// TestReserveAfterListening: connections that were closed a moment ago by a
+// listener that did not share, and is gone, do not keep the port from those who do.
+func TestReserveAfterListening(t *testing.T) {
+	ln, err := Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := ln.Addr().String()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	accepted, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The end that closes first is remembered for a minute (TIME_WAIT).
+	accepted.Close()
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	c.Close()
+	ln.Close()
+	r, err := Reserve(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if ln, err := Listen(t.Context(), addr); err == nil {
+		ln.Close()
+		t.Error("somebody who does not share took the port")
+	}
+	w := newWorker(t, addr)
+	w.stop(t)
 }
 
 func TestReserveRefuses(t *testing.T) {
