@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -61,6 +62,24 @@ func newNodesOver(t *testing.T, data string, shared ...string) *nodes {
 		t.Fatal(err)
 	}
 	return &nodes{t, data, shared}
+}
+
+// newClusterNodes are nodes with a Redis Cluster of their own: three primaries with
+// some replicas each.
+func newClusterNodes(t *testing.T, replicas int) (*nodes, *redistest.Cluster) {
+	t.Helper()
+	needRedis(t)
+	servers, err := redistest.StartCluster(3, replicas, redistest.ClusterSettings()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := servers.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return newNodesOver(t, filepath.Join(t.TempDir(), "data"),
+		"--store", "redis", "--redis", strings.Join(servers.Addrs(), ","), "--redis-prefix", "t:"), servers
 }
 
 // redis is the address of the nodes' store.

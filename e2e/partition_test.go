@@ -69,28 +69,3 @@ func TestMailboxIsCutOffFromItsPeers(t *testing.T) {
 		t.Error("the node has lost its slots")
 	}
 }
-
-// Every process is restarted, one after the other, as for an upgrade.
-func TestRollingRestart(t *testing.T) {
-	c := newNodes(t, filepath.Join(t.TempDir(), "data"))
-	boxes := map[string]*server{"one": c.mailbox("one"), "two": c.mailbox("two")}
-	other := startNode(t, c.args("gateway", "other")...)
-	x := c.trial(untilJudged, boxes["one"], boxes["two"], "--reconnect-to", other.Link)
-	for name, s := range boxes {
-		s.stop(t)
-		c.mailbox(name)
-		x.await("the restarted node serves its share", func(st status) bool { return settled(4)(st) && x.share(st, name) > 0 })
-		x.last()
-	}
-	gate := x.gate
-	gate.stop(t)
-	gate = c.gateway(gate.fixed()...)
-	between(t, x.finished, x.verdict)
-	other.stop(t)
-	startNode(t, append(c.args("gateway", "other"), other.fixed()...)...)
-	r := x.ended(served())
-	if r.Reconnects == 0 {
-		t.Error("no client was sent to another gateway")
-	}
-	gate.stop(t)
-}

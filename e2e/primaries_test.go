@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,18 +70,7 @@ func killPrimaries(t *testing.T, replicas string) {
 // three primaries with two replicas each.
 func overCluster(t *testing.T, replicas string) (*trial, *redistest.Cluster) {
 	t.Helper()
-	needRedis(t)
-	servers, err := redistest.StartCluster(3, 2, redistest.ClusterSettings()...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := servers.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	c := newNodesOver(t, filepath.Join(t.TempDir(), "data"),
-		"--store", "redis", "--redis", strings.Join(servers.Addrs(), ","), "--redis-prefix", "t:")
+	c, servers := newClusterNodes(t, 2)
 	confirm := []string{"--redis-replicas", replicas}
 	x := &trial{nodes: c, one: c.mailbox("one", confirm...), two: c.mailbox("two", confirm...), gate: c.gateway(confirm...)}
 	c.await("the nodes share the slots", settled(3))

@@ -63,7 +63,7 @@ type Config struct {
 	// CloseTimeout is how long a goodbye may take.
 	CloseTimeout time.Duration
 	// ReturnWithin is over which time clients are told to come back after
-	// a goodbye of Drain.
+	// a goodbye of Drain, at most.
 	ReturnWithin time.Duration
 	// Path is where the link port takes WebSockets, besides the root.
 	Path string

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"time"
@@ -11,13 +12,18 @@ import (
 // DrainOptions say how connections are taken leave of.
 type DrainOptions struct {
 	// Over is the time over which goodbyes are spread, evenly; 0 says them
-	// all at once.
+	// all at once. Clients are told to come back within returnTimes of it, or
+	// Config.ReturnWithin if that is less or Over is 0: few need not wait long.
 	Over time.Duration
 	// Addresses are where clients are told to connect instead, best first:
 	// host:port, for the transport and path that each uses, or URLs as Dial
 	// takes them.
 	Addresses []string
 }
+
+// returnTimes is over how many times the time of goodbyes clients come back: to log
+// in costs more than to say goodbye.
+const returnTimes = 5
 
 // leaver is a connection that the server can take leave of.
 type leaver interface{ leave(e *CloseError) }
@@ -32,7 +38,7 @@ func (s *Server) Shutdown(ctx context.Context) error { return s.Drain(ctx, Drain
 // are left are said at once and the connections cut. Drain may be called again
 // meanwhile, for less patience. The Handler must not call it.
 func (s *Server) Drain(ctx context.Context, opts DrainOptions) error {
-	loops := s.stopAccepting(opts.Addresses)
+	loops := s.stopAccepting(opts)
 	s.takeLeave(ctx, s.everyone(), opts.Over)
 	s.stopServing()
 	// Those that came after the others had been listed.
@@ -66,14 +72,17 @@ func (s *Server) Drain(ctx context.Context, opts DrainOptions) error {
 
 // stopAccepting closes the listeners. Connections that have come by then are
 // accepted on the epoll engine; elsewhere they are reset.
-func (s *Server) stopAccepting(addresses []string) loopEngine {
+func (s *Server) stopAccepting(opts DrainOptions) loopEngine {
 	s.mu.Lock()
 	if !s.draining {
 		s.draining = true
 		close(s.stop)
 	}
-	if len(addresses) > 0 {
-		s.addresses = addresses
+	if len(opts.Addresses) > 0 {
+		s.addresses = opts.Addresses
+	}
+	if opts.Over > 0 {
+		s.returnWithin = min(s.cfg.ReturnWithin, returnTimes*opts.Over)
 	}
 	listeners, loops := make([]net.Listener, 0, len(s.listeners)), s.loops
 	for ln := range s.listeners {
@@ -135,9 +144,10 @@ func (s *Server) takeLeave(ctx context.Context, conns []leaver, over time.Durati
 // goingAway are the words of a goodbye.
 func (s *Server) goingAway() *CloseError {
 	s.mu.Lock()
-	addresses := s.addresses
+	addresses, within := s.addresses, cmp.Or(s.returnWithin, s.cfg.ReturnWithin)
 	s.mu.Unlock()
-	return &CloseError{Code: im.CloseGoingAway, Reason: "the server is stopping", RetryAfter: s.spread(), Addresses: addresses}
+	after := time.Duration(s.cfg.Rand(int64(within)))
+	return &CloseError{Code: im.CloseGoingAway, Reason: "the server is stopping", RetryAfter: after, Addresses: addresses}
 }
 
 // stopServing hangs up on whatever comes from now on.

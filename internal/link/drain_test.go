@@ -67,6 +67,25 @@ func TestDrainSpreadsGoodbyes(t *testing.T) {
 	})
 }
 
+// TestFewComeBackSoon: the time in which clients come back goes with that of the
+// goodbyes.
+func TestFewComeBackSoon(t *testing.T) {
+	for over, want := range map[time.Duration]uint32{0: 2000, 10 * time.Millisecond: 50, time.Second: 2000} {
+		r := newRig(t, "pipe", Config{ReturnWithin: 2 * time.Second, Rand: func(n int64) int64 { return n }}, nil)
+		c := r.dial(t)
+		mustWrite(t, c, hello(0))
+		wait(t, r.opened, "connection")
+		done := make(chan error, 1)
+		go func() { done <- r.srv.Drain(context.Background(), DrainOptions{Over: over}) }()
+		if m := expectClose(t, c, im.CloseGoingAway); m.RetryAfterMs != want {
+			t.Errorf("goodbyes over %v: come back within %d ms, want %d", over, m.RetryAfterMs, want)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestDrain: while it goes on, nobody new comes, and who has not been told yet
 // is served.
 func TestDrain(t *testing.T) {

@@ -28,7 +28,9 @@ type Server struct {
 	// is told to go to addresses; stop is closed. stopped: it is hung up on.
 	draining, stopped bool
 	addresses         []string
-	stop              chan struct{}
+	// returnWithin is Config.ReturnWithin for those who are few.
+	returnWithin time.Duration
+	stop         chan struct{}
 	// loops is the epoll engine, once it was needed.
 	loops loopEngine
 	// accepting is held while the epoll engine takes over a listener.
