@@ -65,7 +65,7 @@ func advice(err error) string {
 	var remote *connect.Error
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED) && errors.As(err, &op) && op.Addr != nil:
-		return fmt.Sprintf("nothing listens at %s: start the node, or give the address where it is (skein serve prints its addresses)", op.Addr)
+		return fmt.Sprintf("nothing listens at %s: start what should, or give the address where it is; a node prints its addresses when it starts", op.Addr)
 	case errors.As(err, &remote) && remote.Code() == connect.CodeUnimplemented && strings.Contains(remote.Message(), "404"):
 		return "there is no HTTP API at this address: give the one that the node calls HTTP API, 127.0.0.1:7080 by default"
 	}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -25,7 +26,7 @@ func main() {
 	case errors.As(err, &code):
 		os.Exit(int(code))
 	default:
-		fmt.Fprintln(os.Stderr, "skein:", err)
+		fmt.Fprintln(os.Stderr, "skein:", strings.ReplaceAll(err.Error(), "\n", "\n  "))
 		if hint := advice(err); hint != "" {
 			fmt.Fprintln(os.Stderr, "  "+hint)
 		}

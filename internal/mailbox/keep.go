@@ -57,6 +57,20 @@ func (m *Mailbox) Hurry(list []im.Slot) {
 	}
 }
 
+// AcquiredElsewhere says that another node has acquired slots: entities here need not wait
+// longer for an answer from there, and slots that this node takes for its own are
+// asked for. Of nodes that start at the same moment, each has acquired all slots,
+// and the first has nothing to commit by which it would learn that it lost some.
+func (m *Mailbox) AcquiredElsewhere(list []im.Slot) {
+	m.Hurry(list)
+	for _, slot := range list {
+		if m.slots.here[slot].Load() {
+			m.Audit()
+			return
+		}
+	}
+}
+
 // Serves reports whether this node serves an entity now.
 func (m *Mailbox) Serves(a im.Addr) bool { return m.slots.here[a.Slot()].Load() }
 

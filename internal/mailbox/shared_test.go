@@ -34,6 +34,7 @@ func (w *twins) open(t *testing.T, name string, other func() *Mailbox) *Mailbox 
 	cfg := DefaultConfig()
 	cfg.Node, cfg.Shared, cfg.Logger = name, true, slog.New(slog.DiscardHandler)
 	cfg.Admission.Threshold = 0
+	cfg.AuditEvery = time.Hour
 	var m *Mailbox
 	cfg.Elsewhere = func(msg *entity.Message) bool {
 		if m.Serves(msg.To) {
@@ -42,7 +43,7 @@ func (w *twins) open(t *testing.T, name string, other func() *Mailbox) *Mailbox 
 		other().Receive(msg)
 		return true
 	}
-	cfg.Acquired = func(list []im.Slot) { other().Hurry(list) }
+	cfg.Acquired = func(list []im.Slot) { other().AcquiredElsewhere(list) }
 	m = New(cfg, w.store)
 	return m
 }
@@ -131,12 +132,32 @@ func TestAudit(t *testing.T) {
 		}
 	}
 	w.a.Audit()
+	w.takesBack(t, slots[2], epochs[2])
+}
+
+// A node that is told that another one serves what is its own does not wait for the
+// next audit.
+func TestAcquiredElsewhere(t *testing.T) {
+	w := newTwins(t)
+	w.assign(t, func(im.Slot) bool { return true })
+	slots := []im.Slot{4000}
+	epochs, err := w.store.Acquire(t.Context(), "other", slots)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.a.AcquiredElsewhere(slots)
+	w.takesBack(t, slots[0], epochs[0])
+}
+
+// takesBack waits until one of the twins serves all slots, and this one under a
+// later epoch.
+func (w *twins) takesBack(t *testing.T, slot im.Slot, after im.Epoch) {
+	t.Helper()
 	deadline := testContext(t)
 	for ok := false; !ok; {
 		changed := w.a.slots.watch()
 		if held, now := w.a.slots.held(); len(held) == im.Slots {
-			i := slices.Index(held, slots[2])
-			ok = now[i] > epochs[2]
+			ok = now[slices.Index(held, slot)] > after
 		}
 		if !ok {
 			select {

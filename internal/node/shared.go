@@ -193,7 +193,7 @@ func (n *Node) announceSlots(slots []im.Slot) { n.route.Announce(slots) }
 // out again, to whom the newest table says.
 func (n *Node) served(slots []im.Slot) {
 	n.stale()
-	n.back.mailbox.Hurry(slots)
+	n.back.mailbox.AcquiredElsewhere(slots)
 }
 
 // reached hears that there is a way to another node again, or from it: what was
