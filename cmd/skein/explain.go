@@ -36,7 +36,7 @@ func explainArgs(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
-				return fmt.Errorf("%d arguments were given (%s); usage: %s", len(args), strings.Join(args, " "), cmd.UseLine())
+				return fmt.Errorf("%w; usage: %s", err, cmd.UseLine())
 			}
 			return nil
 		}

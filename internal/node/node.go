@@ -111,9 +111,11 @@ type Node struct {
 	// router is nil but in a router.
 	router  *router.Router
 	servers []*http.Server
-	traces  tracing
-	addrs   Addresses
-	ready   atomic.Bool
+	// farewell is nil until operations are served.
+	farewell *farewell
+	traces   tracing
+	addrs    Addresses
+	ready    atomic.Bool
 
 	tasks  sync.WaitGroup
 	failed chan struct{}
@@ -245,6 +247,12 @@ func (n *Node) serveHTTP(flag, addr string, h http.Handler, tweak ...func(*http.
 	if err != nil {
 		return "", cannotListen(flag, addr, err)
 	}
+	n.serveOn(ln, addr, h, tweak...)
+	return ln.Addr().String(), nil
+}
+
+// serveOn answers at a listener until the node stops.
+func (n *Node) serveOn(ln net.Listener, addr string, h http.Handler, tweak ...func(*http.Server)) {
 	srv := api.NewHTTPServer(h, n.log)
 	for _, f := range tweak {
 		f(srv)
@@ -256,7 +264,6 @@ func (n *Node) serveHTTP(flag, addr string, h http.Handler, tweak ...func(*http.
 		}
 		return srv.Serve(ln)
 	})
-	return ln.Addr().String(), nil
 }
 
 // run runs a listener; its failure is the node's.
@@ -354,6 +361,7 @@ func (n *Node) stop(ctx context.Context, over time.Duration) error {
 	if n.monitor != nil {
 		errs = append(errs, n.monitor.Stop())
 	}
+	n.farewell.begin(n)
 	for _, s := range n.servers {
 		if err := s.Shutdown(ctx); err != nil {
 			// Long polls may still wait; they can come back elsewhere.
@@ -388,7 +396,7 @@ func (n *Node) stop(ctx context.Context, over time.Duration) error {
 		errs = append(errs, n.shared.store.Close())
 	}
 	n.traces.stop(ctx)
-	return errors.Join(errs...)
+	return errors.Join(append(errs, n.farewell.end())...)
 }
 
 // drainClients sends the clients of this process and of its workers away.

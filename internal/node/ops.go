@@ -2,6 +2,7 @@ package node
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -52,7 +53,15 @@ func (n *Node) serveOps() (string, error) {
 	if !loopback(n.cfg.Ops) {
 		h = n.requireOperator(mux)
 	}
-	return n.serveHTTP("--ops", n.cfg.Ops, n.withMonitor(h))
+	ln, err := net.Listen("tcp", n.cfg.Ops)
+	if err != nil {
+		return "", cannotListen("--ops", n.cfg.Ops, err)
+	}
+	if n.farewell, err = newFarewell(ln); err != nil {
+		return "", errors.Join(err, ln.Close())
+	}
+	n.serveOn(ln, n.cfg.Ops, n.withMonitor(h))
+	return ln.Addr().String(), nil
 }
 
 // loopback reports whether an address can be reached from this machine only.
