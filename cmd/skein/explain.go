@@ -30,7 +30,7 @@ func explainArgs(cmd *cobra.Command) {
 	}
 	if cmd.HasSubCommands() && !cmd.Runnable() {
 		// Without this, cobra shows the help of the group and calls it a success.
-		cmd.Args, cmd.RunE = cobra.ArbitraryArgs, chooseCommand
+		cmd.Args, cmd.RunE, cmd.DisableFlagsInUseLine = cobra.ArbitraryArgs, chooseCommand, true
 		return
 	}
 	if check := cmd.Args; check != nil {
@@ -63,9 +63,12 @@ func chooseCommand(cmd *cobra.Command, args []string) error {
 func advice(err error) string {
 	var op *net.OpError
 	var remote *connect.Error
+	var e *im.Error
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED) && errors.As(err, &op) && op.Addr != nil:
 		return fmt.Sprintf("nothing listens at %s: start what should, or give the address where it is; a node prints its addresses when it starts", op.Addr)
+	case errors.As(err, &e) && e.At != nil && len(e.At.HTTP) > 0:
+		return fmt.Sprintf("ask there: %s, with the operator's token of that region", strings.Join(e.At.HTTP, " or "))
 	case errors.As(err, &remote) && remote.Code() == connect.CodeUnimplemented && strings.Contains(remote.Message(), "404"):
 		return "there is no HTTP API at this address: give the one that the node calls HTTP API, 127.0.0.1:7080 by default"
 	}

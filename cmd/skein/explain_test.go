@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"connectrpc.com/connect"
+
+	"github.com/skein-im/skein/internal/im"
 )
 
 // tokenFile is one with an operator's token, as good as any.
@@ -69,6 +71,10 @@ func TestAdvice(t *testing.T) {
 	refused := &net.OpError{Op: "dial", Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 7070}, Err: syscall.ECONNREFUSED}
 	if a := advice(connect.NewError(connect.CodeUnavailable, refused)); !strings.Contains(a, "nothing listens at 127.0.0.1:7070") {
 		t.Errorf("refused: %q", a)
+	}
+	moved := &im.Error{Kind: im.Moved, At: &im.Place{HTTP: []string{"http://10.2.0.1:7080"}}}
+	if a := advice(moved); !strings.Contains(a, "http://10.2.0.1:7080") {
+		t.Errorf("moved: %q", a)
 	}
 	if a := advice(errors.New("something else")); a != "" {
 		t.Errorf("for what is not known: %q", a)

@@ -93,6 +93,10 @@ on by itself, or when the command is given again.`,
 			if f.asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(moved)
 			}
+			if moved.Entries+moved.Records == 0 {
+				fmt.Fprintf(cmd.OutOrStdout(), "User %s lives in %s already.\n", args[1], moved.Home.Region)
+				return nil
+			}
 			fmt.Fprintf(cmd.OutOrStdout(), "User %s lives in %s: %d entries and %d records were carried, away for %.1f ms.\n",
 				args[1], moved.Home.Region, moved.Entries, moved.Records, float64(moved.Away.Microseconds())/1000)
 			return nil

@@ -247,7 +247,13 @@ func onTerminal() bool { return term.IsTerminal(int(os.Stderr.Fd())) }
 // newLogger writes text for people, who read it on a terminal, and JSON
 // otherwise.
 func newLogger(level slog.Leveler, text bool) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: level}
+	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		// In JSON a duration would be a number of nanoseconds.
+		if a.Value.Kind() == slog.KindDuration {
+			a.Value = slog.StringValue(a.Value.Duration().String())
+		}
+		return a
+	}}
 	if text {
 		return slog.New(slog.NewTextHandler(os.Stderr, opts))
 	}

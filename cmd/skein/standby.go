@@ -27,9 +27,9 @@ acknowledged that is not here too.
 When the region is gone, stop this process, promote the copy, and start the
 region on it.`,
 		Example: `  skein standby --region eu --data eu-copy --standby-listen 0.0.0.0:7004 \
-      --relay-cert eu.pem --relay-key eu.key --relay-ca relays.pem
+      --relay-cert relay-certs/eu.pem --relay-key relay-certs/eu-key.pem --relay-ca relay-certs/ca.pem
   skein standby promote --data eu-copy
-  skein serve --region eu --data eu-copy --relay-cert eu.pem --relay-key eu.key --relay-ca relays.pem`,
+  skein serve --region eu --data eu-copy --relay-cert relay-certs/eu.pem --relay-key relay-certs/eu-key.pem --relay-ca relay-certs/ca.pem`,
 	})
 	cmd.AddCommand(newPromoteCommand())
 	return cmd

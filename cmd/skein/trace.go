@@ -101,6 +101,9 @@ func showTraces(out io.Writer, report trace.Report, id im.TraceID, asJSON bool) 
 	switch {
 	case asJSON:
 		return json.NewEncoder(out).Encode(report)
+	case id == 0 && len(report.Traces) == 0:
+		fmt.Fprintln(os.Stderr, "Nothing was traced in the last ten minutes: see --trace-percent and --trace-users of gateways, and /trace in the chat.")
+		return nil
 	case id == 0:
 		return report.WriteSlow(out)
 	case len(report.Traces) == 0:

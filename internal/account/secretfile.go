@@ -30,7 +30,7 @@ func LoadOrCreateSecret(path, prefix string) (string, error) {
 		return secret, err
 	}
 	if err := createSecret(path, prefix); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", fmt.Errorf("cannot create %s: %w", path, err)
+		return "", fmt.Errorf("cannot create %s: %w; make its directory, or copy the file there", path, err)
 	}
 	return readSecret(path)
 }

@@ -128,7 +128,7 @@ func Promote(ctx context.Context, engine Engine, broken bool) (notWhole []im.Slo
 		return nil, err
 	}
 	if region == "" {
-		return nil, im.Errorf(im.Invalid, "the store is no copy")
+		return nil, im.Errorf(im.Invalid, "the store is no copy: it was promoted already, or another one is meant")
 	}
 	for slot := range im.Slot(im.Slots) {
 		p, err := readPosition(ctx, engine, slot)
