@@ -28,7 +28,7 @@ const en = {
   since: "since",
   cluster: "the cluster",
   nodes: "Nodes",
-  nodesUp: "nodes up",
+  nodesUp: "Nodes up",
   filter: "Filter",
   more: "Show more",
   name: "Name",
