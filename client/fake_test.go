@@ -70,7 +70,6 @@ type fakeLink struct {
 	rest     []byte
 	next     im.Seq
 	acked    im.Seq
-	welcomed bool
 }
 
 func (s *fakeServer) dial(_ context.Context, addr string) (transport, error) {

@@ -85,7 +85,6 @@ type machine struct {
 	server *fakeServer
 	// up and down are frames under way; late those of broken connections.
 	up, down, late [][]byte
-	kept           State
 	connected      bool
 
 	sent     []string

@@ -182,7 +182,7 @@ func (c *city) stranger(t *testing.T, over transport) *stranger {
 	}
 	_ = nc.SetDeadline(time.Now().Add(testTimeout))
 	s := &stranger{t, nc, bufio.NewReader(nc), over}
-	if over != plain {
+	if over == raw || over == wrapped {
 		early, _, err := ws.DefaultDialer.Upgrade(nc, &url.URL{Scheme: "ws", Host: c.addr, Path: "/link"})
 		if err != nil {
 			t.Fatal(err)

@@ -146,7 +146,7 @@ func isAnswer(pongs, pings []string) bool {
 func readAnswers(t *testing.T, nc net.Conn) (echoes int, pongs []string, status uint16) {
 	t.Helper()
 	for {
-		f, err := ws.ReadFrame(nc)
+		f, err := readPacket(nc)
 		if err != nil {
 			if !errors.Is(err, io.EOF) {
 				t.Errorf("the connection ended with %v", err)

@@ -150,7 +150,9 @@ func TestIndependentServer(t *testing.T) {
 		}
 		for _, part := range [][]byte{wire.AppendPong(nil), wire.AppendFrame(nil, wire.TypeDeliver, big), wire.AppendPong(nil)} {
 			_, err = w.Write(part)
-			err = errors.Join(err, w.Close())
+			if err = errors.Join(err, w.Close()); err != nil {
+				t.Error(err)
+			}
 			if w, err = c.Writer(ctx, websocket.MessageBinary); err != nil {
 				t.Error(err)
 			}

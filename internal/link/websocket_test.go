@@ -198,7 +198,7 @@ func readPackets(t *testing.T, nc net.Conn) (pongs []string, status uint16) {
 	t.Helper()
 	goodbyes := 0
 	for {
-		f, err := ws.ReadFrame(nc)
+		f, err := readPacket(nc)
 		if err != nil {
 			if !errors.Is(err, io.EOF) {
 				t.Errorf("the connection ended with %v", err)
@@ -339,4 +339,17 @@ func TestPingsGetTheLatestPong(t *testing.T) {
 			}
 		})
 	}
+}
+
+// readPacket reads one packet of the WebSocket protocol from who is trusted.
+func readPacket(r io.Reader) (f ws.Frame, err error) {
+	if f.Header, err = ws.ReadHeader(r); err != nil {
+		return f, err
+	}
+	if f.Header.Length > 1<<20 {
+		return f, io.ErrUnexpectedEOF
+	}
+	f.Payload = make([]byte, f.Header.Length)
+	_, err = io.ReadFull(r, f.Payload)
+	return f, err
 }

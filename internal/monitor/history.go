@@ -31,8 +31,6 @@ type history struct {
 	err     error
 	samples []samplelog.Sample
 	told    int64
-	// lastStats are of a writer that was closed.
-	stats samplelog.Stats
 }
 
 // alertEvent is what a log says of alerts: all that fire.

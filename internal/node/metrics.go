@@ -202,11 +202,3 @@ func truth(b bool) float64 {
 	}
 	return 0
 }
-
-func total(byKind []uint64) float64 {
-	n := uint64(0)
-	for _, v := range byKind {
-		n += v
-	}
-	return float64(n)
-}

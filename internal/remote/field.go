@@ -181,11 +181,8 @@ func appendNumbers[T ~uint64](dst []byte, num int, list []T) []byte {
 }
 
 // lengthBytes is the room left for a length that is not known yet: a varint
-// may be longer than it needs to be.
+// may be longer than it needs to be. Frames are far below the 256 MiB that fit.
 const lengthBytes = 4
-
-// maxLength is the highest length that fits in lengthBytes.
-const maxLength = 1<<(7*lengthBytes) - 1
 
 // openLength leaves room for a length; closeLength fills it in with what was
 // appended since.

@@ -3,7 +3,6 @@ package regions
 import (
 	"bytes"
 	"flag"
-	"fmt"
 	"testing"
 	"testing/synctest"
 )
@@ -75,6 +74,6 @@ func TestRunsAreTheSame(t *testing.T) {
 		}
 	}
 	if !bytes.Equal(traces[0].Bytes(), traces[1].Bytes()) {
-		t.Error(fmt.Sprintf("two runs of a seed differ: %d and %d bytes of trace", traces[0].Len(), traces[1].Len()))
+		t.Errorf("two runs of a seed differ: %d and %d bytes of trace", traces[0].Len(), traces[1].Len())
 	}
 }
