@@ -163,6 +163,26 @@ func TestWebhookThatHangs(t *testing.T) {
 	})
 }
 
+// A webhook's address is often all that it takes to post there: it is in no log,
+// and in nothing that a Monitor tells.
+func TestWebhookKeepsItsAddress(t *testing.T) {
+	for what, answer := range map[string]transport{
+		"no answer": func(*http.Request) (*http.Response, error) { return nil, errors.New("refused") },
+		"an answer": func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 500, Body: http.NoBody}, nil
+		},
+		"another path": func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 302, Body: http.NoBody}, nil
+		},
+	} {
+		h := newWebhook("http://example.com/hooks/secret", quiet)
+		h.client.Transport = answer
+		if err := h.post(t.Context(), nil); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 func newStoreForTest() *series.Store { return series.New(10) }
 
 func TestSelectors(t *testing.T) {

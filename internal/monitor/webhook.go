@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -144,7 +145,8 @@ func (h *webhook) post(ctx context.Context, body []byte) error {
 	req.Header.Set("Content-Type", "application/json")
 	res, err := h.client.Do(req)
 	if err != nil {
-		return im.Errorf(im.Unavailable, "the webhook does not answer: %w", err)
+		// The whole error has the address, which is a secret with most services.
+		return im.Errorf(im.Unavailable, "the webhook does not answer: %w", errors.Unwrap(err))
 	}
 	defer res.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10))

@@ -180,7 +180,7 @@ func (e *Exporter) send(batch []trace.Span, patience time.Duration) {
 		if after, err = e.post(body); err == nil {
 			e.exported.Add(uint64(len(batch)))
 			if e.failing {
-				e.cfg.Logger.Info("spans are exported again", "url", e.cfg.URL)
+				e.cfg.Logger.Info("spans are exported again")
 			}
 			e.failing = false
 			return
@@ -200,7 +200,7 @@ func (e *Exporter) failed(err error) {
 	e.failures.Add(1)
 	if !e.failing {
 		e.failing = true
-		e.cfg.Logger.Warn("spans cannot be exported; those that do not fit the queue are dropped", "url", e.cfg.URL, "err", err)
+		e.cfg.Logger.Warn("spans cannot be exported; those that do not fit the queue are dropped", "err", err)
 	}
 }
 
