@@ -2,6 +2,7 @@ package standby
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
@@ -87,7 +88,13 @@ func (t *turn) replica(slot uint32) (im.Slot, *replica, error) {
 	if slot >= im.Slots {
 		return 0, nil, errStrange(slot)
 	}
-	return im.Slot(slot), &t.f.copies[slot], nil
+	r := &t.f.copies[slot]
+	if r.doubtful {
+		if err := t.f.recall(im.Slot(slot)); err != nil {
+			return 0, nil, im.Errorf(im.Unavailable, "the copy of slot %d cannot be read: %w", slot, err)
+		}
+	}
+	return im.Slot(slot), r, nil
 }
 
 // touch: the slot's position is to be written, and told.
@@ -95,13 +102,11 @@ func (t *turn) touch(slot im.Slot) { t.touched[slot] = struct{}{} }
 
 // commit makes durable what was taken, and tells how far the slots are.
 func (t *turn) commit() error {
-	if len(t.trims) > 0 {
-		if err := t.write(); err != nil {
-			return err
-		}
-		t.batch.Changes, t.trims = t.trims, nil
+	if err := t.begun(); err != nil {
+		return err
 	}
-	for slot := range t.touched {
+	touched := slices.Sorted(maps.Keys(t.touched))
+	for _, slot := range touched {
 		p := t.f.copies[slot].position
 		c := store.Change{Addr: positions()[slot], Epoch: t.f.epochs[slot], Put: p.records()}
 		if p.whole() {
@@ -112,12 +117,36 @@ func (t *turn) commit() error {
 	if err := t.write(); err != nil {
 		return err
 	}
-	touched := slices.Collect(maps.Keys(t.touched))
 	t.clear()
 	if len(touched) == 0 {
 		return nil
 	}
 	return t.positions(touched)
+}
+
+// begun commits what trims have to follow: all changes of their slots, and of no
+// others. Those slots are not whole, so nobody minds what their number is meanwhile.
+func (t *turn) begun() error {
+	if len(t.trims) == 0 {
+		return nil
+	}
+	trimmed := map[im.Slot]bool{}
+	for i := range t.trims {
+		trimmed[t.trims[i].Addr.Slot()] = true
+	}
+	all, later := t.batch.Changes, t.trims
+	t.batch.Changes, t.trims = nil, nil
+	for i := range all {
+		if slot := all[i].Addr.Slot(); trimmed[slot] {
+			t.batch.Changes = append(t.batch.Changes, all[i])
+		} else {
+			later = append(later, all[i])
+			t.touch(slot)
+		}
+	}
+	err := t.write()
+	t.batch.Changes = later
+	return err
 }
 
 // write commits the batch.
@@ -126,7 +155,7 @@ func (t *turn) write() error {
 		return nil
 	}
 	if err := t.f.cfg.Engine.Commit(context.Background(), &t.batch); err != nil {
-		t.forget()
+		t.doubt(err)
 		return im.Errorf(im.Unavailable, "the copy cannot be written: %w", err)
 	}
 	t.f.stats.Commits++
@@ -138,17 +167,49 @@ func (t *turn) clear() {
 	clear(t.touched)
 }
 
+// doubt: a commit has failed. Unless it was refused, it may have taken effect in
+// part, and may still do so: until the slots are acquired again.
+func (t *turn) doubt(err error) {
+	var fenced *store.SlotError
+	if !errors.As(err, &fenced) {
+		for i := range t.batch.Changes {
+			t.f.copies[t.batch.Changes[i].Addr.Slot()].doubtful = true
+		}
+	}
+	t.forget()
+}
+
 // forget goes back to what the store says: what was taken is not in it.
 func (t *turn) forget() {
+	for i := range t.batch.Changes {
+		t.touch(t.batch.Changes[i].Addr.Slot())
+	}
 	for slot := range t.touched {
-		p, err := readPosition(context.Background(), t.f.cfg.Engine, slot)
-		if err != nil {
-			// Nothing is known, so it is to be copied.
-			p = position{until: never}
+		if err := t.f.recall(slot); err != nil {
+			t.f.cfg.Logger.Warn("a slot of the copy cannot be read", "slot", slot, "err", err)
 		}
-		t.f.copies[slot] = replica{position: p, epoch: t.f.copies[slot].epoch}
 	}
 	t.clear()
+}
+
+// recall reads how far a slot is. Where that fails it is done when somebody asks
+// for the slot.
+func (f *Follower) recall(slot im.Slot) error {
+	r := replica{position: position{until: never}, epoch: f.copies[slot].epoch, doubtful: f.copies[slot].doubtful}
+	defer func() { f.copies[slot] = r }()
+	if r.doubtful {
+		epochs, err := f.cfg.Engine.Acquire(context.Background(), owner, []im.Slot{slot})
+		if err != nil {
+			return err
+		}
+		f.epochs[slot] = epochs[0]
+	}
+	p, err := readPosition(context.Background(), f.cfg.Engine, slot)
+	if r.doubtful = err != nil; r.doubtful {
+		return err
+	}
+	r.position = p
+	return nil
 }
 
 // tell answers how far slots are.

@@ -38,13 +38,11 @@ func (s *Source) Commit(ctx context.Context, b *store.Batch) error {
 	err := s.Engine.Commit(ctx, &numbered)
 	var fenced *store.SlotError
 	if err != nil && !errors.As(err, &fenced) {
-		s.disown(shares)
 		return err
 	}
 	kept := s.committed(shares, fenced)
 	if s.cfg.Sync && len(kept) > 0 {
-		if waitErr := s.wait(ctx, kept); waitErr != nil {
-			s.disown(shares)
+		if waitErr := s.wait(ctx, kept, nil); waitErr != nil {
 			return waitErr
 		}
 	}
@@ -125,7 +123,7 @@ func (s *Source) committed(shares []*share, fenced *store.SlotError) (kept []im.
 	for _, sh := range shares {
 		sl := &s.slots[sh.slot]
 		if fenced != nil && fenced.Fenced(sh.slot) {
-			sl.owned = false
+			sl.epoch = 0
 			continue
 		}
 		kept = append(kept, sh.slot)
@@ -159,15 +157,5 @@ func (s *Source) boundLocked() {
 			sl.phase = behind
 			s.readyLocked(largest)
 		}
-	}
-}
-
-// disown: what the engine has of the slots is not known. What is queued was
-// committed, and stays.
-func (s *Source) disown(shares []*share) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, sh := range shares {
-		s.slots[sh.slot].owned = false
 	}
 }

@@ -21,21 +21,20 @@ func (l *sourceLink) copyLoop(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case slot := <-l.copies:
-			if err := l.copySlots(ctx, l.waiting(slot)); err != nil {
+		case slots := <-l.copies:
+			if err := l.copySlots(ctx, l.waiting(slots)); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// waiting are a slot and those that wait behind it.
-func (l *sourceLink) waiting(first im.Slot) []im.Slot {
-	slots := []im.Slot{first}
+// waiting are some slots and those that wait behind them.
+func (l *sourceLink) waiting(slots []im.Slot) []im.Slot {
 	for len(slots) < copyAtOnce {
 		select {
-		case slot := <-l.copies:
-			slots = append(slots, slot)
+		case more := <-l.copies:
+			slots = append(slots, more...)
 		default:
 			return slots
 		}
@@ -46,6 +45,10 @@ func (l *sourceLink) waiting(first im.Slot) []im.Slot {
 // copySlots makes the copies of slots anew. Commits that come meanwhile stay
 // queued until that is done.
 func (l *sourceLink) copySlots(ctx context.Context, slots []im.Slot) error {
+	slots, err := l.owned(ctx, slots)
+	if err != nil || len(slots) == 0 {
+		return err
+	}
 	begun := make(map[im.Slot]*copier, len(slots))
 	for _, slot := range slots {
 		c := &copier{link: l, slot: slot, wants: make(chan []im.Seq, 1)}
@@ -60,6 +63,26 @@ func (l *sourceLink) copySlots(ctx context.Context, slots []im.Slot) error {
 	return l.src.Engine.List(ctx, slots, func(slot im.Slot, held []im.Addr) error {
 		return begun[slot].run(ctx, held)
 	})
+}
+
+// owned leaves out the slots that have a newer owner, who sees to their copies.
+func (l *sourceLink) owned(ctx context.Context, slots []im.Slot) ([]im.Slot, error) {
+	owners, err := l.src.Engine.Owners(ctx, slots)
+	if err != nil {
+		return nil, err
+	}
+	s := l.src
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kept := slots[:0]
+	for i, slot := range slots {
+		if owners[i].Epoch > s.slots[slot].epoch {
+			s.yieldLocked(slot)
+		} else {
+			kept = append(kept, slot)
+		}
+	}
+	return kept, nil
 }
 
 // run copies the slot, whose entities were listed after it was begun.
@@ -224,7 +247,9 @@ func (c *copier) send(ctx context.Context, o *original, has im.Seq) error {
 			return err
 		}
 		if len(entries) == 0 {
-			// Trimmed meanwhile; the commit that did so comes later.
+			// Trimmed meanwhile; the commit that did so comes later, but perhaps
+			// none that says where the log goes on.
+			o.first = o.last + 1
 			break
 		}
 		m := &storev1.StandbyEntity{Slot: uint32(c.slot), Addr: addrToProto(o.addr), First: uint64(entries[0].Seq)}

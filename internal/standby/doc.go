@@ -26,8 +26,9 @@
 // With Config.Sync, a commit returns only when the copy has it, durably; so does
 // the acquisition of slots, and what a read returns is in the copy too. What the
 // mailbox has told anybody is therefore never lost with the region. The price is
-// one round trip to the copy per commit, and that nothing is committed while the
-// copy is out of reach.
+// one round trip to the copy per commit, one read of the slot's number per read, and
+// that nothing is committed while the copy is out of reach. What a slot that has a
+// newer owner holds, only that one can tell to be in the copy: reads of it fail.
 //
 // Without Sync, what is lost with the region is what Source.Stats shows as
 // behind. A commit is sent as soon as the engine has it, whole, but slots are
@@ -54,6 +55,7 @@
 //
 // A Source that dies is replaced by the next owner of its slots, which begins
 // with the numbers in the store. A Follower that dies is asked again for its
-// numbers. Connections are made again after 50 ms, then ever later up to a
+// numbers. When a commit of its store has failed, it acquires the slots again before
+// it goes on: what has failed might still take effect. Connections are made again after 50 ms, then ever later up to a
 // second.
 package standby

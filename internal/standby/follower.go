@@ -57,6 +57,9 @@ type replica struct {
 	// copy is not whole; by is the connection that makes it.
 	ends map[im.Addr]im.Seq
 	by   *turn
+	// doubtful: what the store has of it is not known, and may still change under
+	// the epoch there is.
+	doubtful bool
 }
 
 // settle forgets what is needed only until the copy is whole.

@@ -117,6 +117,7 @@ func TestStrangePositions(t *testing.T) {
 	if st := src.Stats(); st.Behind != 1 || st.QueuedBytes == 0 {
 		t.Errorf("it is believed: %+v", st)
 	}
+	src.slots[slot].phase = asked
 	say(1)
 	if st := src.Stats(); st.Behind != 0 || st.QueuedBytes != 0 {
 		t.Errorf("%+v", st)

@@ -85,8 +85,9 @@ const (
 
 // slot is what a Source knows of one.
 type slot struct {
-	// owned: position is that of the engine, under this epoch.
-	owned bool
+	// epoch is that under which the slot is owned; 0: it is another node's. After a
+	// commit of which nothing is known, the slot is to be acquired again; until
+	// then position is that of the last commit that is known.
 	epoch im.Epoch
 	phase phase
 	// listed: it is among the ready ones.
@@ -140,7 +141,7 @@ func (s *Source) Acquire(ctx context.Context, owner string, slots []im.Slot) ([]
 	s.mu.Unlock()
 	s.nudge()
 	if s.cfg.Sync {
-		if err := s.wait(ctx, slots); err != nil {
+		if err := s.wait(ctx, slots, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -190,7 +191,7 @@ func (s *Source) ownLocked(at im.Slot, epoch im.Epoch, number uint64) {
 	if sl.phase != copying {
 		sl.phase = unasked
 	}
-	sl.owned, sl.epoch = true, epoch
+	sl.epoch = epoch
 	s.readyLocked(at)
 }
 
@@ -199,6 +200,13 @@ func (s *Source) ownLocked(at im.Slot, epoch im.Epoch, number uint64) {
 func (s *Source) dropLocked(sl *slot) {
 	s.queued -= sl.bytes
 	sl.queue, sl.sent, sl.bytes = nil, 0, 0
+}
+
+// yieldLocked: a slot has a newer owner, who sees to its copy.
+func (s *Source) yieldLocked(at im.Slot) {
+	sl := &s.slots[at]
+	s.dropLocked(sl)
+	sl.epoch, sl.phase = 0, unasked
 }
 
 // covered: the queue has everything after a number.
@@ -239,11 +247,11 @@ func (s *Source) nudge() {
 	}
 }
 
-// wait returns when the copies of slots have what has been committed by now.
-func (s *Source) wait(ctx context.Context, slots []im.Slot) error {
+// wait returns when the copies of slots have commits up to some numbers; nil: what
+// has been committed by now.
+func (s *Source) wait(ctx context.Context, slots []im.Slot, upTo []uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Patience)
 	defer cancel()
-	var upTo []uint64
 	for {
 		s.mu.Lock()
 		if upTo == nil {
@@ -295,12 +303,24 @@ func (s *Source) ReadLog(ctx context.Context, a im.Addr, from im.Seq, limit, max
 }
 
 // settled waits until what was read is in the copy too: with Sync, nobody may
-// see what could still be lost.
+// see what could still be lost. Of a slot that has a newer owner only that one
+// knows what the copy has.
 func (s *Source) settled(ctx context.Context, a im.Addr) error {
 	if !s.cfg.Sync {
 		return nil
 	}
-	return s.wait(ctx, []im.Slot{a.Slot()})
+	slot := a.Slot()
+	p, err := readPosition(ctx, s.Engine, slot)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	epoch := s.slots[slot].epoch
+	s.mu.Unlock()
+	if p.epoch != uint64(epoch) {
+		return im.Errorf(im.Unavailable, "slot %d is another node's, which knows what the standby has", slot)
+	}
+	return s.wait(ctx, []im.Slot{slot}, []uint64{p.number})
 }
 
 // Close ends the link and closes the engine. What the copy lacks it gets when a
@@ -321,10 +341,10 @@ func (s *Source) Drain(ctx context.Context) error {
 	var slots []im.Slot
 	s.mu.Lock()
 	for at := range s.slots {
-		if s.slots[at].owned {
+		if s.slots[at].epoch != 0 {
 			slots = append(slots, im.Slot(at))
 		}
 	}
 	s.mu.Unlock()
-	return s.wait(ctx, slots)
+	return s.wait(ctx, slots, nil)
 }

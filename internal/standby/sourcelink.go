@@ -3,6 +3,7 @@ package standby
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -57,7 +58,10 @@ func (s *Source) unlinked(err error) (was bool) {
 	for at := range s.slots {
 		sl := &s.slots[at]
 		sl.phase, sl.sent, sl.listed, sl.wants = unasked, 0, false, nil
-		if sl.owned {
+		if sl.epoch == 0 {
+			// Nobody will ask about it.
+			s.dropLocked(sl)
+		} else {
 			s.readyLocked(im.Slot(at))
 		}
 	}
@@ -68,8 +72,9 @@ func (s *Source) unlinked(err error) (was bool) {
 type sourceLink struct {
 	*conn
 	src *Source
-	// copies are slots that wait for a copier.
-	copies chan im.Slot
+	// copies are slots that wait for a copier, those together that were found at
+	// once.
+	copies chan []im.Slot
 }
 
 // carry connects and sends until the link breaks.
@@ -80,7 +85,7 @@ func (s *Source) carry(ctx context.Context) error {
 	}
 	defer nc.Close()
 	defer context.AfterFunc(ctx, func() { nc.Close() })()
-	l := &sourceLink{conn: newConn(nc), src: s, copies: make(chan im.Slot, im.Slots)}
+	l := &sourceLink{conn: newConn(nc), src: s, copies: make(chan []im.Slot, im.Slots)}
 	if err := l.greet(); err != nil {
 		return err
 	}
@@ -171,8 +176,15 @@ func (s *Source) placeLocked(at im.Slot, p *storev1.StandbyPosition) {
 	answer := sl.phase == asked && p.GetEpoch() == uint64(sl.epoch)
 	switch {
 	case answer && p.GetStale():
-		s.dropLocked(sl)
-		sl.owned, sl.phase = false, unasked
+		if whole && !known {
+			// The newer owner has begun where this one has ended.
+			sl.copied = sl.position
+		}
+		s.yieldLocked(at)
+	case sl.phase == following && whole && !known:
+		// Only a newer owner can have brought it there.
+		sl.phase = unasked
+		s.readyLocked(at)
 	case sl.phase == following && known:
 		s.tookLocked(sl, number)
 	case answer && whole && sl.covered(number):
@@ -214,23 +226,23 @@ func (l *sourceLink) writeLoop(ctx context.Context) error {
 }
 
 // collect takes what is to be written next, and hands slots to the copiers.
-func (s *Source) collect(out []byte, copies chan<- im.Slot) ([]byte, error) {
+func (s *Source) collect(out []byte, copies chan<- []im.Slot) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ask := &storev1.StandbyAsk{}
+	var copied []im.Slot
 	for len(s.ready) > 0 && len(out) < burst {
 		at := s.ready[0]
 		sl := &s.slots[at]
 		switch sl.phase {
 		case unasked:
-			if sl.owned {
+			if sl.epoch != 0 {
 				sl.phase = asked
 				ask.Slots, ask.Epochs = append(ask.Slots, uint32(at)), append(ask.Epochs, uint64(sl.epoch))
 			}
 		case behind:
 			sl.phase = copying
-			// It has room for every slot, and each is in it once.
-			copies <- at
+			copied = append(copied, at)
 		case following:
 			for ; sl.sent < len(sl.queue) && len(out) < burst; sl.sent++ {
 				out = append(out, sl.queue[sl.sent].frame...)
@@ -241,6 +253,9 @@ func (s *Source) collect(out []byte, copies chan<- im.Slot) ([]byte, error) {
 		}
 		sl.listed = false
 		s.ready = s.ready[1:]
+	}
+	for some := range slices.Chunk(copied, copyAtOnce) {
+		copies <- some // It has room for every slot, and each is in it once.
 	}
 	if len(ask.Slots) == 0 {
 		return out, nil

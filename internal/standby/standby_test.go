@@ -213,7 +213,7 @@ func (w *world) drain() {
 				slots = append(slots, slot)
 			}
 		}
-		if err := n.wait(w.t.Context(), slots); err != nil {
+		if err := n.wait(w.t.Context(), slots, nil); err != nil {
 			w.t.Fatal(err)
 		}
 	}

@@ -33,7 +33,7 @@ func (s *Source) Stats() Stats {
 	now := time.Now()
 	for i := range s.slots {
 		sl := &s.slots[i]
-		if !sl.owned {
+		if sl.epoch == 0 {
 			continue
 		}
 		if sl.copied < sl.position {
