@@ -37,6 +37,11 @@ type talker struct {
 	// said is how many messages were sent, heard how many have come, in order.
 	said, heard atomic.Int64
 	wrong       atomic.Pointer[string]
+	// began is when each message was first tried to be sent, longest the longest
+	// that the other one has waited for one of them since it was last asked.
+	mu      sync.Mutex
+	began   []time.Time
+	longest time.Duration
 }
 
 // newCrowd provisions 2n users and connects them.
@@ -82,10 +87,36 @@ func (c *crowd) join(id, peer client.UserID, s *server) {
 
 // begin makes everybody talk and listen.
 func (c *crowd) begin() {
-	for _, one := range c.talkers {
+	for i, one := range c.talkers {
 		c.sending.Go(func() { c.talk(one) })
-		go one.listen()
+		go one.listen(c.talkers[i^1])
 	}
+}
+
+// longest is the longest that anybody has waited for a message since the last
+// call.
+func (c *crowd) longest() (most time.Duration) {
+	for _, one := range c.talkers {
+		one.mu.Lock()
+		most, one.longest = max(most, one.longest), 0
+		one.mu.Unlock()
+	}
+	return most.Round(time.Millisecond)
+}
+
+// begins notes that a message is to be sent, arrives that it has come.
+func (o *talker) begins(n int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if int64(len(o.began)) < n {
+		o.began = append(o.began, time.Now())
+	}
+}
+
+func (o *talker) arrives(n int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.longest = max(o.longest, time.Since(o.began[n-1]))
 }
 
 func (c *crowd) talk(one *talker) {
@@ -97,6 +128,7 @@ func (c *crowd) talk(one *talker) {
 			return
 		case <-tick.C:
 		}
+		one.begins(one.said.Load() + 1)
 		if _, err := one.c.SendText(testContext(c.t), one.peer, fmt.Sprint(one.said.Load()+1)); err != nil {
 			if client.KindOf(err) == client.Busy {
 				continue
@@ -115,7 +147,7 @@ func (o *talker) complain(format string, args ...any) {
 }
 
 // listen checks that what comes is what was sent, once and in order.
-func (o *talker) listen() {
+func (o *talker) listen(from *talker) {
 	for e := range o.c.Entries() {
 		if e.Kind != client.Message || e.Outgoing {
 			continue
@@ -125,7 +157,7 @@ func (o *talker) listen() {
 			o.complain("user %d got %q from user %d instead of %s", o.id, e.Content.Body, e.Peer, want)
 			return
 		}
-		o.heard.Add(1)
+		from.arrives(o.heard.Add(1))
 	}
 }
 

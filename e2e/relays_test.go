@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // relayed is a region of two mailbox nodes, a gateway and relays of their own. Only the
@@ -33,7 +35,7 @@ func (r *relayed) relay(i int, other *relayed) *server {
 	r.t.Helper()
 	file := func(name string) string { return filepath.Join(r.certs, name) }
 	r.relays[i] = startNode(r.t, r.args("relay", fmt.Sprintf("relay%d", i+1), "--region", r.name, "--directory", "east",
-		"--regions", other.name+"="+strings.Join(other.at, "|"), "--relay-listen", r.at[i], "--region-links", r.gate.Link,
+		"--regions", other.name+"="+strings.Join(other.at, "|"), "--relay-listen", r.at[i],
 		"--relay-cert", file(r.name+".pem"), "--relay-key", file(r.name+"-key.pem"), "--relay-ca", file("ca.pem"))...)
 	return r.relays[i]
 }
@@ -64,17 +66,50 @@ func startRelayed(t *testing.T) (east, west *relayed) {
 	return east, west
 }
 
-// Everybody writes to somebody of the other region, while users move and relays die.
-// Every message arrives once and in order.
+// Everybody writes to somebody of the other region, and users move, while relays are
+// killed, stop answering for some seconds, and stop in order. Every message arrives once
+// and in order; who has no certificate and no address is sent to the other region's gateway
+// all the same.
 func TestRelaysOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	east, west := startRelayed(t)
 	c := newCrowd(t, &pair{east: east.gate, west: west.gate}, 4)
 	c.begin()
-	c.more(200)
-	east.relays[0].kill()
-	c.more(200)
+	c.more(300)
 	move(t, east.one, "1", "west")
-	c.more(200)
+	t.Logf("before anything happens: the longest wait for a message was %v", c.longest())
+
+	for _, x := range []struct {
+		what string
+		do   func(r, other *relayed)
+	}{
+		{"killed", func(r, other *relayed) {
+			r.relays[0].kill()
+			c.more(300)
+			r.relay(0, other)
+		}},
+		{"paused", func(r, _ *relayed) {
+			// For longer than its record in the store lasts.
+			over := time.Now().Add(time.Duration(4+faultSeconds()) * time.Second)
+			r.relays[1].signal(t, syscall.SIGSTOP)
+			c.until("the pause is over", func() bool { return time.Now().After(over) }, 0)
+			r.relays[1].signal(t, syscall.SIGCONT)
+		}},
+		{"stopped in order", func(r, other *relayed) {
+			r.relays[0].stop(t)
+			c.more(300)
+			r.relay(0, other)
+		}},
+	} {
+		x.do(east, west)
+		x.do(west, east)
+		c.more(300)
+		t.Logf("a relay of each region was %s: the longest wait for a message was %v", x.what, c.longest())
+	}
+	move(t, west.two, "1", "east")
+	east.relays[1].kill()
+	west.relays[0].kill()
+	move(t, east.two, "3", "west")
+	c.more(300)
 	c.end()
 }

@@ -35,7 +35,9 @@ type Member struct {
 	// Link and HTTP are where clients reach its gateway; empty: it has none.
 	Link string `json:"link,omitempty"`
 	HTTP string `json:"http,omitempty"`
-	Ops  string `json:"ops,omitempty"`
+	// TLS: its HTTP API asks for it.
+	TLS bool   `json:"tls,omitempty"`
+	Ops string `json:"ops,omitempty"`
 	// Router is where others ask it who serves what; empty: it is no router.
 	Router string `json:"router,omitempty"`
 	// Relay is where mailbox nodes reach its relay, which leads to the Regions,

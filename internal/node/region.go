@@ -3,8 +3,10 @@ package node
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
@@ -28,6 +30,7 @@ type regions struct {
 	guests *remote.Server
 	// roles lets mailbox nodes reach a relay in a process of its own.
 	roles *remote.Server
+	log   *slog.Logger
 	once  sync.Once
 }
 
@@ -96,7 +99,7 @@ func (n *Node) openRelay(cfg region.Config) (*regions, error) {
 	if err != nil {
 		return nil, err
 	}
-	rs := &regions{far: map[im.Region]*remote.Client{}}
+	rs := &regions{far: map[im.Region]*remote.Client{}, log: n.log}
 	cfg.Self, cfg.Directory, cfg.Logger = im.Region(n.cfg.Region), n.cfg.DirectoryRegion(), n.log
 	cfg.Far = func(of im.Region) im.Mailbox {
 		if c := rs.far[of]; c != nil {
@@ -105,16 +108,13 @@ func (n *Node) openRelay(cfg region.Config) (*regions, error) {
 		return nil
 	}
 	cfg.Send = func(to im.Region, m *entity.Message, hops uint8) { rs.relay.Send(to, m, hops) }
-	cfg.Places = func(of im.Region) (links, http []string) {
-		p := rs.relay.Places(of)
-		return p.Links, p.HTTP
-	}
+	cfg.Places = n.spread(func(of im.Region) im.Reach { return rs.relay.Reach(of) })
 	if rs.region, err = region.New(cfg); err != nil {
 		return nil, err
 	}
 	rs.relay, err = relay.New(relay.Config{
 		Region: cfg.Self, Peers: n.cfg.Peers(), Listen: n.cfg.RelayListen, Credentials: creds, Logger: n.log,
-		Places:  n.places(),
+		Places:  n.places(nil),
 		Deliver: n.relayed(rs.region.Deliver), Nudge: rs.region.Nudge,
 	})
 	var op *net.OpError
@@ -132,6 +132,10 @@ func (n *Node) openRelay(cfg region.Config) (*regions, error) {
 	return rs, nil
 }
 
+// farHeartbeat finds out about as soon that the other end of a role link is silent
+// as relays do for messages: then another relay of the region may answer.
+var farHeartbeat = remote.Heartbeat{Every: time.Second, Dead: relay.DefaultPatience, Idle: 2 * relay.DefaultPatience}
+
 // connect makes the role links between regions.
 func (rs *regions) connect(n *Node) error {
 	var err error
@@ -144,43 +148,14 @@ func (rs *regions) connect(n *Node) error {
 	for _, name := range rs.relay.Regions() {
 		rs.far[name], err = remote.NewClient(remote.ClientConfig{
 			Addr: string(name), Secret: []byte(relaySecret), Node: n.cfg.Region, Logger: n.log,
-			Dial: func(ctx context.Context) (net.Conn, error) { return rs.relay.DialRole(ctx, name) },
+			Heartbeat: farHeartbeat,
+			Dial:      func(ctx context.Context) (net.Conn, error) { return rs.relay.DialRole(ctx, name) },
 		})
 		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// places are where clients reach this region.
-func (n *Node) places() relay.Places {
-	p := relay.Places{Links: n.cfg.RegionLinkAddresses(), HTTP: n.cfg.RegionHTTPAddresses()}
-	if n.opts.Role != Serve {
-		// Gateways are elsewhere.
-		return p
-	}
-	if len(p.Links) == 0 && reachable(n.cfg.Link) {
-		p.Links = []string{n.cfg.Link}
-	}
-	if len(p.HTTP) == 0 && reachable(n.cfg.HTTP) {
-		scheme := "http://"
-		if n.cfg.TLSCert != "" {
-			scheme = "https://"
-		}
-		p.HTTP = []string{scheme + n.cfg.HTTP}
-	}
-	return p
-}
-
-// reachable reports whether a listener's address says where to connect to.
-func reachable(addr string) bool {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil || port == "0" || host == "" {
-		return false
-	}
-	ip := net.ParseIP(host)
-	return ip == nil || !ip.IsUnspecified()
 }
 
 // startRegions begins to take messages of other regions, and to send.
@@ -201,6 +176,20 @@ func (rs *regions) status() []relay.Status {
 	return rs.uplink.Status()
 }
 
+// drainPatience is how long other regions may take to confirm what they were sent,
+// when this relay stops.
+const drainPatience = 3 * time.Second
+
+// drain waits for that, and lets other regions turn to other relays. What is not
+// confirmed is sent again by those who have it.
+func (rs *regions) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, drainPatience)
+	defer cancel()
+	if err := rs.relay.Drain(ctx); err != nil {
+		rs.log.Warn("the relay stops before it is done", "err", err)
+	}
+}
+
 // stop ends it; the mailbox is still there.
 func (rs *regions) stop(ctx context.Context) (err error) {
 	if rs == nil {
@@ -216,6 +205,7 @@ func (rs *regions) stop(ctx context.Context) (err error) {
 		if rs.roles != nil {
 			errs = append(errs, rs.roles.Shutdown(ctx))
 		}
+		rs.drain(ctx)
 		for _, c := range rs.far {
 			c.Close(ctx)
 		}

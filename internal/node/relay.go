@@ -126,17 +126,18 @@ func (n *Node) openUplink(cfg region.Config) (_ *regions, err error) {
 	}
 	cfg.Far = rs.uplink.Far
 	cfg.Send = func(to im.Region, m *entity.Message, _ uint8) { rs.uplink.Send(to, m) }
-	cfg.Places = func(of im.Region) (links, http []string) {
-		r := rs.uplink.Reach(of)
-		return r.Links, r.HTTP
-	}
+	cfg.Places = n.spread(rs.uplink.Reach)
 	rs.region, err = region.New(cfg)
 	return rs, err
 }
 
 // update hears who is there now.
-func (rs *regions) update(members []cluster.Member) {
-	if rs != nil && rs.uplink != nil {
+func (rs *regions) update(n *Node, members []cluster.Member) {
+	switch {
+	case rs == nil:
+	case rs.uplink != nil:
 		rs.uplink.Update(members)
+	default:
+		rs.relay.SetPlaces(n.places(members))
 	}
 }

@@ -106,7 +106,7 @@ func (n *Node) membersChanged(members []cluster.Member, table *cluster.Table) {
 	mine := table.SlotsOf(n.name)
 	n.log.Info("the cluster has changed", "members", len(members), "mailboxes", len(table.Nodes()), "slots_here", len(mine))
 	n.route.Update(members, table)
-	n.regions.update(members)
+	n.regions.update(n, members)
 	if n.inner != nil {
 		n.inner.Update(members, table)
 	}
@@ -137,7 +137,7 @@ func (n *Node) announce() {
 		}
 		if n.front != nil {
 			self.Link, self.HTTP = n.advertised(n.addrs.Link), n.advertised(n.addrs.HTTP)
-			self.MaxLinks = int64(n.cfg.MaxConns)
+			self.MaxLinks, self.TLS = int64(n.cfg.MaxConns), n.cfg.TLSCert != ""
 		}
 	})
 	if n.front != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/skein-im/skein/internal/entity"
@@ -17,11 +18,36 @@ const (
 	DefaultGrace            = 2 * time.Second
 	DefaultHeartbeat        = 5 * time.Second
 	DefaultHandshakeTimeout = 5 * time.Second
+	DefaultPatience         = 3 * time.Second
 )
 
-// Places are the addresses of a region for clients, best first.
+// Places are the addresses of a region for clients, best first; Alike: any will
+// do, and clients are spread over them.
 type Places struct {
 	Links, HTTP []string
+	Alike       bool
+}
+
+func (p *Places) equal(o *Places) bool {
+	return p.Alike == o.Alike && slices.Equal(p.Links, o.Links) && slices.Equal(p.HTTP, o.HTTP)
+}
+
+// maxPlacesBytes is about how many bytes the addresses of one kind may have, so
+// that a greeting has room for them.
+const maxPlacesBytes = maxGreeting / 3
+
+// bounded leaves out the addresses for which there is no room.
+func (p Places) bounded() Places {
+	fit := func(list []string) []string {
+		size := 0
+		for i, a := range list {
+			if size += len(a) + 2; i == im.MaxPlaces || size > maxPlacesBytes {
+				return list[:i]
+			}
+		}
+		return list
+	}
+	return Places{Links: fit(p.Links), HTTP: fit(p.HTTP), Alike: p.Alike}
 }
 
 // Config is what a Relay needs. Zero values of the last group mean the
@@ -33,7 +59,7 @@ type Config struct {
 	Peers  map[im.Region][]string
 	// Listen is where other regions reach this one.
 	Listen string
-	// Places are told to the other regions.
+	// Places are told to the other regions; SetPlaces changes them.
 	Places      Places
 	Credentials *Credentials
 	// Deliver takes a message from another region; Nudge asks an entity to go
@@ -50,6 +76,9 @@ type Config struct {
 	// three times as long without a word it is dead.
 	Heartbeat        time.Duration
 	HandshakeTimeout time.Duration
+	// Patience is how long the other end may confirm nothing of what it was
+	// sent; then another relay of its region is tried.
+	Patience time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -58,6 +87,7 @@ func (c Config) withDefaults() Config {
 	c.Grace = cmp.Or(c.Grace, DefaultGrace)
 	c.Heartbeat = cmp.Or(c.Heartbeat, DefaultHeartbeat)
 	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, DefaultHandshakeTimeout)
+	c.Patience = cmp.Or(c.Patience, DefaultPatience)
 	return c
 }
 

@@ -20,6 +20,9 @@ const (
 	// typeBatch carries messages, typeAck confirms batches.
 	typeBatch wire.Type = 66
 	typeAck   wire.Type = 67
+	// typePlaces is from who was dialled: the addresses of its region have
+	// changed. It is a greeting that has nothing else.
+	typePlaces wire.Type = 68
 )
 
 const (
@@ -32,8 +35,6 @@ const (
 	maxFrame = maxRaw + 64<<10
 	// maxGreeting is the most bytes of a Hello or Welcome.
 	maxGreeting = 4 << 10
-	// maxPlaces is how many addresses a region may name.
-	maxPlaces = 16
 	// maxHops is how often a message is passed on to another region.
 	maxHops = 1
 )
@@ -61,6 +62,9 @@ func (g *greeting) append(b []byte) []byte {
 	}
 	for _, a := range g.places.HTTP {
 		b = protowire.AppendString(protowire.AppendTag(b, 5, protowire.BytesType), a)
+	}
+	if g.places.Alike {
+		number(6, 1)
 	}
 	return b
 }
@@ -98,9 +102,11 @@ func readGreeting(p []byte) (g greeting, err error) {
 			g.places.Links = append(g.places.Links, string(s))
 		case 5:
 			g.places.HTTP = append(g.places.HTTP, string(s))
+		case 6:
+			g.places.Alike = v != 0
 		}
 	}
-	if g.version == 0 || len(g.places.Links) > maxPlaces || len(g.places.HTTP) > maxPlaces {
+	if g.version == 0 || len(g.places.Links) > im.MaxPlaces || len(g.places.HTTP) > im.MaxPlaces {
 		return g, bad
 	}
 	return g, nil

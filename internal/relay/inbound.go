@@ -64,7 +64,7 @@ func (r *Relay) accept() {
 	for {
 		nc, err := r.ln.Accept()
 		if err != nil {
-			if r.ctx.Err() != nil {
+			if r.ctx.Err() != nil || r.draining.Load() {
 				return
 			}
 			r.cfg.Logger.Warn("cannot accept a relay", "err", err)
@@ -130,25 +130,25 @@ func (r *Relay) identify(tc *tls.Conn) (im.Region, error) {
 	return "", im.Errorf(im.PermissionDenied, "its certificate names no region known here: %q", state.PeerCertificates[0].DNSNames)
 }
 
-func (r *Relay) track(nc net.Conn) bool {
+func (r *Relay) track(nc *tls.Conn) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.ctx.Err() != nil {
+	if r.ctx.Err() != nil || r.draining.Load() {
 		return false
 	}
 	r.conns[nc] = struct{}{}
 	return true
 }
 
-func (r *Relay) untrack(nc net.Conn) {
+func (r *Relay) untrack(nc *tls.Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.conns, nc)
 }
 
-// welcome answers a greeting, and returns the stream that begins and its last
-// batch.
-func (r *Relay) welcome(nc net.Conn, in *wire.Reader, from im.Region) (stream, last uint64, err error) {
+// welcome answers a greeting, telling the region's addresses, and returns the
+// stream that begins and its last batch.
+func (r *Relay) welcome(nc net.Conn, in *wire.Reader, from im.Region, told *Places) (stream, last uint64, err error) {
 	_ = nc.SetDeadline(time.Now().Add(r.cfg.HandshakeTimeout))
 	t, payload, err := in.Frame(maxGreeting)
 	if err != nil {
@@ -159,7 +159,7 @@ func (r *Relay) welcome(nc net.Conn, in *wire.Reader, from im.Region) (stream, l
 		return 0, 0, im.Errorf(im.Invalid, "region %s begins with something else than a greeting", from)
 	}
 	last = r.peers[from].in.begin(hello.stream)
-	answer := greeting{version: version, stream: hello.stream, received: last, places: r.cfg.Places}
+	answer := greeting{version: version, stream: hello.stream, received: last, places: *told}
 	if _, err := nc.Write(wire.AppendFrame(nil, typeWelcome, answer.append(nil))); err != nil {
 		return 0, 0, err
 	}
@@ -167,10 +167,10 @@ func (r *Relay) welcome(nc net.Conn, in *wire.Reader, from im.Region) (stream, l
 }
 
 // receive takes batches, and confirms them when there is nothing more to read at
-// once.
-func (r *Relay) receive(nc net.Conn, from im.Region) error {
-	in := wire.NewReader(nc, maxGreeting)
-	stream, number, err := r.welcome(nc, &in, from)
+// once. When the relay drains, it takes what has come, and confirms it.
+func (r *Relay) receive(nc *tls.Conn, from im.Region) error {
+	in, told := wire.NewReader(nc, maxGreeting), r.places.Load()
+	stream, number, err := r.welcome(nc, &in, from, told)
 	if err != nil {
 		return err
 	}
@@ -183,18 +183,23 @@ func (r *Relay) receive(nc net.Conn, from im.Region) error {
 	in.Reset(paced, maxBatch)
 	for {
 		t, payload, err := in.Frame(maxFrame)
-		if err != nil {
+		if err != nil && !r.draining.Load() {
 			return err
 		}
-		if t == typeBatch {
+		if t == typeBatch && err == nil {
 			if number, err = r.batch(stream, from, pack, payload); err != nil {
 				return err
 			}
 		}
-		if in.Buffered() > 0 {
+		if in.Buffered() > 0 && err == nil {
 			continue
 		}
-		if _, err := paced.Write(wire.AppendFrame(nil, typeAck, binary.AppendUvarint(nil, number))); err != nil {
+		out := wire.AppendFrame(nil, typeAck, binary.AppendUvarint(nil, number))
+		if now := r.places.Load(); now != told {
+			told = now
+			out = wire.AppendFrame(out, typePlaces, (&greeting{version: version, places: *now}).append(nil))
+		}
+		if _, err := paced.Write(out); err != nil || r.draining.Load() {
 			return err
 		}
 	}

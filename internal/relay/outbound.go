@@ -39,10 +39,12 @@ type outbound struct {
 	counts  []uint64
 	sent    []batch
 	held    int
-	next    uint64
-	owing   map[debt]struct{}
-	places  Places
-	stats   struct{ sent, batches, bytes, raw, dropped uint64 }
+	// progress is when sent was confirmed from last, or was empty.
+	progress time.Time
+	next     uint64
+	owing    map[debt]struct{}
+	places   Places
+	stats    struct{ sent, batches, bytes, raw, dropped uint64 }
 }
 
 // batch is one that was sent.
@@ -50,9 +52,6 @@ type batch struct {
 	number uint64
 	frame  []byte
 }
-
-// debt is a link that has messages which were dropped here.
-type debt struct{ from, to im.Addr }
 
 func newOutbound(r *Relay, to im.Region, addrs []string) (*outbound, error) {
 	pack, err := newPacker()
@@ -104,15 +103,6 @@ func (o *outbound) put(m *entity.Message, hops uint8) {
 	o.held += len(o.waiting[last]) - before
 	if before == 0 {
 		o.nudge()
-	}
-}
-
-// drop remembers whom a message was from, so that it need not wait for a timer
-// when there is room.
-func (o *outbound) drop(m *entity.Message) {
-	o.stats.dropped++
-	if m.Seq != 0 && len(o.owing) < o.r.cfg.MaxOwing {
-		o.owing[debt{m.From, m.To}] = struct{}{}
 	}
 }
 
@@ -174,13 +164,7 @@ func (o *outbound) connect() (carried bool, err error) {
 	defer nc.Close()
 	stop := make(chan struct{})
 	defer close(stop)
-	go func() {
-		select {
-		case <-o.r.ctx.Done():
-			nc.Close()
-		case <-stop:
-		}
-	}()
+	go o.watch(nc, stop)
 	in := wire.NewReader(nc, maxGreeting)
 	repeat, err := o.greet(nc, &in)
 	if err != nil {
@@ -196,10 +180,38 @@ func (o *outbound) connect() (carried bool, err error) {
 	return true, err
 }
 
+// watch ends a connection when the Relay stops, or when nothing is confirmed.
+func (o *outbound) watch(nc net.Conn, stop <-chan struct{}) {
+	tick := time.NewTicker(max(o.r.cfg.Patience/10, time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-o.r.ctx.Done():
+		case now := <-tick.C:
+			if !o.overdue(now) {
+				continue
+			}
+			o.r.cfg.Logger.Warn("a relay confirms nothing", "region", string(o.to), "addr", nc.RemoteAddr().String())
+		case <-stop:
+			return
+		}
+		nc.Close()
+		return
+	}
+}
+
+// overdue reports whether the other end has confirmed nothing for too long of
+// what it was sent.
+func (o *outbound) overdue(now time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.up && len(o.sent) > 0 && now.Sub(o.progress) > o.r.cfg.Patience
+}
+
 // greet says hello, and returns the batches that have not arrived.
 func (o *outbound) greet(nc net.Conn, in *wire.Reader) (repeat []batch, err error) {
 	_ = nc.SetDeadline(time.Now().Add(o.r.cfg.HandshakeTimeout))
-	hello := greeting{version: version, stream: o.stream, places: o.r.cfg.Places}
+	hello := greeting{version: version, stream: o.stream, places: *o.r.places.Load()}
 	if _, err := nc.Write(wire.AppendFrame(nil, typeHello, hello.append(nil))); err != nil {
 		return nil, err
 	}
@@ -216,6 +228,7 @@ func (o *outbound) greet(nc net.Conn, in *wire.Reader) (repeat []batch, err erro
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.up, o.since, o.cause, o.places = true, time.Now(), nil, welcome.places
+	o.progress = o.since
 	return append(repeat, o.sent...), nil
 }
 
@@ -225,6 +238,8 @@ func (o *outbound) down(err error) {
 	defer o.mu.Unlock()
 	if o.up {
 		o.up, o.since = false, time.Now()
+		// Another relay may be there while this one is not.
+		o.at.Add(1)
 	}
 	o.cause = err
 }
@@ -237,6 +252,9 @@ func (o *outbound) confirm(number uint64) {
 	for n < len(o.sent) && o.sent[n].number <= number {
 		o.held -= len(o.sent[n].frame)
 		n++
+	}
+	if n > 0 {
+		o.progress = time.Now()
 	}
 	o.sent = append(o.sent[:0], o.sent[n:]...)
 	if len(o.owing) > 0 {
@@ -251,7 +269,14 @@ func (o *outbound) listen(in *wire.Reader) error {
 		if err != nil {
 			return err
 		}
-		if t != typeAck {
+		switch t {
+		case typeAck:
+		case typePlaces:
+			if err := o.moved(payload); err != nil {
+				return err
+			}
+			continue
+		default:
 			continue
 		}
 		number, n := binary.Uvarint(payload)
@@ -260,6 +285,19 @@ func (o *outbound) listen(in *wire.Reader) error {
 		}
 		o.confirm(number)
 	}
+}
+
+// moved takes the region's new addresses.
+func (o *outbound) moved(payload []byte) error {
+	g, err := readGreeting(payload)
+	if err != nil {
+		return err
+	}
+	o.mu.Lock()
+	o.places = g.places
+	o.mu.Unlock()
+	o.r.cfg.Logger.Info("the addresses of a region have changed", "region", string(o.to), "links", g.places.Links, "http", g.places.HTTP)
+	return nil
 }
 
 // write sends what waits, until the connection ends.
@@ -306,38 +344,15 @@ func (o *outbound) take() (batch, bool) {
 	b := batch{o.next, wire.AppendFrame(nil, typeBatch, payload)}
 	o.next++
 	o.held += len(b.frame) - len(raw)
+	if len(o.sent) == 0 {
+		o.progress = time.Now()
+	}
 	o.sent = append(o.sent, b)
 	o.stats.sent += count
 	o.stats.batches++
 	o.stats.bytes += uint64(len(b.frame))
 	o.stats.raw += uint64(len(raw))
 	return b, true
-}
-
-// Links that owe something are asked to go on payBurst at a time, so that a
-// region that is back is not met by everything at once.
-const (
-	payEvery = 20 * time.Millisecond
-	payBurst = 64
-)
-
-// pay asks some of those that owe something to go on, while there is room.
-func (o *outbound) pay() {
-	var now []debt
-	o.mu.Lock()
-	if o.held < o.r.cfg.MaxQueue/2 {
-		for d := range o.owing {
-			if len(now) == payBurst {
-				break
-			}
-			now = append(now, d)
-			delete(o.owing, d)
-		}
-	}
-	o.mu.Unlock()
-	for _, d := range now {
-		o.r.cfg.Nudge(d.from, d.to)
-	}
 }
 
 func (o *outbound) status() Status {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/skein-im/skein/internal/entity"
@@ -21,13 +22,17 @@ type Relay struct {
 	ln    net.Listener
 	roles *roleListener
 
+	// places are told to other regions; draining: nothing new is taken.
+	places   atomic.Pointer[Places]
+	draining atomic.Bool
+
 	ctx    context.Context
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 
 	mu sync.Mutex
 	// conns are those that others have made.
-	conns map[net.Conn]struct{}
+	conns map[*tls.Conn]struct{}
 	// handshakes holds an element for each connection in its handshake.
 	handshakes chan struct{}
 	refused    uint64
@@ -51,7 +56,8 @@ func New(cfg Config) (*Relay, error) {
 	if err := cfg.Credentials.Check(cfg.Region); err != nil {
 		return nil, err
 	}
-	r := &Relay{cfg: cfg, peers: map[im.Region]*peer{}, conns: map[net.Conn]struct{}{}, handshakes: make(chan struct{}, maxHandshakes)}
+	r := &Relay{cfg: cfg, peers: map[im.Region]*peer{}, conns: map[*tls.Conn]struct{}{}, handshakes: make(chan struct{}, maxHandshakes)}
+	r.SetPlaces(cfg.Places)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	for name, addrs := range cfg.Peers {
 		out, err := newOutbound(r, name, addrs)
@@ -87,6 +93,55 @@ func (r *Relay) Stop() {
 	}
 	r.mu.Unlock()
 	r.tasks.Wait()
+}
+
+// SetPlaces changes the addresses that the other regions are told; they hear of
+// it within a Heartbeat.
+func (r *Relay) SetPlaces(p Places) {
+	p = p.bounded()
+	if old := r.places.Load(); old == nil || !old.equal(&p) {
+		r.places.Store(&p)
+	}
+}
+
+// drainTick is how often is looked whether all has been confirmed.
+const drainTick = 5 * time.Millisecond
+
+// Drain lets go of the connections of others, who turn to other relays with what
+// has not been confirmed, and waits until everything that waits to be sent
+// has been, or ctx ends. Whoever calls Send has stopped.
+func (r *Relay) Drain(ctx context.Context) error {
+	r.draining.Store(true)
+	r.ln.Close()
+	r.mu.Lock()
+	for tc := range r.conns {
+		if half, ok := tc.NetConn().(interface{ CloseRead() error }); ok {
+			_ = half.CloseRead()
+		}
+	}
+	r.mu.Unlock()
+	tick := time.NewTicker(drainTick)
+	defer tick.Stop()
+	for r.waiting() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return im.Errorf(im.Unavailable, "messages to other regions were not confirmed; they are sent again: %w", context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// waiting reports whether a connection has something to send, or to hear confirmed.
+func (r *Relay) waiting() bool {
+	for _, p := range r.peers {
+		if s := p.out.status(); s.Up && s.Queued > 0 {
+			return true
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.conns) > 0
 }
 
 // Addr is where the Relay listens.
@@ -139,7 +194,7 @@ func (r *Relay) Send(to im.Region, m *entity.Message, hops uint8) {
 // Places are the addresses that a region has named, if it has been connected.
 func (r *Relay) Places(of im.Region) Places {
 	if of == r.cfg.Region {
-		return r.cfg.Places
+		return *r.places.Load()
 	}
 	if p := r.peers[of]; p != nil {
 		p.out.mu.Lock()
@@ -158,7 +213,8 @@ func (r *Relay) Reach(of im.Region) (reach im.Reach) {
 	}
 	p.out.mu.Lock()
 	defer p.out.mu.Unlock()
-	return im.Reach{Up: p.out.up, Links: p.out.places.Links, HTTP: p.out.places.HTTP}
+	places := &p.out.places
+	return im.Reach{Up: p.out.up, Links: places.Links, HTTP: places.HTTP, Alike: places.Alike}
 }
 
 // Status says how it stands with one other region.
