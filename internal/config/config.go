@@ -49,7 +49,7 @@ type Config struct {
 	MaxConnsPerAddr int `toml:"max_conns_per_addr" role:"gateway" help:"open links per client address; 0: a quarter of --max-conns"`
 	ConnRatePerAddr int `toml:"conn_rate_per_addr" role:"gateway" help:"new links per second and client address"`
 	// UnlimitedAddrs are networks that this does not hold for.
-	UnlimitedAddrs string `toml:"unlimited_addrs" role:"gateway" help:"networks, comma-separated, without limits per address: where proxies and load balancers are"`
+	UnlimitedAddrs string `toml:"unlimited_addrs" role:"gateway,router" help:"networks, comma-separated, without limits per address: where proxies and load balancers are"`
 	// DeviceSends and DeviceCalls are how many messages and how many other
 	// requests per second a device may have taken, after ten seconds' worth
 	// at once; 0: any number.
@@ -131,6 +131,9 @@ type Config struct {
 	// RouterListen is where a router answers who serves what. What is not for
 	// clients asks for the operator's token off loopback.
 	RouterListen string `toml:"router_listen" role:"router" help:"address where clients ask which gateways to connect to, and others who serves what"`
+	// RouterRatePerAddr bounds what one address may ask, or one /64 network of
+	// IPv6, after ten seconds' worth at once; 0: any number.
+	RouterRatePerAddr int `toml:"router_rate_per_addr" role:"router" help:"requests per second and client address; 0: any number"`
 	// Monitor says whether 'skein serve' watches itself: see package monitor.
 	Monitor string `toml:"monitor" role:"serve" help:"watch this server, with a dashboard at --ops: on or off"`
 	// MonitorTargets are what is watched besides this process.
@@ -189,6 +192,8 @@ func Default() Config {
 		Mailbox:         DefaultRoleListen,
 		RelayListen:     "127.0.0.1:7003",
 		RouterListen:    "127.0.0.1:7005",
+
+		RouterRatePerAddr: 100,
 
 		StandbyMode:   StandbyAsync,
 		StandbyListen: DefaultStandbyListen,

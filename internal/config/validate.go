@@ -69,6 +69,7 @@ func (c *Config) Validate() error {
 	p.between("workers", c.Workers, 0, 1024)
 	p.between("max_conns_per_addr", c.MaxConnsPerAddr, 0, 1<<24)
 	p.between("conn_rate_per_addr", c.ConnRatePerAddr, 1, 1<<24)
+	p.between("router_rate_per_addr", c.RouterRatePerAddr, 0, 1<<24)
 	if _, err := c.UnlimitedNetworks(); err != nil {
 		p.add("unlimited_addrs: %v", err)
 	}

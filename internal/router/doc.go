@@ -21,7 +21,8 @@
 // # Bounds
 //
 // maxAddresses in an answer, maxServices registered servers, all fields of
-// bounded length. Requests hold no state, and cost one pass over the members.
+// bounded length. An address may make Config.Rate requests per second, and is refused
+// as Busy beyond it; limitedAddrs are told apart. Requests hold no other state, and cost one pass over the members.
 //
 // # When it dies
 //

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -29,8 +30,13 @@ type Config struct {
 	Register func(ctx context.Context, m cluster.Member, ttl time.Duration) error
 	// Guard keeps strangers from what is not for clients; nil: everything is
 	// for everybody who reaches the listener.
-	Guard  func(http.Handler) http.Handler
-	Logger *slog.Logger
+	Guard func(http.Handler) http.Handler
+	// Rate is how many requests per second an address may make, or a /64 network
+	// of IPv6, after Burst of them at once; 0: any number. It does not hold for
+	// addresses in Exempt.
+	Rate, Burst int
+	Exempt      []netip.Prefix
+	Logger      *slog.Logger
 	// Now is the time; nil: time.Now.
 	Now func() time.Time
 }
@@ -39,6 +45,7 @@ type Config struct {
 type Router struct {
 	cfg    Config
 	mux    *http.ServeMux
+	limit  *limit
 	counts [questions]atomic.Uint64
 	failed atomic.Uint64
 }
@@ -64,6 +71,9 @@ type Stats struct {
 	// answered with an error.
 	Asked  [questions]uint64
 	Failed uint64
+	// Refused are requests of addresses that make too many; they are not among
+	// Asked.
+	Refused uint64
 	// Gateways is how many clients are sent to, Services how many servers are
 	// registered by hand.
 	Gateways, Services int
@@ -79,7 +89,7 @@ func New(cfg Config) *Router {
 	if cfg.Guard == nil {
 		cfg.Guard = func(h http.Handler) http.Handler { return h }
 	}
-	r := &Router{cfg: cfg, mux: http.NewServeMux()}
+	r := &Router{cfg: cfg, mux: http.NewServeMux(), limit: newLimit(&cfg)}
 	r.mux.Handle("GET /v1/addresses", r.answer(askAddresses, r.addresses))
 	inside := func(pattern string, q question, f answerer) { r.mux.Handle(pattern, cfg.Guard(r.answer(q, f))) }
 	inside("GET /v1/nodes", askNodes, r.nodes)
@@ -92,13 +102,19 @@ func New(cfg Config) *Router {
 }
 
 // ServeHTTP implements http.Handler.
-func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) { r.mux.ServeHTTP(w, req) }
+func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if err := r.limit.check(req.RemoteAddr); err != nil {
+		r.write(w, nil, err)
+		return
+	}
+	r.mux.ServeHTTP(w, req)
+}
 
 // Stats returns the counters.
 func (r *Router) Stats() Stats {
 	members, _ := r.cfg.Members.Members()
 	s := Stats{
-		Failed: r.failed.Load(), Gateways: len(gateways(members)),
+		Failed: r.failed.Load(), Refused: r.limit.refused(), Gateways: len(gateways(members)),
 		Services: len(cluster.Services(members)), Stale: r.cfg.Members.Failed() != nil,
 	}
 	for i := range s.Asked {
@@ -114,14 +130,21 @@ func (r *Router) answer(q question, f answerer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		r.counts[q].Add(1)
 		v, err := f(req)
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
 		if err != nil {
 			r.failed.Add(1)
-			v = r.refusal(w, err)
 		}
-		_ = json.NewEncoder(w).Encode(v)
+		r.write(w, v, err)
 	})
+}
+
+// write sends an answer, or the error that there is instead.
+func (r *Router) write(w http.ResponseWriter, v any, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if err != nil {
+		v = r.refusal(w, err)
+	}
+	_ = json.NewEncoder(w).Encode(v)
 }
 
 // refusal is the body of an answer that is an error, whose status it writes.
@@ -132,7 +155,7 @@ func (r *Router) refusal(w http.ResponseWriter, err error) any {
 		e = &im.Error{Kind: im.Internal, Detail: "internal error"}
 	}
 	if e.Kind.Temporary() {
-		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Retry-After", strconv.Itoa(max(1, (int(e.RetryAfterMS)+999)/1000)))
 	}
 	w.WriteHeader(statusOf(e.Kind))
 	return map[string]any{"error": map[string]string{"kind": e.Kind.String(), "detail": e.Detail}}
