@@ -114,6 +114,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	m := startNode(t, mailboxArgs(filepath.Join(dir, "m"))...)
+	uplinked, relay := startUplinked(t)
 	all, away := map[string]*documented{}, startSite(t, "async")
 	for _, role := range []struct {
 		name string
@@ -127,6 +128,8 @@ func TestMetricsAreDocumented(t *testing.T) {
 		{"shared", start(t, filepath.Join(dir, "r"), append(redisArgs(t), "--role-listen", "127.0.0.1:0")...)},
 		{"region", startPair(t, nil, nil).east},
 		{"region", away.region},
+		{"uplink", uplinked},
+		{"relay", relay},
 		{"standby", away.standby},
 	} {
 		gather(t, all, role.name, scrape(t, role.node))

@@ -49,14 +49,20 @@ func (r *relayed) open() {
 	r.await("the nodes share the slots", settled(3))
 }
 
-// startRelayed starts two regions with two relays each.
-func startRelayed(t *testing.T) (east, west *relayed) {
+// newPairOfRelayed prepares two regions.
+func newPairOfRelayed(t *testing.T) (east, west *relayed) {
 	t.Helper()
 	dir := t.TempDir()
 	if _, err := run(t, "", "relay", "cert", "east", "west", "--dir", filepath.Join(dir, "certs")); err != nil {
 		t.Fatal(err)
 	}
-	east, west = newRelayed(t, dir, "east"), newRelayed(t, dir, "west")
+	return newRelayed(t, dir, "east"), newRelayed(t, dir, "west")
+}
+
+// startRelayed starts two regions with two relays each.
+func startRelayed(t *testing.T) (east, west *relayed) {
+	t.Helper()
+	east, west = newPairOfRelayed(t)
 	east.open()
 	west.open()
 	for i := range 2 {
@@ -64,6 +70,14 @@ func startRelayed(t *testing.T) (east, west *relayed) {
 		west.relay(i, east)
 	}
 	return east, west
+}
+
+// startUplinked starts a mailbox node of a region and a relay, without any other region.
+func startUplinked(t *testing.T) (mailbox, relay *server) {
+	t.Helper()
+	east, west := newPairOfRelayed(t)
+	east.one = east.mailbox("one", "--region", "east", "--directory", "east")
+	return east.one, east.relay(0, west)
 }
 
 // Everybody writes to somebody of the other region, and users move, while relays are

@@ -55,7 +55,7 @@ func (c *Config) checkRegions(p *problems) {
 	c.checkPlaces(p)
 	if c.RelaysElsewhere() {
 		if c.Directory == "" {
-			p.add("directory: which region knows where users live? Without --relay-cert, 'skein relay' leads to the others, and nothing else says it")
+			p.add("directory: which region knows where users live? Without --regions, 'skein relay' leads to the others, and nothing else says it")
 		}
 		return
 	}
@@ -69,9 +69,10 @@ func (c *Config) checkRegions(p *problems) {
 }
 
 // RelaysElsewhere reports whether a mailbox node reaches other regions over
-// relays in processes of their own.
+// relays in processes of their own: it does not know where they are. It may have a
+// certificate nevertheless, for a standby.
 func (c *Config) RelaysElsewhere() bool {
-	return c.Region != "" && c.Store == StoreRedis && c.Regions == "" && c.RelayCert == ""
+	return c.Region != "" && c.Store == StoreRedis && c.Regions == "" && (c.RelayCert == "" || c.Directory != "")
 }
 
 // checkPlaces checks where clients are sent.

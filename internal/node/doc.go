@@ -17,6 +17,12 @@
 // needs a mailbox holds the way to all of them (package route), the node's own
 // included. Workers get the list of members from their supervisor.
 //
+// Of nodes that share a store, two roles have neither mailboxes nor clients' links. A
+// router (package router) tells clients which gateways to connect to. A relay
+// holds the connections to other regions: it has a Region without a mailbox, and the
+// way to all mailbox nodes, which reach it in turn over an Uplink. In 'serve', and in a
+// mailbox that is told of other regions, the relay is part of the process.
+//
 // A region's standby (package standby) is a role of its own, which serves nobody;
 // where a region has one, the store of its mailboxes is behind a Source.
 //

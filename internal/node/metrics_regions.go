@@ -5,19 +5,26 @@ import (
 
 	"github.com/skein-im/skein/internal/region"
 	"github.com/skein-im/skein/internal/relay"
+	"github.com/skein-im/skein/internal/remote"
+	"github.com/skein-im/skein/internal/uplink"
 )
 
 // regionSample is what a node that is part of several regions says of them.
 type regionSample struct {
 	users region.Stats
 	peers []relay.Status
+	// uplink and links are of a node that reaches the others over relays in
+	// processes of their own.
+	uplink uplink.Stats
+	links  remote.ClientStats
 }
 
 func (n *Node) regionsCollector() prometheus.Collector {
 	rs := n.regions
-	c := &collector[regionSample]{samples: func() []regionSample { return []regionSample{{rs.region.Stats(), rs.status()}} }}
+	c := &collector[regionSample]{samples: func() []regionSample { return []regionSample{rs.sample()} }}
 	addRegion(c)
-	if rs.relay == nil {
+	if rs.uplink != nil {
+		addUplink(c)
 		return c
 	}
 	for i, peer := range rs.relay.Regions() {
@@ -31,6 +38,27 @@ func (n *Node) regionsCollector() prometheus.Collector {
 		return sum
 	}, func(s *regionSample) int { return len(s.peers) * relay.DefaultMaxQueue })
 	return c
+}
+
+func (rs *regions) sample() regionSample {
+	s := regionSample{users: rs.region.Stats()}
+	if rs.uplink == nil {
+		s.peers = rs.relay.Status()
+		return s
+	}
+	s.uplink, s.links = rs.uplink.Stats(), rs.linkTotal.sum(rs.uplink.Links())
+	return s
+}
+
+// addUplink exports the way to other regions over relays in processes of their own.
+func addUplink(c *collector[regionSample]) {
+	c.gauge("skein_uplink_regions", "Other regions that relays of this one lead to.", func(s *regionSample) float64 { return float64(s.uplink.Regions) })
+	c.gauge("skein_uplink_cut_off", "Those of them that no relay is connected with.", func(s *regionSample) float64 { return float64(s.uplink.CutOff) })
+	c.gauge("skein_uplink_relays", "Links to relays that are connected with the region that the link is for.", func(s *regionSample) float64 { return float64(s.uplink.Relays) })
+	c.count("skein_uplink_sent_total", "Link messages sent to relays.", func(s *regionSample) float64 { return float64(s.links.Forwarded) })
+	c.count("skein_uplink_dropped_total", "Link messages for other regions that found no relay, or no room; they are sent again.", func(s *regionSample) float64 { return float64(s.uplink.Dropped + s.links.Dropped) })
+	c.count("skein_uplink_repeated_total", "Commands to other regions submitted again because their relay was gone.", func(s *regionSample) float64 { return float64(s.uplink.Repeated) })
+	c.queue("uplink", func(s *regionSample) int { return s.links.Queued }, func(s *regionSample) int { return s.links.MaxQueued })
 }
 
 // addRegion exports what is asked for users of other regions.

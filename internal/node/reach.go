@@ -54,14 +54,18 @@ type linkTotal struct {
 
 // linkStats are the counters of the links to mailboxes in other processes.
 func (n *Node) linkStats() remote.ClientStats {
-	t := &n.linkTotal
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := map[*remote.Client]remote.ClientStats{}
 	links := n.route.Links()
 	if n.inner != nil {
 		links = append(links, n.inner.Links()...)
 	}
+	return n.linkTotal.sum(links)
+}
+
+// sum adds up the links that there are and those that have gone.
+func (t *linkTotal) sum(links []route.Link) remote.ClientStats {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := map[*remote.Client]remote.ClientStats{}
 	for _, l := range links {
 		if c, ok := l.(*remote.Client); ok {
 			now[c] = c.Stats()

@@ -31,7 +31,9 @@ type regions struct {
 	// roles lets mailbox nodes reach a relay in a process of its own.
 	roles *remote.Server
 	log   *slog.Logger
-	once  sync.Once
+	// linkTotal is of an uplink's links.
+	linkTotal linkTotal
+	once      sync.Once
 }
 
 // relaySecret is what role links between regions show each other. It is no

@@ -105,7 +105,7 @@ func (n *Node) openUplink(cfg region.Config) (_ *regions, err error) {
 	if err != nil {
 		return nil, err
 	}
-	rs := &regions{}
+	rs := &regions{log: n.log}
 	cfg.Self, cfg.Directory, cfg.Logger = im.Region(n.cfg.Region), n.cfg.DirectoryRegion(), n.log
 	instance := randomInstance()
 	everything := slices.Collect(func(yield func(im.Slot) bool) {
