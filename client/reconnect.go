@@ -171,13 +171,10 @@ func (p *places) resolve(addr string) (string, bool) {
 func secure(u *url.URL) bool { return u.Scheme == "tls" || u.Scheme == "wss" }
 
 func parseAddr(addr string) (*url.URL, error) {
-	u, err := url.Parse(addr)
-	if err != nil {
-		return nil, im.Errorf(im.Invalid, "malformed address: %w", err)
-	}
-	switch u.Scheme {
-	case "tcp", "tls", "ws", "wss":
-		if u.Hostname() != "" {
+	// A bare host:port is no URL, and not worth another error than the rest.
+	if u, err := url.Parse(addr); err == nil && u.Hostname() != "" {
+		switch u.Scheme {
+		case "tcp", "tls", "ws", "wss":
 			return u, nil
 		}
 	}

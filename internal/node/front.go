@@ -136,7 +136,7 @@ func (n *Node) loadTLS() (*tls.Config, error) {
 	}
 	cert, err := tls.LoadX509KeyPair(n.cfg.TLSCert, n.cfg.TLSKey)
 	if err != nil {
-		return nil, fmt.Errorf("cannot use the TLS certificate: %w", err)
+		return nil, fmt.Errorf("cannot use the TLS certificate %s with the key %s: %w", n.cfg.TLSCert, n.cfg.TLSKey, err)
 	}
 	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
 }
