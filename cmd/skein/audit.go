@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/skein-im/skein/internal/audit"
 	"github.com/skein-im/skein/internal/config"
+	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/node"
 )
 
@@ -45,7 +47,7 @@ The exit status is 1 when something does not add up; the entities are named.`,
 			if err != nil {
 				return err
 			}
-			r, err := node.Audit(cmd.Context(), cfg, slog.New(slog.DiscardHandler), others...)
+			r, err := node.Audit(cmd.Context(), cfg, slog.New(slog.DiscardHandler), auditProgress(cmd.ErrOrStderr(), time.Now), others...)
 			if err != nil {
 				return err
 			}
@@ -65,6 +67,17 @@ The exit status is 1 when something does not add up; the entities are named.`,
 	cmd.Flags().StringArrayVar(&dirs, "region-data", nil, "data directory of another region; once for each")
 	cmd.Flags().StringArrayVar(&files, "region-config", nil, "TOML file with the settings of a node of another region; once for each")
 	return cmd
+}
+
+// auditProgress tells a person every two seconds how far an audit has come.
+func auditProgress(out io.Writer, now func() time.Time) func(im.Slot) {
+	told := now()
+	return func(slot im.Slot) {
+		if t := now(); t.Sub(told) >= 2*time.Second {
+			told = t
+			fmt.Fprintf(out, "reading slot %d of %d\n", slot+1, im.Slots)
+		}
+	}
 }
 
 // storesOf are the settings for the stores of other regions.

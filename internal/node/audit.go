@@ -15,8 +15,8 @@ import (
 )
 
 // Audit audits the store that the settings name, together with those of other
-// regions. Nobody may be serving them.
-func Audit(ctx context.Context, cfg config.Config, log *slog.Logger, others ...config.Config) (_ *audit.Report, err error) {
+// regions, and says which slot it reads. Nobody may be serving them.
+func Audit(ctx context.Context, cfg config.Config, log *slog.Logger, reading func(im.Slot), others ...config.Config) (_ *audit.Report, err error) {
 	var stores []audit.Source
 	for _, c := range append([]config.Config{cfg}, others...) {
 		st, err := openAtRest(ctx, c, log)
@@ -26,7 +26,7 @@ func Audit(ctx context.Context, cfg config.Config, log *slog.Logger, others ...c
 		defer closeStore(st, &err)
 		stores = append(stores, st)
 	}
-	return audit.Run(ctx, audit.Regions(stores...))
+	return audit.Run(ctx, audit.Watch(audit.Regions(stores...), reading))
 }
 
 // atRest is a store to be audited.
