@@ -15,6 +15,13 @@ const (
 	maxBackoff = 3 * time.Second
 )
 
+// While a mailbox is moving to another node, which takes a second or two, sessions
+// ask at least every movingBackoff: the first movingTries times.
+const (
+	movingBackoff = 250 * time.Millisecond
+	movingTries   = 24
+)
+
 // A session that has been live for calmAfter seconds is resumed as if it were for
 // the first time; one that is lost again before begins as after hastyTries at
 // most.
@@ -146,7 +153,11 @@ func (s *session) unattached(err error) {
 // backoff is how long to wait for the next attempt, and counts it. The caller
 // has the mutex.
 func (s *session) backoff(err error) time.Duration {
-	wait := min(minBackoff<<min(s.tries, 16), maxBackoff)
+	longest := maxBackoff
+	if im.IsElsewhere(err) && s.tries < movingTries {
+		longest = movingBackoff
+	}
+	wait := min(minBackoff<<min(s.tries, 16), longest)
 	if s.tries < 255 {
 		s.tries++
 	}

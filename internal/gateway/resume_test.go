@@ -416,3 +416,26 @@ func TestLoginGivesUp(t *testing.T) {
 		r.quiet(t)
 	})
 }
+
+// While mailboxes move, sessions ask again soon, but not for ever: when nobody is
+// there for long, they ask as rarely as of any other mailbox that is away.
+func TestBackoff(t *testing.T) {
+	r := newRig(t, func(g *Config, _ *link.Config) { g.Rand = func(n int64) int64 { return n - 1 } })
+	moving, away := &session{g: r.g}, &session{g: r.g}
+	total := time.Duration(0)
+	for range movingTries {
+		d := moving.backoff(&im.Error{Kind: im.Unavailable, Elsewhere: true})
+		if total += d; d > movingBackoff {
+			t.Errorf("while mailboxes move, the next attempt comes after %v", d)
+		}
+		away.backoff(errGone)
+	}
+	if total < 4*time.Second {
+		t.Errorf("a move may take %v", total)
+	}
+	for _, s := range []*session{moving, away} {
+		if d := s.backoff(&im.Error{Kind: im.Unavailable, Elsewhere: true}); d < maxBackoff-time.Millisecond {
+			t.Errorf("in the end the next attempt comes after %v", d)
+		}
+	}
+}

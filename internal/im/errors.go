@@ -65,6 +65,10 @@ type Error struct {
 	// does, or will. It stays between roles: who has a table of nodes asks for
 	// a new one.
 	Elsewhere bool
+	// Owner, with Elsewhere, is who has acquired the entity's slot last, as far
+	// as whoever was asked knows; nil: it does not know. If that is itself, it
+	// has handed the slot over since.
+	Owner *Owner
 	// At, with Moved, is where the user lives.
 	At *Place
 	// Err is the cause, kept inside the process.
@@ -133,4 +137,21 @@ func AsError(err error) *Error {
 func IsElsewhere(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Elsewhere
+}
+
+// Owner is who acquired a slot last, and with which epoch; the zero value: nobody
+// has.
+type Owner struct {
+	Node  string
+	Epoch Epoch
+}
+
+// OwnerIn is the Owner that err names, if it says that another node is to be
+// asked.
+func OwnerIn(err error) (o Owner, ok bool) {
+	var e *Error
+	if !errors.As(err, &e) || !e.Elsewhere || e.Owner == nil {
+		return o, false
+	}
+	return *e.Owner, true
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/shard"
 )
 
@@ -59,6 +60,7 @@ func (m *Mailbox) auditOnce() error {
 		if owners[i].Epoch == epochs[i] && owners[i].Node == m.cfg.Node {
 			continue
 		}
+		m.learn(owners[i].Node, []im.Slot{slot}, []im.Epoch{owners[i].Epoch})
 		s := m.shardOfSlot(slot)
 		if lost[s] == nil {
 			lost[s] = &share{}
@@ -73,4 +75,18 @@ func (m *Mailbox) auditOnce() error {
 		s.Disown(l.slots, l.epochs)
 	}
 	return nil
+}
+
+// findOwners asks who has acquired slots that were fenced here.
+func (m *Mailbox) findOwners(list []im.Slot) {
+	ctx, cancel := context.WithTimeout(m.ctx, auditTimeout)
+	defer cancel()
+	owners, err := m.store.Owners(ctx, list)
+	if err != nil {
+		// Those who ask find out from the members, a little later.
+		return
+	}
+	for i, o := range owners {
+		m.learn(o.Node, list[i:i+1], []im.Epoch{o.Epoch})
+	}
 }

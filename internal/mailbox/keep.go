@@ -57,12 +57,16 @@ func (m *Mailbox) Hurry(list []im.Slot) {
 	}
 }
 
-// AcquiredElsewhere says that another node has acquired slots: entities here need not wait
-// longer for an answer from there, and slots that this node takes for its own are
+// AcquiredElsewhere says that another node has acquired slots, under which epochs if
+// it says so: entities here need not wait longer for an answer from there, those who ask
+// this node for the slots are told, and slots that this node takes for its own are
 // asked for. Of nodes that start at the same moment, each has acquired all slots,
 // and the first has nothing to commit by which it would learn that it lost some.
-func (m *Mailbox) AcquiredElsewhere(list []im.Slot) {
+func (m *Mailbox) AcquiredElsewhere(node string, list []im.Slot, epochs []im.Epoch) {
 	m.Hurry(list)
+	if len(epochs) > 0 {
+		m.learn(node, list, epochs)
+	}
 	for _, slot := range list {
 		if m.slots.here[slot].Load() {
 			m.Audit()
@@ -70,6 +74,18 @@ func (m *Mailbox) AcquiredElsewhere(list []im.Slot) {
 		}
 	}
 }
+
+// learn notes who has acquired slots.
+func (m *Mailbox) learn(node string, list []im.Slot, epochs []im.Epoch) {
+	m.slots.mu.Lock()
+	defer m.slots.mu.Unlock()
+	for i, slot := range list {
+		m.slots.learn(slot, im.Owner{Node: node, Epoch: epochs[i]})
+	}
+}
+
+// Held are the slots that are served here, and their epochs.
+func (m *Mailbox) Held() ([]im.Slot, []im.Epoch) { return m.slots.held() }
 
 // Serves reports whether this node serves an entity now.
 func (m *Mailbox) Serves(a im.Addr) bool { return m.slots.here[a.Slot()].Load() }
@@ -160,7 +176,7 @@ func (m *Mailbox) acquire(ctx context.Context, list []im.Slot) error {
 		sh.pending = append(sh.pending, pending[i]...)
 	}
 	// Before the shards know: they may lose slots again at once.
-	m.slots.acquired(list, epochs)
+	m.slots.acquired(m.cfg.Node, list, epochs)
 	for s, sh := range shares {
 		s.Own(sh.slots, sh.epochs, sh.pending)
 	}
@@ -168,7 +184,7 @@ func (m *Mailbox) acquire(ctx context.Context, list []im.Slot) error {
 		m.Hurry(list)
 	}
 	if m.cfg.Acquired != nil {
-		m.cfg.Acquired(list)
+		m.cfg.Acquired(list, epochs)
 	}
 	m.cfg.Logger.Debug("slots are served", "slots", len(list))
 	return nil
@@ -223,6 +239,7 @@ func (m *Mailbox) onLost(list []im.Slot, err error) {
 	rest := time.Time{}
 	if errors.As(err, &fenced) {
 		rest = time.Now().Add(fencedRest + rand.N(fencedRest))
+		m.tasks.Go(func() { m.findOwners(list) })
 		if m.cfg.Fenced != nil {
 			m.cfg.Fenced()
 		}

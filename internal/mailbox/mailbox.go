@@ -32,9 +32,9 @@ type Config struct {
 	// seen to it, or lost it: the sender sends it again. It must return at once.
 	// nil: every entity is on this node.
 	Elsewhere func(m *entity.Message) bool
-	// Acquired hears that this node serves slots from now on; it must return at
-	// once, and may be nil.
-	Acquired func(list []im.Slot)
+	// Acquired hears that this node serves slots from now on, under which
+	// epochs; it must return at once, and may be nil.
+	Acquired func(list []im.Slot, epochs []im.Epoch)
 	// Fenced hears that another node has acquired a slot that this one served;
 	// it must return at once, and may be nil.
 	Fenced func()
@@ -113,6 +113,9 @@ func New(cfg Config, st store.Store) *Mailbox {
 	cfg.Core.MaxHot /= cfg.Shards
 	m := &Mailbox{cfg: cfg, store: st, control: admit.NewController(cfg.Admission), slots: newSlots(), acquirers: make(chan struct{}, acquirers), doubted: make(chan struct{}, 1)}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
+	if cfg.Shared {
+		cfg.Core.OwnerOf = m.slots.ownerOf
+	}
 	for range cfg.Shards {
 		m.shards = append(m.shards, shard.New(shard.Options{
 			Config: cfg.Core, Store: st, Forward: m.forward, Lost: m.onLost,

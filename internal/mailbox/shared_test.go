@@ -43,7 +43,7 @@ func (w *twins) open(t *testing.T, name string, other func() *Mailbox) *Mailbox 
 		other().Receive(msg)
 		return true
 	}
-	cfg.Acquired = func(list []im.Slot) { other().AcquiredElsewhere(list) }
+	cfg.Acquired = func(list []im.Slot, epochs []im.Epoch) { other().AcquiredElsewhere(name, list, epochs) }
 	m = New(cfg, w.store)
 	return m
 }
@@ -145,7 +145,7 @@ func TestAcquiredElsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.a.AcquiredElsewhere(slots)
+	w.a.AcquiredElsewhere("other", slots, epochs)
 	w.takesBack(t, slots[0], epochs[0])
 }
 

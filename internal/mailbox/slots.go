@@ -28,6 +28,8 @@ type slots struct {
 	want  [im.Slots]bool
 	stage [im.Slots]stage
 	epoch [im.Slots]im.Epoch
+	// known is who has acquired a slot last, as far as this node has heard.
+	known [im.Slots]im.Owner
 	// rest is until when a slot is not acquired again: another node has just
 	// acquired it, or the store could not be asked.
 	rest [im.Slots]time.Time
@@ -112,15 +114,35 @@ func (s *slots) stillWanted(list []im.Slot) []im.Slot {
 	return kept
 }
 
-// acquired notes that slots are served from now on.
-func (s *slots) acquired(list []im.Slot, epochs []im.Epoch) {
+// acquired notes that slots are served from now on, by this node.
+func (s *slots) acquired(node string, list []im.Slot, epochs []im.Epoch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, slot := range list {
 		s.epoch[slot] = epochs[i]
+		s.learn(slot, im.Owner{Node: node, Epoch: epochs[i]})
 		s.set(slot, served)
 	}
 	s.announce()
+}
+
+// learn notes who has acquired a slot, unless somebody else has since. The caller
+// has the mutex.
+func (s *slots) learn(slot im.Slot, o im.Owner) {
+	if o.Epoch > s.known[slot].Epoch {
+		s.known[slot] = o
+	}
+}
+
+// ownerOf is who has acquired a slot last; nil: it is not known.
+func (s *slots) ownerOf(slot im.Slot) *im.Owner {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known[slot].Epoch == 0 {
+		return nil
+	}
+	o := s.known[slot]
+	return &o
 }
 
 // gone notes that slots in one of some stages are not served any more, and not

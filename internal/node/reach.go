@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/skein-im/skein/internal/cluster"
+	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/remote"
 	"github.com/skein-im/skein/internal/route"
 	"github.com/skein-im/skein/internal/telemetry"
@@ -18,15 +19,18 @@ func (n *Node) openRoute(secret string) { n.route = n.newRoute(secret, false) }
 // newRoute makes such a way; inner: to the mailboxes themselves.
 func (n *Node) newRoute(secret string, inner bool) *route.Mailbox {
 	instance := randomInstance()
-	return route.New(route.Config{
+	var r *route.Mailbox
+	r = route.New(route.Config{
 		Logger: n.log, Stale: n.stale,
 		Dial: func(m cluster.Member) (route.Link, error) {
 			return remote.NewClient(remote.ClientConfig{
 				Addr: m.Roles, Secret: []byte(secret), Node: n.name, Instance: instance, Inner: inner, Logger: n.log,
 				Up: func() { n.reached(m.Node) }, Down: func(err error) { n.missed(m.Node, err) },
+				Served: func(slots []im.Slot, epochs []im.Epoch) { r.Learn(m.Node, slots, epochs) },
 			})
 		},
 	})
+	return r
 }
 
 // randomInstance tells the sessions of one way to mailboxes from those of others.

@@ -38,6 +38,7 @@ func (n *Node) serveRoles() error {
 	}
 	if n.shared != nil {
 		cfg.Inner, cfg.Receive, cfg.Served, cfg.Joined = n.back.mailbox, n.receive, n.served, n.reached
+		cfg.Serving = n.back.mailbox.Held
 	}
 	n.back.roles, err = remote.NewServer(cfg)
 	if err != nil {

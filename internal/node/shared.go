@@ -186,14 +186,20 @@ func (n *Node) elsewhere(m *entity.Message) bool {
 	return true
 }
 
-// announceSlots tells the other nodes what this one serves.
-func (n *Node) announceSlots(slots []im.Slot) { n.route.Announce(slots) }
+// announceSlots tells the other nodes, and the gateways, what this one serves.
+func (n *Node) announceSlots(slots []im.Slot, epochs []im.Epoch) {
+	n.route.Announce(slots, epochs)
+	n.back.roles.Announce(slots, epochs)
+}
 
 // served hears that another node serves slots: what was sent to them in vain goes
-// out again, to whom the newest table says.
-func (n *Node) served(slots []im.Slot) {
+// out again, to that node.
+func (n *Node) served(node string, slots []im.Slot, epochs []im.Epoch) {
 	n.stale()
-	n.back.mailbox.AcquiredElsewhere(slots)
+	if len(epochs) > 0 && n.shared.joined.Load() {
+		n.route.Learn(node, slots, epochs)
+	}
+	n.back.mailbox.AcquiredElsewhere(node, slots, epochs)
 }
 
 // reached hears that there is a way to another node again, or from it: what was

@@ -124,6 +124,8 @@ func (l *clientLink) frame(t wire.Type, payload []byte) error {
 		l.client.level.Store(uint32(level))
 	case typeReach:
 		return l.reach(payload)
+	case typeServed:
+		return l.served(payload)
 	case typeGoAway:
 		l.client.mu.Lock()
 		l.asked = true

@@ -198,7 +198,22 @@ func appendError(dst []byte, e *im.Error) []byte {
 	dst = appendUint(dst, 3, e.RetryAfterMS)
 	dst = appendUint(dst, 4, e.Expected)
 	dst = appendBool(dst, 5, e.Elsewhere)
-	return appendPlace(dst, 6, e.At)
+	dst = appendPlace(dst, 6, e.At)
+	return appendOwner(dst, 7, e.Owner)
+}
+
+// ownerSlots are the fields of who owns a slot.
+var ownerSlots = []slot[im.Owner]{
+	str(func(o *im.Owner) *string { return &o.Node }),
+	num(func(o *im.Owner) *im.Epoch { return &o.Epoch }),
+}
+
+// appendOwner appends who owns the slot that was asked for, if an error says it.
+func appendOwner(dst []byte, num int, o *im.Owner) []byte {
+	if o == nil {
+		return dst
+	}
+	return appendNested(dst, num, func(dst []byte) []byte { return appendSlots(dst, o, ownerSlots) })
 }
 
 func setError(e *im.Error, f *fields) {
@@ -216,5 +231,8 @@ func setError(e *im.Error, f *fields) {
 	case 6:
 		e.At = new(im.Place)
 		f.nest(readInto(e.At, f.bytes(), "place", setSlots(placeSlots)))
+	case 7:
+		e.Owner = new(im.Owner)
+		f.nest(readInto(e.Owner, f.bytes(), "owner", setSlots(ownerSlots)))
 	}
 }

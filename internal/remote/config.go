@@ -38,9 +38,13 @@ type ServerConfig struct {
 	// Ways are those to other regions, for Clients with ClientConfig.Region; it
 	// returns nil if there is no such region. nil: this node is no relay.
 	Ways func(im.Region) Way
-	// Served hears which slots another node serves from now on; it must return
-	// at once. nil: nobody wants to know.
-	Served func(slots []im.Slot)
+	// Served hears which slots another node serves from now on, and under which
+	// epochs, which nodes of earlier versions do not say; it must return at
+	// once. nil: nobody wants to know.
+	Served func(node string, slots []im.Slot, epochs []im.Epoch)
+	// Serving is what this node serves, which every new client is told; nil:
+	// they are not.
+	Serving func() (slots []im.Slot, epochs []im.Epoch)
 	// Joined hears that a node has made a link; it must return at once. nil:
 	// nobody wants to know.
 	Joined func(node string)
@@ -149,6 +153,9 @@ type ClientConfig struct {
 	// nobody wants to know.
 	Up   func()
 	Down func(err error)
+	// Served hears which slots the node serves from now on, and under which
+	// epochs; it must return at once. nil: nobody wants to know.
+	Served func(slots []im.Slot, epochs []im.Epoch)
 	// Rand returns a number in [0, n); it spreads attempts to connect.
 	Rand func(n int64) int64
 }

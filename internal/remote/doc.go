@@ -29,9 +29,10 @@
 // resultCodecs if its result is new; tests hold both tables to package im.
 //
 // Link messages between mailbox nodes (Client.Forward), and what a node says of
-// its slots (Client.Announce), are frames without an answer: they are dropped, and
-// messages counted, where there is no link or over MaxForwardBytes wait. Their
-// senders send again.
+// its slots to others (Client.Announce), are frames without an answer: they are
+// dropped, and messages counted, where there is no link or over MaxForwardBytes
+// wait. Their senders send again. A server tells its clients likewise which slots
+// it serves (Server.Announce), all of them when a link comes up.
 //
 // # Handshake
 //

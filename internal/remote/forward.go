@@ -125,12 +125,6 @@ func (c *Client) Forward(m *entity.Message) {
 	}
 }
 
-// Announce tells the mailbox node that this one serves slots from now on, or does
-// not: who waits for an answer from there finds out later, too.
-func (c *Client) Announce(slots []im.Slot) {
-	c.hand(typeServed, func(dst []byte) []byte { return appendServed(dst, slots) })
-}
-
 // hand puts a frame on the link that is not answered, and reports whether there
 // is a link and room.
 func (c *Client) hand(t wire.Type, fill func(dst []byte) []byte) bool {
@@ -145,49 +139,6 @@ func (c *Client) hand(t wire.Type, fill func(dst []byte) []byte) bool {
 		l.nudge()
 	}
 	return true
-}
-
-func appendServed(dst []byte, slots []im.Slot) []byte {
-	list := make([]uint64, len(slots))
-	for i, s := range slots {
-		list[i] = uint64(s)
-	}
-	return appendNumbers(dst, 1, list)
-}
-
-func readServed(b []byte) ([]im.Slot, error) {
-	var list []uint64
-	f := fields{rest: b}
-	for f.next() {
-		if f.num == 1 {
-			list = numbers(&f, list)
-		}
-	}
-	if len(list) > im.Slots {
-		return nil, im.Errorf(im.Invalid, "%d slots; there are %d", len(list), im.Slots)
-	}
-	slots := make([]im.Slot, len(list))
-	for i, n := range list {
-		if n >= im.Slots {
-			return nil, im.Errorf(im.Invalid, "slot %d does not exist", n)
-		}
-		slots[i] = im.Slot(n)
-	}
-	return slots, f.err("list of slots")
-}
-
-// served hears from another node that it serves slots from now on.
-func (l *serverLink) served(payload []byte) error {
-	if l.srv.cfg.Served == nil {
-		l.traffic.skipped.Add(1)
-		return nil
-	}
-	slots, err := readServed(payload)
-	if err != nil {
-		return err
-	}
-	l.srv.cfg.Served(slots)
-	return nil
 }
 
 // forwarded takes a link message from another node.

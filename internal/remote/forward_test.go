@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -50,17 +51,18 @@ func FuzzMessage(f *testing.F) {
 
 // FuzzServed: the same for lists of slots.
 func FuzzServed(f *testing.F) {
-	f.Add(appendServed(nil, []im.Slot{0, 7, im.Slots - 1}))
+	f.Add(appendServed(nil, []im.Slot{0, 7, im.Slots - 1}, nil))
+	f.Add(appendServed(nil, []im.Slot{0, 7}, []im.Epoch{1, 1 << 40}))
 	f.Add([]byte{0x0a, 0x02, 0x80, 0x20})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		slots, err := readServed(b)
+		slots, epochs, err := readServed(b)
 		if err != nil {
 			mustBeInvalid(t, err)
 			return
 		}
-		again, err := readServed(appendServed(nil, slots))
-		if err != nil || len(again) != len(slots) {
-			t.Fatalf("%v, then %v, %v", slots, again, err)
+		again, same, err := readServed(appendServed(nil, slots, epochs))
+		if err != nil || len(again) != len(slots) || !slices.Equal(same, epochs) {
+			t.Fatalf("%v %v, then %v %v, %v", slots, epochs, again, same, err)
 		}
 		for i := range slots {
 			if slots[i] != again[i] || slots[i] >= im.Slots {
@@ -73,7 +75,7 @@ func FuzzServed(f *testing.F) {
 // Link messages arrive in order while there is a link; before and after they
 // are dropped and counted.
 func TestForward(t *testing.T) {
-	got, served := make(chan *entity.Message, 100), make(chan []im.Slot, 1)
+	got, served := make(chan *entity.Message, 100), make(chan string, 1)
 	ln, addr := listen(t, "tcp")
 	c := connect(t, ClientConfig{Addr: addr})
 	c.Forward(&entity.Message{From: im.User(1), To: im.User(2), Seq: 1})
@@ -81,7 +83,7 @@ func TestForward(t *testing.T) {
 		t.Fatalf("without a link: %+v", st)
 	}
 	s := serve(t, ln, ServerConfig{Mailbox: newFakeMailbox(), Receive: func(m *entity.Message) { got <- m },
-		Served: func(slots []im.Slot) { served <- slots }})
+		Served: func(node string, slots []im.Slot, epochs []im.Epoch) { served <- fmt.Sprint(node, slots, epochs) }})
 	eventually(t, func() bool { return c.Health() == nil })
 	for seq := range im.LinkSeq(50) {
 		c.Forward(&entity.Message{From: im.User(1), To: im.User(2), Seq: seq + 1})
@@ -91,13 +93,32 @@ func TestForward(t *testing.T) {
 			t.Fatalf("message %d is %+v", seq+1, m)
 		}
 	}
-	c.Announce([]im.Slot{3, 4095})
-	if slots := <-served; !slices.Equal(slots, []im.Slot{3, 4095}) {
-		t.Errorf("announced were %v", slots)
+	c.Announce([]im.Slot{3, 4095}, []im.Epoch{7, 1})
+	if got := <-served; got != "gateway[3 4095] [7 1]" {
+		t.Errorf("announced were %v", got)
 	}
 	if st := c.Stats(); st.Forwarded != 50 || s.Stats().Forwarded != 50 {
 		t.Errorf("client %+v, server %+v", st, s.Stats())
 	}
+}
+
+// A client is told what the node serves when its link comes up, and what it
+// acquires from then on; those of earlier versions skip it.
+func TestServed(t *testing.T) {
+	served := make(chan string, 10)
+	ln, addr := listen(t, "tcp")
+	s := serve(t, ln, ServerConfig{Mailbox: newFakeMailbox(), Serving: func() ([]im.Slot, []im.Epoch) { return []im.Slot{1, 2}, []im.Epoch{5, 6} }})
+	connect(t, ClientConfig{Addr: addr, Served: func(slots []im.Slot, epochs []im.Epoch) { served <- fmt.Sprint(slots, epochs) }})
+	deaf := connect(t, ClientConfig{Addr: addr})
+	if got := <-served; got != "[1 2] [5 6]" {
+		t.Errorf("at first the client was told %v", got)
+	}
+	eventually(t, func() bool { return deaf.Health() == nil && s.Stats().Links == 2 })
+	s.Announce([]im.Slot{4095}, []im.Epoch{1 << 33})
+	if got := <-served; got != "[4095] [8589934592]" {
+		t.Errorf("later the client was told %v", got)
+	}
+	do(t, deaf, im.User(1), &im.ListDevices{})
 }
 
 // Both ends hear of every link that comes up: what was sent in vain can go out

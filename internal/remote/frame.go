@@ -24,7 +24,7 @@ const (
 	typeLevel   wire.Type = 44
 	// typeForward carries a link message from node to node.
 	typeForward wire.Type = 45
-	// typeServed says which slots a node serves from now on.
+	// typeServed says which slots a node serves from now on; both ends may.
 	typeServed wire.Type = 46
 	// typeReach says how it stands with the region that a link leads to.
 	typeReach wire.Type = 47

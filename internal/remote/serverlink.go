@@ -60,6 +60,9 @@ func (l *serverLink) run() {
 	log := l.srv.cfg.Logger.With("node", l.peer.node, "from", host(l.in.nc))
 	log.Info("role link up")
 	l.srv.cfg.Joined(l.peer.node)
+	if l.srv.cfg.Serving != nil {
+		l.announce(l.srv.cfg.Serving())
+	}
 	var writer sync.WaitGroup
 	writer.Go(func() { l.write(l.fill) })
 	err := l.read(l)

@@ -4,7 +4,8 @@
 // # What it owns
 //
 // One link per mailbox node (a remote.Client, made by Config.Dial), the
-// placement that Update brought last, and the commands that wait to be repeated.
+// placement that Update brought last, the last tenure of each slot that was heard
+// of, and the commands that wait to be repeated.
 // It has no goroutines of its own but those that close links.
 //
 // # What is persisted
@@ -25,6 +26,10 @@
 // im.Repeatable: after a while, or as soon as Update brings another owner, until
 // Config.Patience ends. Such commands of one caller to one entity may overtake
 // each other while the entity moves, if the caller does not wait for answers.
+//
+// The placement says who is to serve a slot. Who does is heard from the nodes: from
+// those that acquire slots (Learn), and from answers that name an owner. The highest
+// epoch counts, until its owner says that it has handed over, or is gone.
 //
 // Nothing here is relied on for safety. A placement may be old, or wrong: a node
 // refuses what it does not serve, and the store what comes from a node that is

@@ -27,9 +27,9 @@ type Link interface {
 	Offer(to im.Addr, cmd im.Command, done im.Completion) bool
 	// Forward carries a link message, or loses it.
 	Forward(m *entity.Message)
-	// Announce tells the node which slots this one serves from now on, or does
-	// not.
-	Announce(slots []im.Slot)
+	// Announce tells the node which slots this one serves from now on, under
+	// which epochs, or does not.
+	Announce(slots []im.Slot, epochs []im.Epoch)
 	// Health is nil while the node can be reached.
 	Health() error
 	// Close ends the link, at the latest when ctx ends.
@@ -90,17 +90,19 @@ type Mailbox struct {
 	cfg  Config
 	view atomic.Pointer[view]
 
-	// mu serializes Update and Close, and guards waiting.
+	// mu serializes Update, Learn and Close, and guards what follows.
 	mu     sync.Mutex
 	closed bool
 	// waiting are the commands that wait to be repeated, and what stops the
 	// wait.
 	waiting map[*attempt]func() bool
+	// tenures are the last acquisitions of slots that were heard of.
+	tenures [im.Slots]tenure
 	// asked counts the attempts, to tell which of them was first.
 	asked   uint64
 	closing sync.WaitGroup
 
-	repeated, dropped, unrouted atomic.Uint64
+	repeated, corrected, dropped, unrouted atomic.Uint64
 }
 
 // New makes a Mailbox that knows no nodes yet.
@@ -116,14 +118,17 @@ type node struct {
 	link   Link
 }
 
-// view is who is there and serves what, as of one Update.
+// view is who is there and serves what, as of one Update, and what was heard since.
 type view struct {
 	nodes  []*node
-	owners [im.Slots]*node
+	byName map[string]*node
+	// due is who is to serve each slot, owners who does, as far as is known.
+	due    [im.Slots]*node
+	owners [im.Slots]atomic.Pointer[node]
 }
 
 // owner is the node that serves an entity; nil: none.
-func (v *view) owner(a im.Addr) *node { return v.owners[a.Slot()] }
+func (v *view) owner(a im.Addr) *node { return v.owners[a.Slot()].Load() }
 
 // same is the node of another view that is reached in the same way.
 func (v *view) same(m cluster.Member) *node {
@@ -141,21 +146,21 @@ func (m *Mailbox) Update(members []cluster.Member, placement Placement) {
 	if m.closed {
 		return
 	}
-	old, next := m.view.Load(), &view{}
-	byName := make(map[string]*node, len(members))
+	old, next := m.view.Load(), &view{byName: make(map[string]*node, len(members))}
 	for _, member := range members {
 		if member.Roles == "" {
 			continue
 		}
 		if n := m.reach(old, member); n != nil {
 			next.nodes = append(next.nodes, n)
-			byName[member.Node] = n
+			next.byName[member.Node] = n
 		}
 	}
-	for slot := range next.owners {
+	for slot := range next.due {
 		if owner, ok := placement.Owner(im.Slot(slot)); ok {
-			next.owners[slot] = byName[owner.Node]
+			next.due[slot] = next.byName[owner.Node]
 		}
+		m.place(next, im.Slot(slot))
 	}
 	m.view.Store(next)
 	for _, n := range old.nodes {
@@ -263,8 +268,8 @@ func (m *Mailbox) Forward(msg *entity.Message) {
 }
 
 // Announce tells every node which slots this one serves from now on.
-func (m *Mailbox) Announce(slots []im.Slot) {
+func (m *Mailbox) Announce(slots []im.Slot, epochs []im.Epoch) {
 	for _, n := range m.view.Load().nodes {
-		n.link.Announce(slots)
+		n.link.Announce(slots, epochs)
 	}
 }

@@ -65,10 +65,13 @@ func (l *fakeLink) ReadStatement(context.Context, im.UserID, im.Seq, int) ([][]b
 }
 
 func (l *fakeLink) Forward(m *entity.Message) { l.w.log("%s: forward %d", l.name, m.Seq) }
-func (l *fakeLink) Announce(slots []im.Slot)  { l.w.log("%s: announce %v", l.name, slots) }
 func (l *fakeLink) Level() im.Level           { return l.level }
 func (l *fakeLink) Health() error             { return l.down }
 func (l *fakeLink) Close(context.Context)     { l.closed = true }
+
+func (l *fakeLink) Announce(slots []im.Slot, epochs []im.Epoch) {
+	l.w.log("%s: announce %v %v", l.name, slots, epochs)
+}
 
 func what(cmd im.Command) string {
 	switch cmd := cmd.(type) {

@@ -85,12 +85,16 @@ func (m *Mailbox) attach(v *view, to im.Addr, cmd *im.Attach, done im.Completion
 		m.complete(cmd, done, errNobody)
 		return
 	}
-	owner.link.Submit(to, cmd, &attaching{m, done})
+	owner.link.Submit(to, cmd, &attaching{m, to, owner, done})
 }
 
-// attaching hears whether the placement is old.
+// attaching hears whether the placement is old. It does not send an Attach on: the
+// session may have been detached meanwhile. Who owns the session attaches again,
+// at the right node.
 type attaching struct {
 	m    *Mailbox
+	to   im.Addr
+	at   *node
 	done im.Completion
 }
 
@@ -98,11 +102,16 @@ type attaching struct {
 func (a *attaching) Complete(cmd im.Command, res im.Result, err error) {
 	if im.IsElsewhere(err) {
 		a.m.cfg.Stale()
+		a.m.heed(a.to.Slot(), a.at, err)
 	}
 	if a.done != nil {
 		a.done.Complete(cmd, res, err)
 	}
 }
+
+// maxCorrections is how often in a row a command goes to another node at once,
+// because the one before has said that it is there.
+const maxCorrections = 3
 
 // attempt is a command that may be repeated.
 type attempt struct {
@@ -115,7 +124,8 @@ type attempt struct {
 	// turn orders those that wait.
 	turn uint64
 	// at is the node that was asked last; nil: there was none.
-	at *node
+	at          *node
+	corrections int
 }
 
 // How long to wait before a command is repeated: from minWait on, doubling; half
@@ -137,9 +147,24 @@ func (a *attempt) submit() {
 
 // Complete implements im.Completion.
 func (a *attempt) Complete(_ im.Command, res im.Result, err error) {
-	if err == nil || !a.again(err) || !a.wait() {
+	switch {
+	case err == nil || !a.again(err):
+		a.finish(res, err)
+	case a.correct(err):
+		a.submit()
+	case !a.wait():
 		a.finish(res, err)
 	}
+}
+
+// correct reports whether the node that was asked knows of another one.
+func (a *attempt) correct(err error) bool {
+	if a.at == nil || !im.IsElsewhere(err) || !a.m.heed(a.to.Slot(), a.at, err) || a.corrections == maxCorrections {
+		return false
+	}
+	a.corrections++
+	a.m.corrected.Add(1)
+	return true
 }
 
 // again reports whether an error is a reason to ask another node.
@@ -177,6 +202,7 @@ func (a *attempt) due() {
 	delete(a.m.waiting, a)
 	a.m.mu.Unlock()
 	if ok {
+		a.corrections = 0
 		a.submit()
 	}
 }

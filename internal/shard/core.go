@@ -37,6 +37,9 @@ type Config struct {
 	// that the store has said that the slot has no newer owner: needed
 	// where several nodes share a store.
 	Confirm bool
+	// OwnerOf is who has acquired a slot last that is not served here, as far as
+	// is known; nil: it is not. It may be nil itself.
+	OwnerOf func(slot im.Slot) *im.Owner
 	// Jitter returns a number in [0, n).
 	Jitter func(n int64) int64
 	// Started hears of every input given to Handle, once, when its processing
@@ -183,15 +186,24 @@ func (c *Core) OwnAll(slots []im.Slot, epochs []im.Epoch) {
 func (c *Core) Owns(slot im.Slot) bool { return c.epochs[slot] != 0 }
 
 // errNotOwner sends the caller back to ask who owns the slot now.
-func errNotOwner() error {
+func errNotOwner() *im.Error {
 	return &im.Error{Kind: im.Unavailable, RetryAfterMS: 100, Detail: "the mailbox is moving to another node", Elsewhere: true}
+}
+
+// elsewhere is errNotOwner with what is known of the owner of a slot.
+func (c *Core) elsewhere(slot im.Slot) error {
+	err := errNotOwner()
+	if c.cfg.OwnerOf != nil {
+		err.Owner = c.cfg.OwnerOf(slot)
+	}
+	return err
 }
 
 // Handle applies one input, or parks it until its entity is loaded.
 func (c *Core) Handle(now im.Millis, in Input) {
 	c.now = now
 	if slot := in.To.Slot(); !c.Owns(slot) || c.leaving[slot] && !ends(&in) {
-		c.refuse(&in, errNotOwner())
+		c.refuse(&in, c.elsewhere(slot))
 		return
 	}
 	cl := c.cell(in.To)

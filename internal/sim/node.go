@@ -24,6 +24,8 @@ type node struct {
 	// acquiring and epochs, by slot position.
 	acquiring []bool
 	epochs    []im.Epoch
+	// known is who has acquired each slot last, as far as the node has heard.
+	known []im.Owner
 }
 
 // epochStart is the wall clock at the beginning of every run.
@@ -43,6 +45,7 @@ func (n *node) boot() {
 	n.view = n.w.placement.snapshot()
 	n.acquiring = make([]bool, len(n.w.slots))
 	n.epochs = make([]im.Epoch, len(n.w.slots))
+	n.known = make([]im.Owner, len(n.w.slots))
 	n.cores = nil
 	for i := range n.w.plan.cores {
 		n.cores = append(n.cores, newCore(n, i))
@@ -152,20 +155,48 @@ func (n *node) give(slot im.Slot) {
 	c.wake()
 }
 
-// announce tells the other nodes which slots this one serves, unless that is
-// lost on the way.
-func (n *node) announce(slots []im.Slot) {
+// announce tells the other nodes and the gateways which slots this one serves,
+// unless that is lost on the way.
+func (n *node) announce(slots []im.Slot, epochs []im.Epoch) {
 	w := n.w
-	for _, to := range w.nodes {
-		if w.fault(w.plan.drop) {
-			continue
+	tell := func(f func()) {
+		if !w.fault(w.plan.drop) {
+			w.after(w.between(0, w.plan.delay), f)
 		}
-		w.after(w.between(0, w.plan.delay), func() {
+	}
+	for _, to := range w.nodes {
+		tell(func() {
 			if to.up && !w.net.cut[n.id][to.id] {
+				to.heard(n, slots, epochs)
 				to.hurry(slots)
 			}
 		})
 	}
+	for _, g := range w.gateways {
+		tell(func() {
+			if g.up && g.ties[n.id] != nil {
+				g.route.Learn(w.members[n.id].Node, slots, epochs)
+			}
+		})
+	}
+}
+
+// heard remembers who has acquired slots.
+func (n *node) heard(owner *node, slots []im.Slot, epochs []im.Epoch) {
+	for i, slot := range slots {
+		if pos := n.w.slotPos[slot]; epochs[i] > n.known[pos].Epoch {
+			n.known[pos] = im.Owner{Node: n.w.members[owner.id].Node, Epoch: epochs[i]}
+		}
+	}
+}
+
+// ownerOf is who has acquired a slot last; nil: the node has not heard.
+func (n *node) ownerOf(slot im.Slot) *im.Owner {
+	o := n.known[n.w.slotPos[slot]]
+	if o.Epoch == 0 {
+		return nil
+	}
+	return &o
 }
 
 // reached hears that there is a way to another node again.
@@ -239,7 +270,8 @@ func (n *node) acquired(cores []*core, slots []im.Slot, epochs []im.Epoch, pendi
 		n.acquireLater(cores)
 		return
 	}
-	n.announce(slots)
+	n.heard(n, slots, epochs)
+	n.announce(slots, epochs)
 }
 
 // acquireLater tries again what could not be acquired or was lost.
@@ -272,6 +304,7 @@ func newCore(n *node, index int) *core {
 	c := &core{n: n, index: index, live: map[im.Addr]entity.Entity{}}
 	cfg := n.w.plan.core
 	cfg.Jitter = n.w.jitter
+	cfg.OwnerOf = n.ownerOf
 	cfg.Confirm = n.w.defect != ReadsUnconfirmed
 	cfg.Traces = n.w.recorder(n.clock)
 	c.core = shard.NewCore(cfg, c)

@@ -145,7 +145,7 @@ func (l *way) Health() error { return nil }
 func (l *way) Forward(*entity.Message) {}
 
 // Announce implements route.Link; gateways serve no slots.
-func (l *way) Announce([]im.Slot) {}
+func (l *way) Announce([]im.Slot, []im.Epoch) {}
 
 // Close implements route.Link; the nodes are always the same.
 func (l *way) Close(context.Context) {}

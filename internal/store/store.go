@@ -47,12 +47,8 @@ type Store interface {
 	Close() error
 }
 
-// Owner is who acquired a slot last, and with which epoch; the zero value: nobody
-// has.
-type Owner struct {
-	Node  string
-	Epoch im.Epoch
-}
+// Owner is who acquired a slot last.
+type Owner = im.Owner
 
 // Lister is a store that can tell what it holds, for whoever looks at all of
 // it.

@@ -1,0 +1,98 @@
+package remote
+
+import "github.com/skein-im/skein/internal/im"
+
+// Nodes tell each other, and their gateways, which slots they have acquired. Who is
+// not told, because there is no link, finds out from an answer, or the members.
+
+// Announce tells the mailbox node that this one serves slots from now on, under
+// these epochs.
+func (c *Client) Announce(slots []im.Slot, epochs []im.Epoch) {
+	c.hand(typeServed, func(dst []byte) []byte { return appendServed(dst, slots, epochs) })
+}
+
+// Announce tells every client that this node serves slots from now on, under these
+// epochs.
+func (s *Server) Announce(slots []im.Slot, epochs []im.Epoch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l := range s.links {
+		l.announce(slots, epochs)
+	}
+}
+
+// announce tells the client of this link.
+func (l *serverLink) announce(slots []im.Slot, epochs []im.Epoch) {
+	if len(slots) == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return
+	}
+	before := len(l.out)
+	var at int
+	l.out, at = openFrame(l.out, typeServed)
+	l.out = closeFrame(appendServed(l.out, slots, epochs), at)
+	l.queued(before)
+}
+
+func appendServed(dst []byte, slots []im.Slot, epochs []im.Epoch) []byte {
+	list := make([]uint64, len(slots))
+	for i, s := range slots {
+		list[i] = uint64(s)
+	}
+	return appendNumbers(appendNumbers(dst, 1, list), 2, epochs)
+}
+
+// readServed reads slots and their epochs, which earlier versions leave out.
+func readServed(b []byte) (slots []im.Slot, epochs []im.Epoch, err error) {
+	var list []uint64
+	f := fields{rest: b}
+	for f.next() {
+		switch f.num {
+		case 1:
+			list = numbers(&f, list)
+		case 2:
+			epochs = numbers(&f, epochs)
+		}
+	}
+	if len(list) > im.Slots || len(epochs) > 0 && len(epochs) != len(list) {
+		return nil, nil, im.Errorf(im.Invalid, "%d slots with %d epochs; there are %d", len(list), len(epochs), im.Slots)
+	}
+	slots = make([]im.Slot, len(list))
+	for i, n := range list {
+		if n >= im.Slots {
+			return nil, nil, im.Errorf(im.Invalid, "slot %d does not exist", n)
+		}
+		slots[i] = im.Slot(n)
+	}
+	return slots, epochs, f.err("list of slots")
+}
+
+// served hears from another node that it serves slots from now on.
+func (l *serverLink) served(payload []byte) error {
+	if l.srv.cfg.Served == nil {
+		l.traffic.skipped.Add(1)
+		return nil
+	}
+	slots, epochs, err := readServed(payload)
+	if err != nil {
+		return err
+	}
+	l.srv.cfg.Served(l.peer.node, slots, epochs)
+	return nil
+}
+
+// served hears from the mailbox node that it serves slots from now on.
+func (l *clientLink) served(payload []byte) error {
+	slots, epochs, err := readServed(payload)
+	if err != nil {
+		return err
+	}
+	if l.client.cfg.Served != nil && len(epochs) > 0 {
+		l.client.cfg.Served(slots, epochs)
+	}
+	return nil
+}
