@@ -37,11 +37,15 @@ type Client struct {
 	self    Identity
 	// queue holds entries to hand over; untaken counts them and those
 	// being handed over.
-	queue []Entry
+	queue []queued
 	// notices wait likewise.
 	notices []Notice
 	untaken int
 	paused  bool
+	// rewinds counts how often the server has lost entries that had come, those
+	// after kept the last time.
+	rewinds int
+	kept    Seq
 	// err is why the client has ended; trouble why it has no link.
 	err, trouble error
 }
@@ -64,6 +68,10 @@ func Dial(ctx context.Context, opts Options) (*Client, error) {
 	var st clientcore.State
 	if opts.Cursor != nil {
 		st.HasCursor, st.Cursor = true, im.Seq(*opts.Cursor)
+		if opts.Generation != nil {
+			generation := im.Generation(*opts.Generation)
+			st.Generation = &generation
+		}
 	}
 	c := &Client{
 		opts:     opts,
@@ -138,6 +146,19 @@ func (c *Client) Cursor() Seq {
 	defer c.mu.Unlock()
 	cursor, _ := c.core.Cursor()
 	return cursor
+}
+
+// Generation is that of the timeline which Cursor is of; what Options.Generation
+// wants next time. nil: the server has not said.
+func (c *Client) Generation() *uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g := c.core.Generation()
+	if g == nil {
+		return nil
+	}
+	n := uint64(*g)
+	return &n
 }
 
 // Head is the last timeline entry that is known to exist. The application has

@@ -13,7 +13,7 @@ func (c *Client) accept(entries []wire.Entry) {
 		return
 	}
 	for i := range entries {
-		c.queue = append(c.queue, entryOf(&entries[i]))
+		c.queue = append(c.queue, queued{entryOf(&entries[i]), c.rewinds})
 	}
 	c.untaken += len(entries)
 	if c.untaken >= c.opts.Queue && !c.paused {
@@ -33,7 +33,7 @@ func (c *Client) wakeDispatch() {
 // dispatch hands entries and notices to the application.
 func (c *Client) dispatch() {
 	defer close(c.entries)
-	var batch []Entry
+	var batch []queued
 	for {
 		clear(batch)
 		c.mu.Lock()
@@ -60,10 +60,16 @@ func (c *Client) dispatch() {
 	}
 }
 
-// hand gives one entry to the application; false: the client has ended.
-func (c *Client) hand(e Entry) bool {
+// hand gives one entry to the application, unless the server has lost it; false: the
+// client has ended.
+func (c *Client) hand(q queued) bool {
+	e := q.entry
 	if c.ctx.Err() != nil {
 		return false
+	}
+	if c.isLost(q) {
+		c.taken(q)
+		return true
 	}
 	if c.opts.OnEntry != nil {
 		if err := c.opts.OnEntry(c, e); err != nil {
@@ -77,16 +83,46 @@ func (c *Client) hand(e Entry) bool {
 			return false
 		}
 	}
-	c.taken(e.Seq)
+	c.taken(q)
 	return true
 }
 
+// queued is an entry that waits for the application, and after how many rewinds it
+// came.
+type queued struct {
+	entry   Entry
+	rewinds int
+}
+
+// rewound tells the application that the server has lost entries that had come.
+// Those of them that wait are not handed over. The caller holds mu.
+func (c *Client) rewound(lost uint64) {
+	if lost == 0 {
+		return
+	}
+	c.rewinds, c.kept = c.rewinds+1, Seq(c.core.Received())
+	c.opts.Logger.Warn("the server has lost entries that had come", "after", uint64(c.kept), "entries", lost)
+	c.queue = append(c.queue, queued{Entry{Kind: Rewound, Seq: c.kept}, c.rewinds})
+	c.untaken++
+	c.wakeDispatch()
+}
+
+// isLost: the server has lost the entry since it came, and its number belongs to
+// another.
+func (c *Client) isLost(q queued) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return q.rewinds != c.rewinds && q.entry.Seq > c.kept
+}
+
 // taken notes that the application has an entry.
-func (c *Client) taken(seq Seq) {
+func (c *Client) taken(q queued) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.untaken--
-	c.core.Taken(seq)
+	if q.rewinds == c.rewinds || q.entry.Seq <= c.kept {
+		c.core.Taken(q.entry.Seq)
+	}
 	if c.paused && c.untaken <= c.opts.Queue/2 {
 		c.paused = false
 		c.core.Unpause()

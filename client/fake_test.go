@@ -48,6 +48,9 @@ type fakeServer struct {
 	// window is how many entries are sent without being acknowledged.
 	window    int
 	heartbeat time.Duration
+	// generation is the timeline's, kept where the last loss left it.
+	generation uint64
+	kept       im.Seq
 }
 
 type dialed struct {
@@ -228,8 +231,13 @@ func (l *fakeLink) welcome(m *skeinv1.Hello) {
 	if m.Cursor != nil {
 		cursor = im.Seq(m.GetCursor())
 	}
+	var kept *uint64
+	if m.Generation != nil && m.GetGeneration() != s.generation {
+		kept, cursor = proto.Uint64(uint64(s.kept)), min(cursor, s.kept)
+	}
 	s.link, l.next, l.acked = l, cursor+1, cursor
 	l.sayMessage(wire.TypeWelcome, &skeinv1.Welcome{
+		Generation: &s.generation, Kept: kept,
 		User: 7, Device: 2, Name: "alice", Head: uint64(len(s.log)), Cursor: uint64(cursor),
 		ClientSeq: uint64(s.clientSeq), HeartbeatMs: uint32(s.heartbeat.Milliseconds()), SendWindow: 256,
 	})
@@ -304,6 +312,17 @@ func (s *fakeServer) arrive(bodies ...string) {
 	if s.link != nil {
 		s.link.pump()
 	}
+}
+
+// lose loses the end of the timeline, and the link.
+func (s *fakeServer) lose(entries int) {
+	s.mu.Lock()
+	s.generation++
+	s.log = s.log[:len(s.log)-entries]
+	s.kept = im.Seq(len(s.log))
+	s.cursor = min(s.cursor, s.kept)
+	s.mu.Unlock()
+	s.cut(nil)
 }
 
 // cut ends the link without a word, or with one.

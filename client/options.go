@@ -28,6 +28,10 @@ type Options struct {
 	// Cursor is the last timeline entry this device has stored; entries
 	// after it follow. nil: the server's own cursor for the device.
 	Cursor *uint64
+	// Generation is what Client.Generation said when Cursor was stored. With it,
+	// a server that has lost its last entries can say which (see Rewound). nil:
+	// not known.
+	Generation *uint64
 	// OnEntry is called with each new entry, one at a time. When it
 	// returns, the entry counts as stored and will not come again. It may
 	// take its time, and may Send; it must not Close the client, but may

@@ -100,7 +100,7 @@ func (c *Client) begin(conn transport, w *skeinv1.Welcome) *session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.self = Identity{UserID(w.GetUser()), DeviceID(w.GetDevice()), w.GetName()}
-	c.core.Welcome(clientcore.WelcomeOf(w))
+	c.rewound(c.core.Welcome(clientcore.WelcomeOf(w)))
 	c.session, c.trouble = s, nil
 	select {
 	case <-c.welcomed:

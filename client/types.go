@@ -55,6 +55,11 @@ const (
 	MoneyStep = EntryKind(wire.EntryMoney)
 	// Gone: the server no longer keeps what this device lacks up to Seq.
 	Gone = EntryKind(wire.EntryGone)
+	// Rewound: the server has lost everything after Seq, which is no entry of the
+	// timeline itself: its store is gone, and what took its place lacks the end.
+	// What this device has got after Seq nobody else has any more, and the
+	// numbers come again with other entries. Keep Cursor and Generation anew.
+	Rewound EntryKind = 255
 )
 
 // ContactEvent is a step between two users.

@@ -28,7 +28,7 @@
 //	TestRegionsOfSeveralNodes: several nodes per region; TestMoveDuringChat, TestRegionDies
 //	TestAuditOfRegionsOnRedis: several nodes per region; TestMoneyMovesWithItsUser
 //	TestRelaysOfTheirOwn: several nodes per region; TestRegionsCutOff, TestRegionDies
-//	TestStandby: a process; TestStandbyOfSeveralNodes
+//	TestStandby, TestAsyncStandbyLacksTheEnd: a process; TestStandbyOfSeveralNodes
 //	TestStandbyOfSeveralNodes: several nodes; TestStandby
 //	TestStoresOfReleases: what the embedded store of a release leaves
 //	TestMetricsAreDocumented, TestPrometheus: every role at once

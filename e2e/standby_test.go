@@ -51,6 +51,12 @@ func (s *site) lose(t *testing.T) {
 		t.Fatal("a server serves from what is a standby's")
 	}
 	s.standby.stop(t)
+	s.promote(t, at)
+}
+
+// promote serves from the copy, at some addresses.
+func (s *site) promote(t *testing.T, at []string) {
+	t.Helper()
 	out, err := run(t, "", "standby", "promote", "--data", s.copy)
 	if err != nil || !strings.Contains(out, "the region's store now") {
 		t.Fatalf("%v: %s", err, out)

@@ -24,7 +24,7 @@ func (t *talker) entry(c *client.Client, e client.Entry) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.st.Cursor = uint64(e.Seq)
+	t.st.Cursor, t.st.Generation = uint64(e.Seq), c.Generation()
 	if time.Since(t.saved) < saveEvery {
 		return nil
 	}
@@ -60,6 +60,8 @@ func (t *talker) show(e *client.Entry) {
 		t.showMoney(e)
 	case client.Gone:
 		t.say(t.w.gone, e.Seq)
+	case client.Rewound:
+		t.say(t.w.rewound, e.Seq)
 	case client.Refused:
 		reason := t.w.kinds[e.Refusal]
 		if reason == "" {

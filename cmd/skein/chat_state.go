@@ -20,6 +20,8 @@ type chatState struct {
 	Token string `json:"token"`
 	// Cursor is the last entry that was shown.
 	Cursor uint64 `json:"cursor"`
+	// Generation is that of the timeline that it is an entry of.
+	Generation *uint64 `json:"generation,omitempty"`
 	// Names are those of users that were looked up.
 	Names map[client.UserID]string `json:"names,omitempty"`
 }

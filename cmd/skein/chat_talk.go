@@ -62,7 +62,7 @@ func (t *talker) run(ctx context.Context, f chatFlags) (err error) {
 	defer cancel()
 	t.me = f.user
 	t.c, err = client.Dial(dialing, client.Options{
-		Addr: f.addr, Token: t.st.Token, Cursor: &cursor, OnEntry: t.entry, OnNotice: t.notice, OnLink: t.link, Agent: "skein-chat/" + version,
+		Addr: f.addr, Token: t.st.Token, Cursor: &cursor, Generation: t.st.Generation, OnEntry: t.entry, OnNotice: t.notice, OnLink: t.link, Agent: "skein-chat/" + version,
 	})
 	if err != nil {
 		return t.ended(err)
@@ -153,7 +153,7 @@ func (t *talker) leave() error {
 	if t.alarm != nil {
 		t.alarm.Stop()
 	}
-	t.st.Cursor = uint64(t.c.Cursor())
+	t.st.Cursor, t.st.Generation = uint64(t.c.Cursor()), t.c.Generation()
 	return errors.Join(err, t.st.save())
 }
 

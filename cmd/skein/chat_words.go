@@ -20,7 +20,7 @@ type words struct {
 	badAmount, noSuchEnvelope, whichCampaign, won                string
 	notWon                                                       map[client.ShakeOutcome]string
 	money, spent                                                 map[client.MoneyEvent]string
-	sent, refused, gone                                          string
+	sent, refused, gone, rewound                                 string
 	noContacts, noHistory, device, thisDevice, online, blocked   string
 	states                                                       map[int32]string
 	events, ownEvents                                            map[client.ContactEvent]string
@@ -143,6 +143,7 @@ A name can also be a user's number, like #4294967296.`,
 	sent:       "%s  you -> %s: %s",
 	refused:    "%s  %s did not get your message number %d: %s",
 	gone:       "what came before is no longer kept by the server (up to entry %d)",
+	rewound:    "the server has lost what came after entry %d: others may not have what you see above",
 	noContacts: "You have no contacts yet. /add NAME asks somebody.",
 	noHistory:  "There is nothing yet.",
 	device:     "%d  %s  since %s",
@@ -260,6 +261,7 @@ var chinese = words{
 	sent:       "%s  你 -> %s：%s",
 	refused:    "%s  %s 没有收到你的第 %d 条消息：%s",
 	gone:       "更早的消息服务器已不再保存（到第 %d 条为止）",
+	rewound:    "服务器丢失了第 %d 条之后的内容：以上部分消息对方可能没有",
 	noContacts: "还没有联系人。用 /add 名字 添加。",
 	noHistory:  "还什么都没有。",
 	device:     "%d  %s  自 %s",

@@ -45,6 +45,8 @@ type State struct {
 	HasCursor bool
 	// Cursor is the last timeline entry the application has taken.
 	Cursor im.Seq
+	// Generation is that of the timeline that Cursor is of; nil: not known.
+	Generation *im.Generation
 	// Unanswered are the sends that wait for their answers, in order.
 	Unanswered []wire.Send
 }
@@ -56,14 +58,27 @@ type Welcome struct {
 	Cursor     im.Seq
 	ClientSeq  im.ClientSeq
 	SendWindow int
+	// Generation is the timeline's; nil: the server does not say. Kept is up to
+	// where it is what it was in the one that Hello named, if that was another.
+	Generation *im.Generation
+	Kept       *im.Seq
 }
 
 // WelcomeOf reads what the core needs of a Welcome.
 func WelcomeOf(m *skeinv1.Welcome) Welcome {
-	return Welcome{
+	w := Welcome{
 		User: im.UserID(m.GetUser()), Head: im.Seq(m.GetHead()), Cursor: im.Seq(m.GetCursor()),
 		ClientSeq: im.ClientSeq(m.GetClientSeq()), SendWindow: int(m.GetSendWindow()),
 	}
+	if m.Generation != nil {
+		generation := im.Generation(m.GetGeneration())
+		w.Generation = &generation
+	}
+	if m.Kept != nil {
+		kept := im.Seq(m.GetKept())
+		w.Kept = &kept
+	}
+	return w
 }
 
 // protocolVersion is what Hello says.
@@ -72,9 +87,12 @@ const protocolVersion = 1
 // AppendHello appends the first frame of a connection: m, with version and
 // cursor filled in.
 func (c *Core[T]) AppendHello(dst []byte, m *skeinv1.Hello) ([]byte, error) {
-	m.Version, m.Cursor = protocolVersion, nil
+	m.Version, m.Cursor, m.Generation = protocolVersion, nil, nil
 	if c.in.known {
 		m.Cursor = proto.Uint64(uint64(c.in.taken))
+		if g := c.in.generation; g != nil {
+			m.Generation = proto.Uint64(uint64(*g))
+		}
 	}
 	return wire.AppendMessage(dst, wire.TypeHello, m)
 }
@@ -104,7 +122,10 @@ func New[T any](cfg Config, st State) *Core[T] {
 	for _, s := range st.Unanswered {
 		c.out.items = append(c.out.items, item[T]{send: s, waiting: true})
 	}
-	c.in = timeline{known: st.HasCursor, received: st.Cursor, taken: st.Cursor, acked: st.Cursor, head: st.Cursor}
+	c.in = timeline{
+		known: st.HasCursor, generation: st.Generation,
+		received: st.Cursor, taken: st.Cursor, acked: st.Cursor, head: st.Cursor,
+	}
 	return c
 }
 
@@ -112,7 +133,7 @@ func New[T any](cfg Config, st State) *Core[T] {
 // does so before it writes what AppendFrames returns. Bodies are shared with
 // the outbox.
 func (c *Core[T]) Export() State {
-	st := State{Numbered: c.out.numbered, ClientSeq: c.out.last, HasCursor: c.in.known, Cursor: c.in.taken}
+	st := State{Numbered: c.out.numbered, ClientSeq: c.out.last, HasCursor: c.in.known, Cursor: c.in.taken, Generation: c.in.generation}
 	for i := range c.out.live() {
 		if it := &c.out.live()[i]; !it.done {
 			st.Unanswered = append(st.Unanswered, it.send)
@@ -142,8 +163,10 @@ func (c *Core[T]) SendTraced(to im.UserID, content im.Content, trace im.TraceID,
 	return nil
 }
 
-// Welcome opens a connection. Everything unanswered will be sent again.
-func (c *Core[T]) Welcome(w Welcome) {
+// Welcome opens a connection. Everything unanswered will be sent again. lost is how
+// many of the entries that have come the server has lost, which are those after
+// Received now: their numbers will come again, with other entries.
+func (c *Core[T]) Welcome(w Welcome) (lost uint64) {
 	c.open = true
 	c.user = w.User
 	c.out.window = c.cfg.Window
@@ -151,8 +174,19 @@ func (c *Core[T]) Welcome(w Welcome) {
 		c.out.window = min(c.out.window, w.SendWindow)
 	}
 	c.out.reconcile(w.ClientSeq)
+	if w.Generation != nil {
+		c.in.generation = w.Generation
+	}
+	if w.Kept != nil {
+		lost = c.in.rewind(*w.Kept)
+	}
 	c.in.open(w.Cursor, w.Head)
+	return lost
 }
+
+// Generation is that of the timeline, which the cursor belongs to; nil: the server
+// has not said.
+func (c *Core[T]) Generation() *im.Generation { return c.in.generation }
 
 // Disconnected ends the connection. What was in flight counts as lost.
 func (c *Core[T]) Disconnected() {

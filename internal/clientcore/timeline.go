@@ -1,6 +1,8 @@
 package clientcore
 
 import (
+	"slices"
+
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
 )
@@ -13,6 +15,8 @@ type timeline struct {
 	taken    im.Seq
 	acked    im.Seq
 	head     im.Seq
+	// generation is the one that all of them are in; nil: not known.
+	generation *im.Generation
 	// unacked is how many bytes of entries came since the last ack.
 	unacked int
 	// unseen are received sequences after taken that the application does
@@ -44,6 +48,21 @@ func (t *timeline) open(cursor, head im.Seq) {
 	if cursor > t.received {
 		t.pull = true
 	}
+}
+
+// rewind goes back to what the timeline still has of what has come, and returns
+// how many entries that costs.
+func (t *timeline) rewind(kept im.Seq) (lost uint64) {
+	if t.received > kept {
+		lost = uint64(t.received - kept)
+	}
+	t.received, t.taken, t.acked = min(t.received, kept), min(t.taken, kept), min(t.acked, kept)
+	t.head = t.received
+	t.unseen = slices.DeleteFunc(t.unseen, func(s span) bool { return s.from > kept })
+	if n := len(t.unseen); n > 0 {
+		t.unseen[n-1].to = min(t.unseen[n-1].to, kept)
+	}
+	return lost
 }
 
 // close forgets what belongs to the connection.

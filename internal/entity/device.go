@@ -101,7 +101,7 @@ func (u *user) login(id im.DeviceID, tokenHash [32]byte) (*device, error) {
 }
 
 func (u *user) attached(d *device, cursor im.Seq) *im.Attached {
-	return &im.Attached{Name: u.name, Head: u.head, Cursor: cursor, ClientSeq: d.clientSeq}
+	return &im.Attached{Name: u.name, Head: u.head, Cursor: cursor, ClientSeq: d.clientSeq, Generation: u.generation()}
 }
 
 func (u *user) handleAuthenticate(c *im.Authenticate) (im.Result, error) {
@@ -114,23 +114,26 @@ func (u *user) handleAuthenticate(c *im.Authenticate) (im.Result, error) {
 
 // handleAttach lets a device in. One without a cursor of its own continues
 // from the mailbox's. A session that is resumed continues where its connection
-// is, which acknowledges nothing.
-func (u *user) handleAttach(c *im.Attach) (im.Result, error) {
+// is, which acknowledges nothing. One that has got entries which the store has
+// lost continues where those begin.
+func (u *user) handleAttach(tx *Tx, c *im.Attach) (im.Result, error) {
 	d, err := u.login(c.Device, c.TokenHash)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case c.Resume != nil && c.Resume.After > u.head:
-		return nil, im.Errorf(im.Invalid, "entry %d does not exist yet", c.Resume.After)
+	}
+	u.enterGeneration(tx)
+	switch {
 	case c.Resume != nil:
-		return u.attached(d, c.Resume.After), nil
+		return u.lets(d, c.Resume.After, c.Generation)
 	case c.Cursor == nil:
 		return u.attached(d, d.cursor), nil
-	case *c.Cursor > u.head:
-		return nil, im.Errorf(im.Invalid, "cursor %d is beyond the timeline's end %d", *c.Cursor, u.head)
 	}
-	u.moveCursor(d, *c.Cursor)
-	return u.attached(d, *c.Cursor), nil
+	a, err := u.lets(d, *c.Cursor, c.Generation)
+	if err != nil {
+		return nil, err
+	}
+	u.moveCursor(d, a.Cursor)
+	return a, nil
 }
 
 func (u *user) handleCreate(tx *Tx, c *im.CreateUser) error {

@@ -98,6 +98,8 @@ type Tx struct {
 	Durable im.Seq
 	// Retain is how much of a user's log is kept.
 	Retain Retention
+	// Generation is the store's.
+	Generation im.Generation
 	// Self is the entity's own address.
 	Self im.Addr
 	// Trip is what a call says of how long an ack took, and Waited of how

@@ -22,6 +22,8 @@ type actor struct {
 	now  im.Millis
 	// retain is how much of the log is kept.
 	retain Retention
+	// generation is the store's.
+	generation im.Generation
 	// records, log and pending are what the store has; of the log it lacks the
 	// entries up to trimmed.
 	records map[string][]byte
@@ -55,7 +57,7 @@ func (a *actor) user() *user { return a.ent.(*user) }
 // call runs f on the entity and takes over what it brought.
 func (a *actor) call(f func(tx *Tx)) {
 	a.t.Helper()
-	tx := &Tx{Now: a.now, Jitter: func(int64) int64 { return 0 }, Durable: im.Seq(len(a.log)), Self: a.addr, Retain: a.retain}
+	tx := &Tx{Now: a.now, Jitter: func(int64) int64 { return 0 }, Durable: im.Seq(len(a.log)), Self: a.addr, Retain: a.retain, Generation: a.generation}
 	f(tx)
 	if n := len(tx.Append); n > 0 && tx.First == tx.Trim {
 		a.log, a.visible = make([][]byte, tx.First-1), make([][]byte, tx.First-1)

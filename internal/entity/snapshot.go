@@ -78,7 +78,7 @@ func (u *user) encodeHead() []byte {
 	b = appendUint(b, 9, uint64(balance))
 	b = appendUint(b, 10, uint64(statement))
 	b = appendUint(b, 11, uint64(u.trimmed()))
-	return appendAges(b, 12, u.ages())
+	return appendForks(appendAges(b, 12, u.ages()), 13, u.forks)
 }
 
 func encodePage(page []*pair) []byte {
@@ -195,6 +195,7 @@ func (u *user) restoreHead(value []byte) error {
 	if m.Trimmed != 0 || len(m.Ages) > 0 {
 		u.history = &history{trimmed: im.Seq(m.Trimmed), ages: agesOf(m.Ages)}
 	}
+	u.forks = forksOf(m.Forks)
 	return nil
 }
 
@@ -291,6 +292,7 @@ func (u *user) Start(tx *Tx) {
 		}
 		return
 	}
+	u.enterGeneration(tx)
 	for _, p := range u.order {
 		u.restart(tx, &p.line)
 	}

@@ -41,6 +41,8 @@ type user struct {
 
 	// history is nil as long as all of the log is kept.
 	history *history
+	// forks are where the timeline has gone on in other generations.
+	forks []fork
 
 	dirty         bool
 	unsnapshotted int
@@ -108,7 +110,7 @@ func (u *user) Handle(tx *Tx, cmd im.Command) (im.Result, error) {
 	case *im.Authenticate:
 		return u.handleAuthenticate(c)
 	case *im.Attach:
-		return u.handleAttach(c)
+		return u.handleAttach(tx, c)
 	case *im.CreateDevice:
 		return u.handleCreateDevice(tx, c)
 	case *im.RevokeDevice:

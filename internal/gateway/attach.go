@@ -67,9 +67,9 @@ func (s *session) attachment(id im.SessionID) *im.Attach {
 	case s.is(resuming):
 		cmd.Resume = &im.Resume{Session: s.id, After: s.after}
 	case w.asked:
-		cmd.Resume = &im.Resume{Session: s.id, After: *w.cursor}
+		cmd.Resume, cmd.Generation = &im.Resume{Session: s.id, After: *w.cursor}, w.generation
 	default:
-		cmd.Cursor = w.cursor
+		cmd.Cursor, cmd.Generation = w.cursor, w.generation
 		return cmd
 	}
 	s.succeeded = true

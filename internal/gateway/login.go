@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
@@ -35,6 +37,10 @@ func (s *session) hello(payload []byte) {
 	if m.Cursor != nil {
 		cursor := im.Seq(m.GetCursor())
 		w.cursor = &cursor
+	}
+	if m.Generation != nil {
+		generation := im.Generation(m.GetGeneration())
+		w.generation = &generation
 	}
 	s.mu.Lock()
 	s.user, s.device, s.hash, s.login, s.work = user, device, hash, s.g.now(), w
@@ -67,7 +73,7 @@ func (s *session) welcome(at *im.Attached) {
 	s.g.stats.took[OpLogin].Observe(uint64(s.user), s.g.uptime()-s.work.began)
 	s.conn.SetMaxFrame(im.MaxClientFrame)
 	s.conn.SetIdle(time.Duration(heartbeat) * time.Millisecond * 3 / 2)
-	frame, err := wire.AppendMessage(nil, wire.TypeWelcome, &skeinv1.Welcome{
+	welcome := &skeinv1.Welcome{
 		User:        uint64(s.user),
 		Device:      uint32(s.device),
 		Name:        at.Name,
@@ -77,7 +83,12 @@ func (s *session) welcome(at *im.Attached) {
 		HeartbeatMs: heartbeat,
 		TimeMs:      s.g.cfg.Now().UnixMilli(),
 		SendWindow:  im.SendWindow,
-	})
+		Generation:  proto.Uint64(uint64(at.Generation)),
+	}
+	if at.Kept != nil {
+		welcome.Kept = proto.Uint64(uint64(*at.Kept))
+	}
+	frame, err := wire.AppendMessage(nil, wire.TypeWelcome, welcome)
 	if err != nil {
 		s.refuse(im.Errorf(im.Internal, "the user's name cannot be sent: %w", err))
 		return

@@ -81,6 +81,9 @@ type work struct {
 	// cursor the entry the device has, if it says so: for the login.
 	heartbeat uint32
 	cursor    *im.Seq
+	// generation is that of the timeline that the cursor is of; nil: it did not
+	// say.
+	generation *im.Generation
 	// asked: the mailbox has been asked to attach. lost: it has lost the
 	// session before it said that it was attached. resuming: an attempt to
 	// resume is planned or under way.

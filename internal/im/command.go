@@ -68,6 +68,9 @@ type Attach struct {
 	// Login is when the device logged in, by the gateway's clock; it stays
 	// the same through resumptions.
 	Login Millis
+	// Generation is that of what the device has up to Cursor, or Resume.After;
+	// nil: the device does not know.
+	Generation *Generation
 	// Resume, when set, makes the session continue an earlier one that its
 	// mailbox has lost; Cursor is not heeded. A device that has logged in
 	// elsewhere since keeps its newer session: Conflict.
@@ -75,6 +78,11 @@ type Attach struct {
 	// Sink receives the deliveries. It must not block.
 	Sink Sink
 }
+
+// Generation names the time of a region's store from when a copy of it that may
+// lack its end took its place, until that happens again; 0: the time before the
+// first.
+type Generation uint64
 
 // Resume says where the new session of a connection continues.
 type Resume struct {
@@ -88,10 +96,16 @@ type Resume struct {
 
 // Attached answers Attach.
 type Attached struct {
-	Name      string
-	Head      Seq
+	Name string
+	Head Seq
+	// Cursor is after which entry deliveries begin: what was asked for, or Kept
+	// if that is less.
 	Cursor    Seq
 	ClientSeq ClientSeq
+	// Generation is the timeline's. If Attach named another one, Kept is up to
+	// where the timeline is what it was in that.
+	Generation Generation
+	Kept       *Seq
 }
 
 // Sink is the gateway's end of a session, called in order by the mailbox.

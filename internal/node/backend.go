@@ -39,6 +39,9 @@ func (n *Node) startBackend(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if cfg.Core.Generation, err = standby.GenerationOf(ctx, n.shared.store); err != nil {
+			return err
+		}
 		n.back = &backend{mailbox: mailbox.New(cfg, kept), source: src}
 		if err := n.newRegions(); err != nil {
 			return err
@@ -50,6 +53,9 @@ func (n *Node) startBackend(ctx context.Context) error {
 		return err
 	}
 	kept, src, err := n.withStandby(ctx, st)
+	if err == nil {
+		cfg.Core.Generation, err = standby.GenerationOf(ctx, st)
+	}
 	if err != nil {
 		return errors.Join(err, st.Close())
 	}

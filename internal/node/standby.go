@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/skein-im/skein/internal/config"
 	"github.com/skein-im/skein/internal/entity"
@@ -157,5 +158,5 @@ func Promote(ctx context.Context, cfg config.Config, log *slog.Logger, broken bo
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, n.standby.stop()) }()
-	return standby.Promote(ctx, engine, broken)
+	return standby.Promote(ctx, engine, time.Now(), broken)
 }

@@ -240,6 +240,9 @@ func appendAttach(b []byte, m *im.Attach) []byte {
 			return appendUint(appendUint(b, 1, m.Resume.Session), 2, m.Resume.After)
 		})
 	}
+	if m.Generation != nil {
+		b = appendPresent(b, 8, *m.Generation)
+	}
 	return b
 }
 
@@ -261,6 +264,9 @@ func setAttach(m *im.Attach, f *fields) {
 	case 7:
 		m.Resume = new(im.Resume)
 		f.nest(readInto(m.Resume, f.bytes(), "Resume", setResume))
+	case 8:
+		generation := number[im.Generation](f)
+		m.Generation = &generation
 	}
 }
 

@@ -34,7 +34,12 @@ var resultCodecs = slices.Concat([]resultCodec{
 		b = appendBytes(b, 1, r.Name)
 		b = appendUint(b, 2, r.Head)
 		b = appendUint(b, 3, r.Cursor)
-		return appendUint(b, 4, r.ClientSeq)
+		b = appendUint(b, 4, r.ClientSeq)
+		b = appendUint(b, 5, r.Generation)
+		if r.Kept != nil {
+			b = appendPresent(b, 6, *r.Kept)
+		}
+		return b
 	}, func(r *im.Attached, f *fields) {
 		switch f.num {
 		case 1:
@@ -45,6 +50,11 @@ var resultCodecs = slices.Concat([]resultCodec{
 			r.Cursor = number[im.Seq](f)
 		case 4:
 			r.ClientSeq = number[im.ClientSeq](f)
+		case 5:
+			r.Generation = number[im.Generation](f)
+		case 6:
+			kept := number[im.Seq](f)
+			r.Kept = &kept
 		}
 	}),
 	result(4, "DeviceCreated", func(b []byte, r *im.DeviceCreated) []byte {

@@ -33,6 +33,8 @@ type Config struct {
 	ReadBytes int
 	// Retain is how much of users' logs is kept; the zero value: all.
 	Retain entity.Retention
+	// Generation is the store's.
+	Generation im.Generation
 	// Confirm makes answers that change nothing wait for a commit too, so
 	// that the store has said that the slot has no newer owner: needed
 	// where several nodes share a store.
@@ -156,7 +158,7 @@ type cell struct {
 // NewCore makes a Core that owns no slot.
 func NewCore(cfg Config, host Host) *Core {
 	c := &Core{cfg: cfg, host: host, cells: map[im.Addr]*cell{}, fill: &batch{}}
-	c.tx.Jitter, c.tx.Retain = cfg.Jitter, cfg.Retain
+	c.tx.Jitter, c.tx.Retain, c.tx.Generation = cfg.Jitter, cfg.Retain, cfg.Generation
 	return c
 }
 

@@ -2,6 +2,7 @@ package standby
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"net"
@@ -124,8 +125,9 @@ func (f *Follower) mark(ctx context.Context) error {
 }
 
 // Promote makes a copy a store of its own, and says which slots are not whole.
-// With those it does so only if broken is true.
-func Promote(ctx context.Context, engine Engine, broken bool) (notWhole []im.Slot, err error) {
+// With those it does so only if broken is true. The store begins a new generation,
+// by which devices are told what it may lack.
+func Promote(ctx context.Context, engine Engine, now time.Time, broken bool) (notWhole []im.Slot, err error) {
 	region, err := CopyOf(ctx, engine)
 	if err != nil {
 		return nil, err
@@ -151,6 +153,7 @@ func Promote(ctx context.Context, engine Engine, broken bool) (notWhole []im.Slo
 	}
 	return notWhole, engine.Commit(ctx, &store.Batch{Changes: []store.Change{{
 		Addr: positions()[0], Epoch: epochs[0], Delete: []string{keyCopyOf},
+		Put: []store.Record{{Key: keyGeneration, Value: binary.AppendUvarint(nil, uint64(now.UnixMilli()))}},
 	}}})
 }
 

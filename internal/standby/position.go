@@ -21,6 +21,9 @@ const (
 	// keyCopyOf, in the position of slot 0, is the region whose copy the store
 	// is.
 	keyCopyOf = "copy"
+	// keyGeneration, in the same place, is when the store, a copy until then, was
+	// promoted.
+	keyGeneration = "g"
 )
 
 // positions are the addresses under which the slots' positions are kept: the
@@ -112,6 +115,20 @@ func readPosition(ctx context.Context, st reader, slot im.Slot) (position, error
 
 // positionReads is how many positions are read at a time.
 const positionReads = 64
+
+// GenerationOf is the generation that a store is in: when it was promoted, in
+// milliseconds since 1970, if it began as a copy.
+func GenerationOf(ctx context.Context, st reader) (im.Generation, error) {
+	value, err := record(ctx, st, 0, keyGeneration)
+	if err != nil || value == nil {
+		return 0, err
+	}
+	g, n := binary.Uvarint(value)
+	if n != len(value) || n <= 0 {
+		return 0, im.Errorf(im.Internal, "the generation of the store is damaged")
+	}
+	return im.Generation(g), nil
+}
 
 // CopyOf is the region whose copy a store is; empty: it is none.
 func CopyOf(ctx context.Context, st reader) (string, error) {

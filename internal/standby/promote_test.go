@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
@@ -78,8 +79,11 @@ func TestPromote(t *testing.T) {
 	if _, err := NewFollower(t.Context(), FollowerConfig{Engine: replica, Region: "elsewhere", Logger: quiet}); im.KindOf(err) != im.Invalid {
 		t.Fatalf("it became the copy of another region: %v", err)
 	}
-	if broken, err := Promote(t.Context(), replica, false); err != nil || len(broken) > 0 {
+	if broken, err := Promote(t.Context(), replica, time.UnixMilli(70), false); err != nil || len(broken) > 0 {
 		t.Fatal(broken, err)
+	}
+	if g, err := GenerationOf(t.Context(), replica); g != 70 || err != nil {
+		t.Errorf("its generation is %d, %v", g, err)
 	}
 	if region, err := CopyOf(t.Context(), replica); region != "" || err != nil {
 		t.Fatal(region, err)

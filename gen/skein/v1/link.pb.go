@@ -1056,7 +1056,10 @@ type Hello struct {
 	// server bounds it and answers with the one that counts.
 	HeartbeatMs uint32 `protobuf:"varint,4,opt,name=heartbeat_ms,json=heartbeatMs,proto3" json:"heartbeat_ms,omitempty"`
 	// Name and version of the client program, for logs.
-	Agent         string `protobuf:"bytes,5,opt,name=agent,proto3" json:"agent,omitempty"`
+	Agent string `protobuf:"bytes,5,opt,name=agent,proto3" json:"agent,omitempty"`
+	// The generation in which the device got what it has up to cursor: that of the
+	// last Welcome. Absent: the device does not know.
+	Generation    *uint64 `protobuf:"varint,6,opt,name=generation,proto3,oneof" json:"generation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1126,6 +1129,13 @@ func (x *Hello) GetAgent() string {
 	return ""
 }
 
+func (x *Hello) GetGeneration() uint64 {
+	if x != nil && x.Generation != nil {
+		return *x.Generation
+	}
+	return 0
+}
+
 // Welcome answers Hello. What the device has missed follows at once.
 type Welcome struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -1141,7 +1151,14 @@ type Welcome struct {
 	HeartbeatMs uint32 `protobuf:"varint,7,opt,name=heartbeat_ms,json=heartbeatMs,proto3" json:"heartbeat_ms,omitempty"`
 	TimeMs      int64  `protobuf:"varint,8,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
 	// How many sends may be unanswered at a time.
-	SendWindow    uint32 `protobuf:"varint,9,opt,name=send_window,json=sendWindow,proto3" json:"send_window,omitempty"`
+	SendWindow uint32 `protobuf:"varint,9,opt,name=send_window,json=sendWindow,proto3" json:"send_window,omitempty"`
+	// In which generation the timeline is. It changes when a region's store has been
+	// lost and a copy that may lack its end has taken its place.
+	Generation *uint64 `protobuf:"varint,10,opt,name=generation,proto3,oneof" json:"generation,omitempty"`
+	// Up to where the timeline is what it was in the generation that Hello named, if
+	// that was another one. What the device has after that is gone, and the numbers
+	// are given again.
+	Kept          *uint64 `protobuf:"varint,11,opt,name=kept,proto3,oneof" json:"kept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1235,6 +1252,20 @@ func (x *Welcome) GetTimeMs() int64 {
 func (x *Welcome) GetSendWindow() uint32 {
 	if x != nil {
 		return x.SendWindow
+	}
+	return 0
+}
+
+func (x *Welcome) GetGeneration() uint64 {
+	if x != nil && x.Generation != nil {
+		return *x.Generation
+	}
+	return 0
+}
+
+func (x *Welcome) GetKept() uint64 {
+	if x != nil && x.Kept != nil {
+		return *x.Kept
 	}
 	return 0
 }
@@ -1961,14 +1992,18 @@ const file_skein_v1_link_proto_rawDesc = "" +
 	"\fexpected_seq\x18\x04 \x01(\x04R\vexpectedSeq\x12\x16\n" +
 	"\x06region\x18\x05 \x01(\tR\x06region\x12\x14\n" +
 	"\x05links\x18\x06 \x03(\tR\x05links\x12\x12\n" +
-	"\x04http\x18\a \x03(\tR\x04http\"\x98\x01\n" +
+	"\x04http\x18\a \x03(\tR\x04http\"\xcc\x01\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\tR\x05token\x12\x1b\n" +
 	"\x06cursor\x18\x03 \x01(\x04H\x00R\x06cursor\x88\x01\x01\x12!\n" +
 	"\fheartbeat_ms\x18\x04 \x01(\rR\vheartbeatMs\x12\x14\n" +
-	"\x05agent\x18\x05 \x01(\tR\x05agentB\t\n" +
-	"\a_cursor\"\xf1\x01\n" +
+	"\x05agent\x18\x05 \x01(\tR\x05agent\x12#\n" +
+	"\n" +
+	"generation\x18\x06 \x01(\x04H\x01R\n" +
+	"generation\x88\x01\x01B\t\n" +
+	"\a_cursorB\r\n" +
+	"\v_generation\"\xc7\x02\n" +
 	"\aWelcome\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\x04R\x04user\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\rR\x06device\x12\x12\n" +
@@ -1980,7 +2015,14 @@ const file_skein_v1_link_proto_rawDesc = "" +
 	"\fheartbeat_ms\x18\a \x01(\rR\vheartbeatMs\x12\x17\n" +
 	"\atime_ms\x18\b \x01(\x03R\x06timeMs\x12\x1f\n" +
 	"\vsend_window\x18\t \x01(\rR\n" +
-	"sendWindow\"x\n" +
+	"sendWindow\x12#\n" +
+	"\n" +
+	"generation\x18\n" +
+	" \x01(\x04H\x00R\n" +
+	"generation\x88\x01\x01\x12\x17\n" +
+	"\x04kept\x18\v \x01(\x04H\x01R\x04kept\x88\x01\x01B\r\n" +
+	"\v_generationB\a\n" +
+	"\x05_kept\"x\n" +
 	"\x04Send\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\x04R\x02to\x12\x1d\n" +
 	"\n" +
@@ -2181,6 +2223,7 @@ func file_skein_v1_link_proto_init() {
 		return
 	}
 	file_skein_v1_link_proto_msgTypes[4].OneofWrappers = []any{}
+	file_skein_v1_link_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -503,7 +503,10 @@ type UserHead struct {
 	// How old entries are: log sequences, and milliseconds since the Unix epoch
 	// at which they were written at the latest. Pairs, ascending, each number
 	// less the one two before it.
-	Ages          []uint64 `protobuf:"varint,12,rep,packed,name=ages,proto3" json:"ages,omitempty"`
+	Ages []uint64 `protobuf:"varint,12,rep,packed,name=ages,proto3" json:"ages,omitempty"`
+	// The generations of stores in which the timeline has been, the first one left
+	// out, as they began.
+	Forks         []*TimelineFork `protobuf:"bytes,13,rep,name=forks,proto3" json:"forks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -622,6 +625,67 @@ func (x *UserHead) GetAges() []uint64 {
 	return nil
 }
 
+func (x *UserHead) GetForks() []*TimelineFork {
+	if x != nil {
+		return x.Forks
+	}
+	return nil
+}
+
+// TimelineFork is where a timeline has gone on in another generation.
+type TimelineFork struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Generation uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	// The last sequence that it has in common with what was before.
+	Head          uint64 `protobuf:"varint,2,opt,name=head,proto3" json:"head,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TimelineFork) Reset() {
+	*x = TimelineFork{}
+	mi := &file_skein_store_v1_store_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TimelineFork) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TimelineFork) ProtoMessage() {}
+
+func (x *TimelineFork) ProtoReflect() protoreflect.Message {
+	mi := &file_skein_store_v1_store_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TimelineFork.ProtoReflect.Descriptor instead.
+func (*TimelineFork) Descriptor() ([]byte, []int) {
+	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *TimelineFork) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *TimelineFork) GetHead() uint64 {
+	if x != nil {
+		return x.Head
+	}
+	return 0
+}
+
 type PairPage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Pairs         []*Pair                `protobuf:"bytes,1,rep,name=pairs,proto3" json:"pairs,omitempty"`
@@ -631,7 +695,7 @@ type PairPage struct {
 
 func (x *PairPage) Reset() {
 	*x = PairPage{}
-	mi := &file_skein_store_v1_store_proto_msgTypes[5]
+	mi := &file_skein_store_v1_store_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -643,7 +707,7 @@ func (x *PairPage) String() string {
 func (*PairPage) ProtoMessage() {}
 
 func (x *PairPage) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_store_v1_store_proto_msgTypes[5]
+	mi := &file_skein_store_v1_store_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -656,7 +720,7 @@ func (x *PairPage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PairPage.ProtoReflect.Descriptor instead.
 func (*PairPage) Descriptor() ([]byte, []int) {
-	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{5}
+	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *PairPage) GetPairs() []*Pair {
@@ -692,7 +756,7 @@ type Pair struct {
 
 func (x *Pair) Reset() {
 	*x = Pair{}
-	mi := &file_skein_store_v1_store_proto_msgTypes[6]
+	mi := &file_skein_store_v1_store_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -704,7 +768,7 @@ func (x *Pair) String() string {
 func (*Pair) ProtoMessage() {}
 
 func (x *Pair) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_store_v1_store_proto_msgTypes[6]
+	mi := &file_skein_store_v1_store_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -717,7 +781,7 @@ func (x *Pair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pair.ProtoReflect.Descriptor instead.
 func (*Pair) Descriptor() ([]byte, []int) {
-	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{6}
+	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Pair) GetPeer() *Addr {
@@ -821,7 +885,7 @@ type DeviceState struct {
 
 func (x *DeviceState) Reset() {
 	*x = DeviceState{}
-	mi := &file_skein_store_v1_store_proto_msgTypes[7]
+	mi := &file_skein_store_v1_store_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -833,7 +897,7 @@ func (x *DeviceState) String() string {
 func (*DeviceState) ProtoMessage() {}
 
 func (x *DeviceState) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_store_v1_store_proto_msgTypes[7]
+	mi := &file_skein_store_v1_store_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -846,7 +910,7 @@ func (x *DeviceState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceState.ProtoReflect.Descriptor instead.
 func (*DeviceState) Descriptor() ([]byte, []int) {
-	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{7}
+	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DeviceState) GetDevice() uint32 {
@@ -918,7 +982,7 @@ type SendAnswer struct {
 
 func (x *SendAnswer) Reset() {
 	*x = SendAnswer{}
-	mi := &file_skein_store_v1_store_proto_msgTypes[8]
+	mi := &file_skein_store_v1_store_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -930,7 +994,7 @@ func (x *SendAnswer) String() string {
 func (*SendAnswer) ProtoMessage() {}
 
 func (x *SendAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_store_v1_store_proto_msgTypes[8]
+	mi := &file_skein_store_v1_store_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -943,7 +1007,7 @@ func (x *SendAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendAnswer.ProtoReflect.Descriptor instead.
 func (*SendAnswer) Descriptor() ([]byte, []int) {
-	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{8}
+	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SendAnswer) GetSeq() uint64 {
@@ -994,7 +1058,7 @@ type EarlySend struct {
 
 func (x *EarlySend) Reset() {
 	*x = EarlySend{}
-	mi := &file_skein_store_v1_store_proto_msgTypes[9]
+	mi := &file_skein_store_v1_store_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1006,7 +1070,7 @@ func (x *EarlySend) String() string {
 func (*EarlySend) ProtoMessage() {}
 
 func (x *EarlySend) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_store_v1_store_proto_msgTypes[9]
+	mi := &file_skein_store_v1_store_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1019,7 +1083,7 @@ func (x *EarlySend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EarlySend.ProtoReflect.Descriptor instead.
 func (*EarlySend) Descriptor() ([]byte, []int) {
-	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{9}
+	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *EarlySend) GetSendId() uint64 {
@@ -1055,7 +1119,7 @@ type AccountName struct {
 
 func (x *AccountName) Reset() {
 	*x = AccountName{}
-	mi := &file_skein_store_v1_store_proto_msgTypes[10]
+	mi := &file_skein_store_v1_store_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1067,7 +1131,7 @@ func (x *AccountName) String() string {
 func (*AccountName) ProtoMessage() {}
 
 func (x *AccountName) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_store_v1_store_proto_msgTypes[10]
+	mi := &file_skein_store_v1_store_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1080,7 +1144,7 @@ func (x *AccountName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccountName.ProtoReflect.Descriptor instead.
 func (*AccountName) Descriptor() ([]byte, []int) {
-	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{10}
+	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AccountName) GetName() string {
@@ -1113,7 +1177,7 @@ type Allocator struct {
 
 func (x *Allocator) Reset() {
 	*x = Allocator{}
-	mi := &file_skein_store_v1_store_proto_msgTypes[11]
+	mi := &file_skein_store_v1_store_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1125,7 +1189,7 @@ func (x *Allocator) String() string {
 func (*Allocator) ProtoMessage() {}
 
 func (x *Allocator) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_store_v1_store_proto_msgTypes[11]
+	mi := &file_skein_store_v1_store_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1138,7 +1202,7 @@ func (x *Allocator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Allocator.ProtoReflect.Descriptor instead.
 func (*Allocator) Descriptor() ([]byte, []int) {
-	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{11}
+	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Allocator) GetNext() uint64 {
@@ -1159,7 +1223,7 @@ type Home struct {
 
 func (x *Home) Reset() {
 	*x = Home{}
-	mi := &file_skein_store_v1_store_proto_msgTypes[12]
+	mi := &file_skein_store_v1_store_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1171,7 +1235,7 @@ func (x *Home) String() string {
 func (*Home) ProtoMessage() {}
 
 func (x *Home) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_store_v1_store_proto_msgTypes[12]
+	mi := &file_skein_store_v1_store_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1184,7 +1248,7 @@ func (x *Home) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Home.ProtoReflect.Descriptor instead.
 func (*Home) Descriptor() ([]byte, []int) {
-	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{12}
+	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Home) GetRegion() string {
@@ -1219,7 +1283,7 @@ type Residence struct {
 
 func (x *Residence) Reset() {
 	*x = Residence{}
-	mi := &file_skein_store_v1_store_proto_msgTypes[13]
+	mi := &file_skein_store_v1_store_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1231,7 +1295,7 @@ func (x *Residence) String() string {
 func (*Residence) ProtoMessage() {}
 
 func (x *Residence) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_store_v1_store_proto_msgTypes[13]
+	mi := &file_skein_store_v1_store_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1244,7 +1308,7 @@ func (x *Residence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Residence.ProtoReflect.Descriptor instead.
 func (*Residence) Descriptor() ([]byte, []int) {
-	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{13}
+	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Residence) GetState() ResidenceState {
@@ -1307,7 +1371,7 @@ const file_skein_store_v1_store_proto_rawDesc = "" +
 	"\acontent\x18\x04 \x01(\v2\x11.skein.v1.ContentR\acontent\x12\x1d\n" +
 	"\n" +
 	"error_kind\x18\x05 \x01(\rR\terrorKind\x12\x14\n" +
-	"\x05trace\x18\x06 \x01(\x06R\x05trace\"\xc0\x02\n" +
+	"\x05trace\x18\x06 \x01(\x06R\x05trace\"\xf4\x02\n" +
 	"\bUserHead\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x16\n" +
 	"\x06exists\x18\x02 \x01(\bR\x06exists\x12\x12\n" +
@@ -1321,7 +1385,13 @@ const file_skein_store_v1_store_proto_rawDesc = "" +
 	"\tstatement\x18\n" +
 	" \x01(\x04R\tstatement\x12\x18\n" +
 	"\atrimmed\x18\v \x01(\x04R\atrimmed\x12\x12\n" +
-	"\x04ages\x18\f \x03(\x04R\x04ages\"6\n" +
+	"\x04ages\x18\f \x03(\x04R\x04ages\x122\n" +
+	"\x05forks\x18\r \x03(\v2\x1c.skein.store.v1.TimelineForkR\x05forks\"B\n" +
+	"\fTimelineFork\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x04R\n" +
+	"generation\x12\x12\n" +
+	"\x04head\x18\x02 \x01(\x04R\x04head\"6\n" +
 	"\bPairPage\x12*\n" +
 	"\x05pairs\x18\x01 \x03(\v2\x14.skein.store.v1.PairR\x05pairs\"\xc0\x02\n" +
 	"\x04Pair\x12(\n" +
@@ -1407,46 +1477,48 @@ func file_skein_store_v1_store_proto_rawDescGZIP() []byte {
 }
 
 var file_skein_store_v1_store_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_skein_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_skein_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_skein_store_v1_store_proto_goTypes = []any{
-	(LinkKind)(0),       // 0: skein.store.v1.LinkKind
-	(ResidenceState)(0), // 1: skein.store.v1.ResidenceState
-	(*Addr)(nil),        // 2: skein.store.v1.Addr
-	(*Event)(nil),       // 3: skein.store.v1.Event
-	(*RefusedSend)(nil), // 4: skein.store.v1.RefusedSend
-	(*LinkBody)(nil),    // 5: skein.store.v1.LinkBody
-	(*UserHead)(nil),    // 6: skein.store.v1.UserHead
-	(*PairPage)(nil),    // 7: skein.store.v1.PairPage
-	(*Pair)(nil),        // 8: skein.store.v1.Pair
-	(*DeviceState)(nil), // 9: skein.store.v1.DeviceState
-	(*SendAnswer)(nil),  // 10: skein.store.v1.SendAnswer
-	(*EarlySend)(nil),   // 11: skein.store.v1.EarlySend
-	(*AccountName)(nil), // 12: skein.store.v1.AccountName
-	(*Allocator)(nil),   // 13: skein.store.v1.Allocator
-	(*Home)(nil),        // 14: skein.store.v1.Home
-	(*Residence)(nil),   // 15: skein.store.v1.Residence
-	(*v1.Entry)(nil),    // 16: skein.v1.Entry
-	(*v1.Content)(nil),  // 17: skein.v1.Content
+	(LinkKind)(0),        // 0: skein.store.v1.LinkKind
+	(ResidenceState)(0),  // 1: skein.store.v1.ResidenceState
+	(*Addr)(nil),         // 2: skein.store.v1.Addr
+	(*Event)(nil),        // 3: skein.store.v1.Event
+	(*RefusedSend)(nil),  // 4: skein.store.v1.RefusedSend
+	(*LinkBody)(nil),     // 5: skein.store.v1.LinkBody
+	(*UserHead)(nil),     // 6: skein.store.v1.UserHead
+	(*TimelineFork)(nil), // 7: skein.store.v1.TimelineFork
+	(*PairPage)(nil),     // 8: skein.store.v1.PairPage
+	(*Pair)(nil),         // 9: skein.store.v1.Pair
+	(*DeviceState)(nil),  // 10: skein.store.v1.DeviceState
+	(*SendAnswer)(nil),   // 11: skein.store.v1.SendAnswer
+	(*EarlySend)(nil),    // 12: skein.store.v1.EarlySend
+	(*AccountName)(nil),  // 13: skein.store.v1.AccountName
+	(*Allocator)(nil),    // 14: skein.store.v1.Allocator
+	(*Home)(nil),         // 15: skein.store.v1.Home
+	(*Residence)(nil),    // 16: skein.store.v1.Residence
+	(*v1.Entry)(nil),     // 17: skein.v1.Entry
+	(*v1.Content)(nil),   // 18: skein.v1.Content
 }
 var file_skein_store_v1_store_proto_depIdxs = []int32{
-	16, // 0: skein.store.v1.Event.entry:type_name -> skein.v1.Entry
+	17, // 0: skein.store.v1.Event.entry:type_name -> skein.v1.Entry
 	2,  // 1: skein.store.v1.Event.from:type_name -> skein.store.v1.Addr
 	2,  // 2: skein.store.v1.Event.to:type_name -> skein.store.v1.Addr
 	5,  // 3: skein.store.v1.Event.body:type_name -> skein.store.v1.LinkBody
 	4,  // 4: skein.store.v1.Event.refused:type_name -> skein.store.v1.RefusedSend
 	0,  // 5: skein.store.v1.LinkBody.kind:type_name -> skein.store.v1.LinkKind
-	17, // 6: skein.store.v1.LinkBody.content:type_name -> skein.v1.Content
-	8,  // 7: skein.store.v1.PairPage.pairs:type_name -> skein.store.v1.Pair
-	2,  // 8: skein.store.v1.Pair.peer:type_name -> skein.store.v1.Addr
-	10, // 9: skein.store.v1.DeviceState.answers:type_name -> skein.store.v1.SendAnswer
-	17, // 10: skein.store.v1.EarlySend.content:type_name -> skein.v1.Content
-	1,  // 11: skein.store.v1.Residence.state:type_name -> skein.store.v1.ResidenceState
-	14, // 12: skein.store.v1.Residence.home:type_name -> skein.store.v1.Home
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	18, // 6: skein.store.v1.LinkBody.content:type_name -> skein.v1.Content
+	7,  // 7: skein.store.v1.UserHead.forks:type_name -> skein.store.v1.TimelineFork
+	9,  // 8: skein.store.v1.PairPage.pairs:type_name -> skein.store.v1.Pair
+	2,  // 9: skein.store.v1.Pair.peer:type_name -> skein.store.v1.Addr
+	11, // 10: skein.store.v1.DeviceState.answers:type_name -> skein.store.v1.SendAnswer
+	18, // 11: skein.store.v1.EarlySend.content:type_name -> skein.v1.Content
+	1,  // 12: skein.store.v1.Residence.state:type_name -> skein.store.v1.ResidenceState
+	15, // 13: skein.store.v1.Residence.home:type_name -> skein.store.v1.Home
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_skein_store_v1_store_proto_init() }
@@ -1460,7 +1532,7 @@ func file_skein_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skein_store_v1_store_proto_rawDesc), len(file_skein_store_v1_store_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   14,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
