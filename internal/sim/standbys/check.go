@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/standby"
@@ -196,7 +197,7 @@ func (w *world) promote() bool {
 	if w.opts.Defect == PromotedAnyway {
 		engine = forgetful{copied.Store}
 	}
-	broken, err := standby.Promote(ctx, engine, false)
+	broken, err := standby.Promote(ctx, engine, time.UnixMilli(1), false)
 	if err != nil {
 		w.failf("the copy cannot be promoted: %v", err)
 	}
