@@ -126,6 +126,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 		{"monitor", startNode(t, "monitor", "--json", "--data", filepath.Join(dir, "w"), "--ops", "127.0.0.1:0", "--monitor-targets", m.Ops)},
 		{"router", startNode(t, newNodes(t, filepath.Join(dir, "n")).args("router", "way")...)},
 		{"shared", start(t, filepath.Join(dir, "r"), append(redisArgs(t), "--role-listen", "127.0.0.1:0")...)},
+		{"postgres", start(t, filepath.Join(dir, "p"), append(postgresArgs(t), "--role-listen", "127.0.0.1:0")...)},
 		{"region", startPair(t, nil, nil).east},
 		{"region", away.region},
 		{"uplink", uplinked},

@@ -49,6 +49,7 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer stopRedis()
+	defer stopPostgres()
 	flag.Parse()
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
 		_ = f.Value.Set(strconv.Itoa(atOnce))

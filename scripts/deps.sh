@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need beyond Go, where it is missing: a C compiler for
-# the race detector, npm for the schema tools, a Redis server and Prometheus,
-# which tests start on ports and in directories of their own, and
+# the race detector, npm for the schema tools, a Redis server, PostgreSQL and
+# Prometheus, which tests start on ports and in directories of their own, and
 # systemd-analyze, which looks at the services in deploy/systemd.
 set -euo pipefail
 
@@ -9,6 +9,7 @@ missing=()
 command -v gcc >/dev/null || missing+=(gcc libc6-dev)
 command -v npx >/dev/null || missing+=(npm)
 command -v redis-server >/dev/null || command -v valkey-server >/dev/null || missing+=(redis-server)
+command -v postgres >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
 command -v systemd-analyze >/dev/null || missing+=(systemd)
 command -v prometheus >/dev/null && command -v promtool >/dev/null || missing+=(prometheus)
 [ ${#missing[@]} -eq 0 ] && exit 0

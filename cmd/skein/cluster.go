@@ -35,7 +35,8 @@ type clusterFlags struct {
 func (f *clusterFlags) add(cmd *cobra.Command) {
 	for _, s := range config.Settings() {
 		switch s.Key {
-		case "store", "redis", "redis_user", "redis_password_file", "redis_ca", "redis_prefix":
+		case "store", "redis", "redis_user", "redis_password_file", "redis_ca", "redis_prefix",
+			"postgres", "postgres_password_file", "postgres_ca", "postgres_schema", "postgres_standbys":
 			cmd.Flags().String(flagName(s.Key), fmt.Sprint(s.Default), s.Help)
 		}
 	}

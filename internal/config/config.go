@@ -95,7 +95,7 @@ type Config struct {
 	LinkEngine string `toml:"link_engine" role:"gateway" help:"what runs the links: epoll, goroutine, or auto for epoll where the system has it"`
 	// Store is where the mailboxes are kept: embedded in the one mailbox
 	// process, or on servers that any number of them share.
-	Store string `toml:"store" help:"where mailboxes are kept: pebble, in the data directory of the one mailbox process, or redis, which several share"`
+	Store string `toml:"store" help:"where mailboxes are kept: pebble, in the data directory of the one mailbox process, or redis or postgres, which several share"`
 	// Redis are addresses of a Redis or Valkey server, or of some of a cluster.
 	Redis             string `toml:"redis" help:"addresses, comma-separated: of the Redis or Valkey server, or of some servers of a cluster"`
 	RedisUser         string `toml:"redis_user" help:"user name for Redis; empty: the default user"`
@@ -107,6 +107,17 @@ type Config struct {
 	// RedisReplicas must have a write before it is acknowledged; -1: all that
 	// a primary of the cluster has.
 	RedisReplicas int `toml:"redis_replicas" help:"replicas that must have a write before it is acknowledged; -1: all that a primary has, so that none is lost whichever is promoted; 1 of two goes on while one is away, and may lose some when servers fail one right after the other"`
+	// Postgres says where the PostgreSQL servers are, as libpq has it, without a
+	// password.
+	Postgres             string `toml:"postgres" help:"URL of the PostgreSQL servers, with primary and standbys as hosts: postgres://user@host1,host2/database"`
+	PostgresPasswordFile string `toml:"postgres_password_file" help:"file with the password for PostgreSQL; empty: none"`
+	// PostgresCA turns TLS on, whatever the URL says.
+	PostgresCA string `toml:"postgres_ca" help:"PEM file with the authorities that PostgreSQL servers are to be certified by, or 'system'; empty: what the URL says"`
+	// PostgresSchema holds the tables, so that several clusters can share servers.
+	PostgresSchema string `toml:"postgres_schema" help:"schema with the tables in PostgreSQL; every cluster of nodes has its own"`
+	// PostgresStandbys must have a write before it is acknowledged; -1: as many
+	// as the server waits for when the node starts.
+	PostgresStandbys int `toml:"postgres_standbys" help:"standbys that must have a write before it is acknowledged, by the servers' synchronous_standby_names; -1: as many as those say when the node starts"`
 	// Node names the node among those that share a store. It stays the same when
 	// the node is started again.
 	Node string `toml:"node" help:"name of the node among those that share a store; empty: made of role, host name and data directory"`
@@ -207,6 +218,10 @@ func Default() Config {
 
 		RedisPrefix: "skein:",
 
+		Postgres:         "postgres://skein@127.0.0.1:5432/skein",
+		PostgresSchema:   "skein",
+		PostgresStandbys: -1,
+
 		Monitor:       "on",
 		MonitorLogMB:  256,
 		MonitorSeries: 8192,
@@ -220,6 +235,8 @@ func Default() Config {
 const (
 	StorePebble = "pebble"
 	StoreRedis  = "redis"
+	// StorePostgres: the settings begin with postgres.
+	StorePostgres = "postgres"
 )
 
 // DefaultRoleListen is where 'skein mailbox' listens for gateways unless it is

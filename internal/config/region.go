@@ -72,7 +72,7 @@ func (c *Config) checkRegions(p *problems) {
 // relays in processes of their own: it does not know where they are. It may have a
 // certificate nevertheless, for a standby.
 func (c *Config) RelaysElsewhere() bool {
-	return c.Region != "" && c.Store == StoreRedis && c.Regions == "" && (c.RelayCert == "" || c.Directory != "")
+	return c.Region != "" && c.Store != StorePebble && c.Regions == "" && (c.RelayCert == "" || c.Directory != "")
 }
 
 // checkPlaces checks where clients are sent.

@@ -101,8 +101,10 @@ func (c *Config) checkStore(p *problems) {
 		if len(c.RedisAddresses()) == 0 {
 			p.add("redis: the address of a server is needed")
 		}
+	case StorePostgres:
+		c.checkPostgres(p)
 	default:
-		p.add("store: %q is not one of %s, %s", c.Store, StorePebble, StoreRedis)
+		p.add("store: %q is not one of %s, %s, %s", c.Store, StorePebble, StoreRedis, StorePostgres)
 	}
 	if c.RedisPrefix == "" || len(c.RedisPrefix) > 64 || strings.ContainsAny(c.RedisPrefix, "{}") {
 		p.add("redis_prefix: 1 to 64 bytes without braces")
@@ -125,6 +127,22 @@ func (c *Config) checkStore(p *problems) {
 	if len(c.Node) > MaxNode || strings.ContainsFunc(c.Node, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		p.add("node: at most %d visible characters of ASCII", MaxNode)
 	}
+}
+
+// checkPostgres keeps passwords out of a setting that is shown.
+func (c *Config) checkPostgres(p *problems) {
+	if c.Postgres == "" {
+		p.add("postgres: the URL of a server is needed")
+	}
+	if u, err := url.Parse(c.Postgres); err == nil && u.User != nil {
+		if _, has := u.User.Password(); has {
+			p.add("postgres: no password belongs here; put it into a file, and its name into postgres_password_file")
+		}
+	}
+	if strings.Contains(c.Postgres, "password=") {
+		p.add("postgres: no password belongs here; put it into a file, and its name into postgres_password_file")
+	}
+	p.between("postgres_standbys", c.PostgresStandbys, -1, 16)
 }
 
 // MaxNode is the most bytes a node's name may have.

@@ -40,7 +40,7 @@ func closeStore(st io.Closer, err *error) { *err = errors.Join(*err, st.Close())
 
 // openAtRest opens a store that nobody serves.
 func openAtRest(ctx context.Context, cfg config.Config, log *slog.Logger) (atRest, error) {
-	if cfg.Store == config.StoreRedis {
+	if cfg.Store != config.StorePebble {
 		return openSharedAtRest(ctx, cfg, log)
 	}
 	// Opening would make what is not there.
@@ -53,7 +53,7 @@ func openAtRest(ctx context.Context, cfg config.Config, log *slog.Logger) (atRes
 // openSharedAtRest opens a store that nodes share. What they write meanwhile would
 // look like errors, so none with mailboxes may be there.
 func openSharedAtRest(ctx context.Context, cfg config.Config, log *slog.Logger) (atRest, error) {
-	st, err := openRedis(ctx, cfg, log)
+	st, err := openEngine(ctx, &cfg, log)
 	if err != nil {
 		return nil, err
 	}

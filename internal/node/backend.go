@@ -32,7 +32,7 @@ func (n *Node) startBackend(ctx context.Context) error {
 	if n.shared != nil {
 		cfg.Node, cfg.Shared = n.name, true
 		cfg.Elsewhere, cfg.Fenced, cfg.Acquired = n.carry, n.stale, n.announceSlots
-		if cfg.Core.Retain.Kept() {
+		if cfg.Core.Retain.Kept() && n.cfg.Store == config.StoreRedis {
 			n.log.Warn("history is kept for ever, in the memory of Redis; bound it with --retain-days or --retain-entries")
 		}
 		kept, src, err := n.withStandby(ctx, n.shared.store)

@@ -11,7 +11,6 @@ import (
 	"github.com/skein-im/skein/internal/config"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
-	"github.com/skein-im/skein/internal/store/redis"
 )
 
 // ClusterView is what the shared store says of the nodes and their slots.
@@ -58,23 +57,14 @@ func LookAtCluster(ctx context.Context, cfg config.Config, log *slog.Logger) (*C
 	return look(ctx, st, log)
 }
 
-func openCluster(ctx context.Context, cfg *config.Config, log *slog.Logger) (*redis.Store, error) {
-	if cfg.Store != config.StoreRedis {
+func openCluster(ctx context.Context, cfg *config.Config, log *slog.Logger) (engine, error) {
+	if cfg.Store == config.StorePebble {
 		return nil, im.Errorf(im.Invalid, "only nodes that share a store are a cluster: give its settings, such as --store redis --redis HOST:PORT")
 	}
-	return openRedis(ctx, *cfg, log)
+	return openEngine(ctx, cfg, log)
 }
 
-func openRedis(ctx context.Context, cfg config.Config, log *slog.Logger) (*redis.Store, error) {
-	opts, err := redisOptions(&cfg)
-	if err != nil {
-		return nil, err
-	}
-	opts.Logger = log
-	return redis.Open(ctx, opts)
-}
-
-func look(ctx context.Context, st *redis.Store, log *slog.Logger) (*ClusterView, error) {
+func look(ctx context.Context, st engine, log *slog.Logger) (*ClusterView, error) {
 	members, err := cluster.Read(ctx, st, log)
 	if err != nil {
 		return nil, err
@@ -123,7 +113,7 @@ func ChangePolicy(ctx context.Context, cfg config.Config, log *slog.Logger, chan
 // watchEvery is how often the cluster is looked at while slots move.
 const watchEvery = 200 * time.Millisecond
 
-func watchMoves(ctx context.Context, st *redis.Store, log *slog.Logger, watch func(*ClusterView)) error {
+func watchMoves(ctx context.Context, st engine, log *slog.Logger, watch func(*ClusterView)) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {

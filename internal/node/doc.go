@@ -12,7 +12,7 @@
 // a front, which is what clients talk to, in front of an im.Mailbox, wherever
 // that is.
 //
-// Nodes may share a store (settings store and redis). Then each is a member of a
+// Nodes may share a store (setting store). Then each is a member of a
 // cluster (package cluster), its mailbox serves a part of the slots, and whatever
 // needs a mailbox holds the way to all of them (package route), the node's own
 // included. Workers get the list of members from their supervisor.

@@ -139,7 +139,7 @@ func (n *Node) collectors() []prometheus.Collector {
 		all = append(all, n.routerCollector())
 	}
 	if n.shared != nil && n.route != nil {
-		all = append(all, n.sharedCollector())
+		all = append(all, n.sharedCollector(), n.engineCollector())
 	}
 	if n.regions != nil {
 		all = append(all, n.regionsCollector())

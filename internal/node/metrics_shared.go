@@ -7,6 +7,7 @@ import (
 	"github.com/skein-im/skein/internal/remote"
 	"github.com/skein-im/skein/internal/route"
 	"github.com/skein-im/skein/internal/store/pebble"
+	"github.com/skein-im/skein/internal/store/postgres"
 	"github.com/skein-im/skein/internal/store/redis"
 )
 
@@ -16,14 +17,20 @@ func (n *Node) storeMetrics() pebble.Metrics {
 	if n.shared == nil {
 		return n.back.store.Metrics()
 	}
-	m := n.shared.store.Metrics()
-	return pebble.Metrics{CommitTimes: m.CommitTimes, Fenced: m.Fenced}
+	switch st := n.shared.store.(type) {
+	case *redis.Store:
+		m := st.Metrics()
+		return pebble.Metrics{CommitTimes: m.CommitTimes, Fenced: m.Fenced}
+	case *postgres.Store:
+		m := st.Metrics()
+		return pebble.Metrics{CommitTimes: m.CommitTimes, Fenced: m.Fenced}
+	}
+	return pebble.Metrics{}
 }
 
 // sharedSample is what a node that shares its store says of that and of the
 // others.
 type sharedSample struct {
-	store   redis.Metrics
 	members []cluster.Member
 	route   route.Stats
 	links   remote.ClientStats
@@ -32,7 +39,7 @@ type sharedSample struct {
 func (n *Node) sharedCollector() prometheus.Collector {
 	c := &collector[sharedSample]{samples: func() []sharedSample {
 		members, _ := n.shared.membership.Members()
-		return []sharedSample{{n.shared.store.Metrics(), cluster.Nodes(members), n.route.Stats(), n.linkStats()}}
+		return []sharedSample{{cluster.Nodes(members), n.route.Stats(), n.linkStats()}}
 	}}
 	c.gauge("skein_cluster_members", "Nodes that share the store.", func(s *sharedSample) float64 { return float64(len(s.members)) })
 	c.gauge("skein_cluster_mailboxes", "Those of them that have mailboxes.", func(s *sharedSample) float64 { return float64(s.route.Nodes) })
@@ -41,10 +48,36 @@ func (n *Node) sharedCollector() prometheus.Collector {
 	c.count("skein_route_unknown_sessions_total", "Commands about sessions that no node has.", func(s *sharedSample) float64 { return float64(s.route.Unrouted) })
 	c.count("skein_route_forwarded_total", "Link messages sent to other nodes.", func(s *sharedSample) float64 { return float64(s.links.Forwarded) })
 	c.count("skein_route_dropped_total", "Link messages for other nodes that found no link, or no room; they are sent again.", func(s *sharedSample) float64 { return float64(s.route.Dropped + s.links.Dropped) })
-	c.count("skein_redis_unconfirmed_total", "Times that too few replicas confirmed a write in time.", func(s *sharedSample) float64 { return float64(s.store.Unconfirmed) })
-	c.count("skein_redis_unknown_total", "Commits that a server did not answer.", func(s *sharedSample) float64 { return float64(s.store.Unknown) })
-	c.count("skein_redis_holes_total", "Commits refused because acknowledged entries before them are gone.", func(s *sharedSample) float64 { return float64(s.store.Holes) })
-	c.count("skein_redis_retries_total", "Calls made again.", func(s *sharedSample) float64 { return float64(s.store.Retries) })
-	c.count("skein_redis_moved_total", "Those of them that another server has now.", func(s *sharedSample) float64 { return float64(s.store.Moved) })
+	return c
+}
+
+// engineCollector has the numbers of one engine only.
+func (n *Node) engineCollector() prometheus.Collector {
+	switch st := n.shared.store.(type) {
+	case *redis.Store:
+		return redisCollector(st)
+	case *postgres.Store:
+		return postgresCollector(st)
+	}
+	return &collector[struct{}]{samples: func() []struct{} { return nil }}
+}
+
+func redisCollector(st *redis.Store) prometheus.Collector {
+	c := &collector[redis.Metrics]{samples: func() []redis.Metrics { return []redis.Metrics{st.Metrics()} }}
+	c.count("skein_redis_unconfirmed_total", "Times that too few replicas confirmed a write in time.", func(m *redis.Metrics) float64 { return float64(m.Unconfirmed) })
+	c.count("skein_redis_unknown_total", "Commits that a server did not answer.", func(m *redis.Metrics) float64 { return float64(m.Unknown) })
+	c.count("skein_redis_holes_total", "Commits refused because acknowledged entries before them are gone.", func(m *redis.Metrics) float64 { return float64(m.Holes) })
+	c.count("skein_redis_retries_total", "Calls made again.", func(m *redis.Metrics) float64 { return float64(m.Retries) })
+	c.count("skein_redis_moved_total", "Those of them that another server has now.", func(m *redis.Metrics) float64 { return float64(m.Moved) })
+	return c
+}
+
+func postgresCollector(st *postgres.Store) prometheus.Collector {
+	c := &collector[postgres.Metrics]{samples: func() []postgres.Metrics { return []postgres.Metrics{st.Metrics()} }}
+	c.count("skein_postgres_unconfirmed_total", "Times that too few standbys confirmed a write in time.", func(m *postgres.Metrics) float64 { return float64(m.Unconfirmed) })
+	c.count("skein_postgres_unknown_total", "Commits whose fate is unknown.", func(m *postgres.Metrics) float64 { return float64(m.Unknown) })
+	c.count("skein_postgres_holes_total", "Commits refused because acknowledged entries before them are gone.", func(m *postgres.Metrics) float64 { return float64(m.Holes) })
+	c.count("skein_postgres_retries_total", "Transactions run again.", func(m *postgres.Metrics) float64 { return float64(m.Retries) })
+	c.count("skein_postgres_looks_total", "Times that the primary was looked for among the servers.", func(m *postgres.Metrics) float64 { return float64(m.Looks) })
 	return c
 }

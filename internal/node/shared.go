@@ -3,11 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
-	"os"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -16,12 +12,11 @@ import (
 	"github.com/skein-im/skein/internal/config"
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
-	"github.com/skein-im/skein/internal/store/redis"
 )
 
 // shared is what a node has whose store others share.
 type shared struct {
-	store      *redis.Store
+	store      engine
 	membership *cluster.Membership
 	// joined: there is a membership; others' links may come before.
 	joined atomic.Bool
@@ -29,44 +24,15 @@ type shared struct {
 
 // openShared connects to the store that nodes share, if there is one.
 func (n *Node) openShared(ctx context.Context) error {
-	if n.cfg.Store != config.StoreRedis {
+	if n.cfg.Store == config.StorePebble {
 		return nil
 	}
-	opts, err := redisOptions(&n.cfg)
-	if err != nil {
-		return err
-	}
-	opts.Logger = n.log
-	st, err := redis.Open(ctx, opts)
+	st, err := openEngine(ctx, &n.cfg, n.log)
 	if err != nil {
 		return err
 	}
 	n.shared = &shared{store: st}
 	return nil
-}
-
-// redisOptions are the settings of the engine.
-func redisOptions(cfg *config.Config) (redis.Options, error) {
-	opts := redis.Options{
-		Addresses: cfg.RedisAddresses(), Username: cfg.RedisUser, PasswordFile: cfg.RedisPasswordFile,
-		Prefix: cfg.RedisPrefix, Replicas: cfg.RedisReplicas,
-	}
-	switch cfg.RedisCA {
-	case "":
-	case "system":
-		opts.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-	default:
-		pem, err := os.ReadFile(cfg.RedisCA)
-		if err != nil {
-			return opts, fmt.Errorf("cannot read the authorities for Redis: %w", err)
-		}
-		roots := x509.NewCertPool()
-		if !roots.AppendCertsFromPEM(pem) {
-			return opts, fmt.Errorf("%s: there is no certificate in it", cfg.RedisCA)
-		}
-		opts.TLS = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
-	}
-	return opts, nil
 }
 
 // record is what the node says of itself at first.

@@ -1,5 +1,5 @@
 // Package store says what Skein asks of the place that keeps its data. The
-// engines are in its subpackages (pebble); storetest holds the suite that any
+// engines are in its subpackages; storetest holds the suite that any
 // engine must pass.
 //
 // Data belongs to entities, and entities live in slots. An entity has records

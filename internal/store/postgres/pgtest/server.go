@@ -1,0 +1,289 @@
+package pgtest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Server is a running server, or one that was killed.
+type Server struct {
+	// Addr is host:port, Name what it calls itself to a primary.
+	Addr, Name string
+
+	bin, dir string
+	port     string
+	settings []string
+	as       *credential
+	process  *process
+	paused   bool
+}
+
+// ErrMissing: no server is installed.
+var ErrMissing = errors.New("no PostgreSQL server is installed; scripts/deps.sh installs one")
+
+// Find returns the directory of the server's programs, the newest if there are
+// several: Debian has them out of the path.
+func Find() (string, error) {
+	if path, err := exec.LookPath("postgres"); err == nil {
+		return filepath.Dir(path), nil
+	}
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+	if len(found) == 0 {
+		return "", ErrMissing
+	}
+	slices.SortFunc(found, func(a, b string) int {
+		if len(a) != len(b) { // 9.6 is shorter than 15
+			return len(a) - len(b)
+		}
+		return strings.Compare(a, b)
+	})
+	return filepath.Dir(found[len(found)-1]), nil
+}
+
+// User and Database are what servers have.
+const (
+	User     = "skein"
+	Database = "postgres"
+)
+
+// Start makes a server with an empty database and waits until it answers.
+// Settings are those of postgresql.conf, as name=value.
+func Start(settings ...string) (*Server, error) {
+	s, err := newServer("alone", settings)
+	if err != nil {
+		return nil, err
+	}
+	err = s.run("initdb", "-D", s.data(), "-U", User, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
+	if err == nil {
+		err = s.startAnywhere()
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(s.dir))
+	}
+	return s, nil
+}
+
+// newServer makes the directory of a server.
+func newServer(name string, settings []string) (*Server, error) {
+	bin, err := Find()
+	if err != nil {
+		return nil, err
+	}
+	as, err := account()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "skein-pg-")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Name: name, bin: bin, dir: dir, as: as, settings: settings}
+	return s, give(dir, as)
+}
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+// run runs one of the programs that come with the server.
+func (s *Server) run(program string, args ...string) error {
+	cmd := exec.Command(filepath.Join(s.bin, program), args...)
+	cmd.Dir, cmd.SysProcAttr = s.dir, attributes(s.as)
+	cmd.Env = []string{"LC_ALL=C", "PATH=" + s.bin + ":/usr/bin:/bin", "HOME=" + s.dir, "PGPASSFILE=/dev/null"}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", program, err, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+// startAnywhere starts the server on a free port. Between finding one and using
+// it, somebody else may.
+func (s *Server) startAnywhere() (err error) {
+	for range 5 {
+		if err = s.choosePort(); err == nil {
+			if err = s.Restart(); err == nil {
+				return nil
+			}
+		}
+	}
+	return err
+}
+
+func (s *Server) choosePort() error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	s.Addr = l.Addr().String()
+	_, s.port, err = net.SplitHostPort(s.Addr)
+	return err
+}
+
+// startTimeout is how long a server may take to answer.
+const startTimeout = 30 * time.Second
+
+// Restart starts the server again on what it has on disk.
+func (s *Server) Restart() error {
+	args := []string{"-D", s.data(), "-p", s.port, "-k", s.dir}
+	for _, set := range append([]string{
+		"listen_addresses=127.0.0.1", "max_connections=300", "shared_buffers=64MB", "max_wal_size=2GB", "wal_keep_size=256MB",
+		"cluster_name=" + s.Name, "log_line_prefix=%m [%p] ", "lc_messages=C",
+	}, s.settings...) {
+		args = append(args, "-c", set)
+	}
+	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command(filepath.Join(s.bin, "postgres"), args...)
+	cmd.Dir, cmd.SysProcAttr, cmd.Stderr, cmd.Stdout = s.dir, attributes(s.as), log, log
+	p, err := startProcess(cmd)
+	if err != nil {
+		return err
+	}
+	s.process, s.paused = p, false
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	if err := s.ready(ctx); err != nil {
+		s.Kill()
+		return fmt.Errorf("start postgres: %w: %s", err, s.lastLog())
+	}
+	return nil
+}
+
+// ready waits until the server answers a question, or has ended.
+func (s *Server) ready(ctx context.Context) error {
+	return poll(ctx, func() error {
+		select {
+		case <-s.process.done:
+			return fatal{errors.New("it has ended")}
+		default:
+		}
+		_, err := s.Query(ctx, "SELECT 1")
+		return err
+	})
+}
+
+func (s *Server) lastLog() []byte {
+	text := bytes.TrimSpace([]byte(s.Log()))
+	return text[bytes.LastIndexByte(text, '\n')+1:]
+}
+
+// Log is what the server has logged.
+func (s *Server) Log() string {
+	text, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+	return string(text)
+}
+
+// PIDs are the server's processes.
+func (s *Server) PIDs() []int { return s.process.all() }
+
+// URL is the server's address as clients are given it, for a database and user
+// that are there.
+func (s *Server) URL() string { return URL(s) }
+
+// URL names several servers.
+func URL(servers ...*Server) string {
+	var addrs []string
+	for _, s := range servers {
+		addrs = append(addrs, s.Addr)
+	}
+	return "postgres://" + User + "@" + strings.Join(addrs, ",") + "/" + Database + "?sslmode=disable"
+}
+
+// Query runs statements on a connection of its own, and returns the first column
+// of the last one's rows.
+func (s *Server) Query(ctx context.Context, sql string) ([]string, error) {
+	c, err := pgconn.Connect(ctx, s.URL())
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close(context.Background())
+	results, err := c.Exec(ctx, sql).ReadAll()
+	if err != nil || len(results) == 0 {
+		return nil, err
+	}
+	var column []string
+	for _, row := range results[len(results)-1].Rows {
+		column = append(column, string(row[0]))
+	}
+	return column, nil
+}
+
+// Kill ends the server with all its processes, as a machine does that loses
+// power, and waits for its end.
+func (s *Server) Kill() {
+	s.process.signalAll(syscall.SIGKILL)
+	<-s.process.done
+}
+
+// Pause stops the server as a machine that hangs does: its connections stay.
+func (s *Server) Pause() {
+	s.paused = true
+	s.process.signalAll(syscall.SIGSTOP)
+}
+
+// Resume lets a paused server go on.
+func (s *Server) Resume() {
+	s.paused = false
+	s.process.signalAll(syscall.SIGCONT)
+}
+
+// Down reports whether the server was killed or is paused.
+func (s *Server) Down() bool {
+	select {
+	case <-s.process.done:
+		return true
+	default:
+		return s.paused
+	}
+}
+
+// Stop ends the server, which clears up what it shares with others, and removes
+// its directory.
+func (s *Server) Stop() error {
+	if s.process != nil {
+		select {
+		case <-s.process.done:
+			release(s.data())
+		default:
+			s.Resume()
+			s.process.signal(syscall.SIGQUIT)
+			<-s.process.done
+		}
+	}
+	return os.RemoveAll(s.dir)
+}
+
+// fatal is an error that poll need not wait to go away.
+type fatal struct{ error }
+
+// poll calls f until it succeeds.
+func poll(ctx context.Context, f func() error) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := f()
+		var stop fatal
+		if err == nil || errors.As(err, &stop) {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/skein-im/skein/internal/store"
+	"github.com/skein-im/skein/internal/store/postgres/pgtest"
+	"github.com/skein-im/skein/internal/store/storetest"
+)
+
+// servers are started by the first test that needs them, and shared: every
+// store has a schema of its own.
+var shared struct {
+	single  func() (*pgtest.Server, error)
+	schemas atomic.Int64
+}
+
+func TestMain(m *testing.M) {
+	var started []interface{ Stop() error }
+	shared.single = sync.OnceValues(func() (*pgtest.Server, error) {
+		s, err := pgtest.Start()
+		if err == nil {
+			started = append(started, s)
+		}
+		return s, err
+	})
+	// Of random runs, fewer than usual: a commit takes milliseconds here.
+	flag.Parse()
+	if err := flag.Set("rapid.checks", "25"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	for _, s := range started {
+		if err := s.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// need ends a test that got no server: it fails, unless none is installed and
+// nobody said that one is needed.
+func need[S any](t testing.TB, s S, err error) S {
+	t.Helper()
+	if errors.Is(err, pgtest.ErrMissing) && os.Getenv("TEST_NEED_POSTGRES") == "" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// single is a server without standbys.
+func single(t testing.TB) *pgtest.Server {
+	t.Helper()
+	s, err := shared.single()
+	return need(t, s, err)
+}
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// options are for an empty store on servers.
+func options(url string) Options {
+	return Options{URL: url, Logger: quiet(), Standbys: FromServer, Schema: fmt.Sprintf("t%d", shared.schemas.Add(1))}
+}
+
+func mustOpen(t testing.TB, opts Options) *Store {
+	t.Helper()
+	s, err := Open(context.Background(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func TestConformance(t *testing.T) {
+	t.Run("Single", func(t *testing.T) {
+		s := single(t)
+		storetest.Run(t, func(t *testing.T) store.Store { return mustOpen(t, options(s.URL())) })
+	})
+}
