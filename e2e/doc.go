@@ -21,6 +21,7 @@
 //	TestRedisPrimaryDies, TestRollingRestart: a shared store; TestCrash, TestRestart
 //	TestCanary, TestRouter, TestScale: several nodes
 //	TestServeOverRedis: a third shape, one process of several
+//	TestServeOverPostgres: the same on another store; TestServeOverRedis
 //	TestTrace: one process and two; TestTraceAcrossNodes
 //	TestTraceAcrossNodes: several nodes; TestTrace
 //	TestTwoRegions, TestRegionsShareNames, TestRegionOfTwoProcesses, TestMoneyMovesWithItsUser: a process or two per region; TestRegionsOfSeveralNodes, TestAuditOfRegionsOnRedis

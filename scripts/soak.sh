@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The long runs: tens of thousands of simulated clusters, a chat whose server is
 # killed again and again, nodes that are stopped or cut off for half a minute, and
-# a Redis Cluster whose primaries are killed.
+# a Redis Cluster whose primaries are killed, and PostgreSQL likewise.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seeds=${SEEDS:-20000}
@@ -13,3 +13,4 @@ TEST_NEED_REDIS=1 TEST_FAULT_SECONDS="${FAULT_SECONDS:-30}" go test ./e2e -timeo
 TEST_NEED_REDIS=1 TEST_REDIS_TRIALS="${TRIALS:-20}" TEST_REDIS_REPLICAS="${REPLICAS:-1,2,-1}" TEST_REDIS_AWAY="${AWAY:-4s}" \
     go test ./e2e -timeout 1h -run TestRedisPrimaryDies -v
 TEST_NEED_REDIS=1 TEST_REDIS_TRIALS="${TRIALS:-20}" go test ./internal/store/redis -timeout 1h -run 'TestKilledPrimary|TestPausedPrimary|TestAllConfirm|TestReshardLongLogs' -v
+TEST_NEED_POSTGRES=1 TEST_POSTGRES_TRIALS="${TRIALS:-20}" go test ./internal/store/postgres -timeout 1h -run 'TestKilledPrimary|TestPausedPrimary' -v

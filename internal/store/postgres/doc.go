@@ -6,7 +6,7 @@
 //
 // # Tables
 //
-// schema.sql has them: owners, a row for each slot; entries and records of
+// tables.sql has them: owners, a row for each slot; entries and records of
 // entities; pending marks; members; and the version of the format. Everything
 // is found by a primary key that begins with the slot.
 //

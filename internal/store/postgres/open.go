@@ -82,49 +82,66 @@ func (s *Store) install(ctx context.Context, h *host) error {
 		_ = c.pg.Close(ctx)
 		<-c.pg.CleanupDone()
 	}()
-	whole, err := s.checkFormat(ctx, c)
-	if err != nil || whole {
+	if tables, functions, err := s.checkFormat(ctx, c); err != nil || tables && functions {
 		return err
 	}
 	// Of several nodes that start at once, one does it.
-	begin := fmt.Sprintf("BEGIN; SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(hashtextextended('skein schema %s', 0));", s.opts.Schema)
-	there, err := c.ask(ctx, begin+fmt.Sprintf("SELECT to_regnamespace('%s') IS NOT NULL", s.opts.Schema))
+	_, err = c.ask(ctx, fmt.Sprintf("BEGIN; SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; "+
+		"SELECT pg_advisory_xact_lock(hashtextextended('skein schema %s', 0))", s.opts.Schema))
 	if err != nil {
 		return err
 	}
-	make := ""
-	if there != "t" {
-		make = "CREATE SCHEMA " + s.opts.Schema + ";"
+	tables, functions, err := s.checkFormat(ctx, c)
+	if err == nil && !tables {
+		err = s.makeTables(ctx, c)
 	}
-	_, err = c.ask(ctx, make+schemaSQL+fmt.Sprintf(`
-		INSERT INTO format SELECT %d WHERE NOT EXISTS (SELECT FROM format);
-		INSERT INTO owners SELECT n, 0, 0, '' FROM generate_series(0, %d) n ON CONFLICT DO NOTHING;
-		COMMIT`, formatVersion, im.Slots-1))
+	if err == nil && !functions {
+		_, err = c.ask(ctx, functionsSQL)
+	}
+	if err == nil {
+		_, err = c.ask(ctx, "COMMIT")
+	}
 	if err != nil {
 		return fmt.Errorf("make the tables in schema %s: %w", s.opts.Schema, err)
 	}
-	_, err = s.checkFormat(ctx, c)
+	return nil
+}
+
+func (s *Store) makeTables(ctx context.Context, c *conn) error {
+	there, err := c.ask(ctx, fmt.Sprintf("SELECT count(*) FROM pg_namespace WHERE nspname = '%s'", s.opts.Schema))
+	if err != nil {
+		return err
+	}
+	sql := tablesSQL
+	if there == "0" {
+		sql = "CREATE SCHEMA " + s.opts.Schema + ";" + sql
+	}
+	_, err = c.ask(ctx, sql+fmt.Sprintf(`
+		INSERT INTO format VALUES (%d);
+		INSERT INTO owners SELECT n, 0, 0, '' FROM generate_series(0, %d) n`, formatVersion, im.Slots-1))
 	return err
 }
 
 // checkFormat reads which format the tables have, and whether all is there.
-func (s *Store) checkFormat(ctx context.Context, c *conn) (whole bool, err error) {
-	there, err := c.ask(ctx, "SELECT to_regclass('format') IS NOT NULL")
-	if err != nil || there != "t" {
-		return false, err
+func (s *Store) checkFormat(ctx context.Context, c *conn) (tables, functions bool, err error) {
+	// By the catalogue, which tells what others have made meanwhile; names may
+	// be found in an older state.
+	there, err := c.ask(ctx, fmt.Sprintf("SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = '%s' AND c.relname = 'format'", s.opts.Schema))
+	if err != nil || there != "1" {
+		return false, false, err
 	}
 	text, err := c.ask(ctx, "SELECT version FROM format")
-	if err != nil || text == "" {
-		return false, err
+	if err != nil {
+		return false, false, err
 	}
 	switch version, err := strconv.Atoi(text); {
 	case err != nil || version < 1:
-		return false, corruptf("its format is %q", text)
+		return false, false, corruptf("its format is %q", text)
 	case version > formatVersion:
-		return false, fmt.Errorf("%w: it has format %d and this version knows formats up to %d", store.ErrNewer, version, formatVersion)
+		return false, false, fmt.Errorf("%w: it has format %d and this version knows formats up to %d", store.ErrNewer, version, formatVersion)
 	}
-	functions, err := c.ask(ctx, "SELECT count(*) FROM unnest(ARRAY['commit_1', 'acquire_1', 'read_1']) f WHERE to_regproc(f) IS NOT NULL")
-	return functions == "3", err
+	found, err := c.ask(ctx, fmt.Sprintf("SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = '%s' AND p.proname IN ('commit_1', 'acquire_1', 'read_1')", s.opts.Schema))
+	return true, found == "3", err
 }
 
 // ask runs statements without parameters, and returns the first column of the

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -22,6 +23,7 @@ import (
 // store has a schema of its own.
 var shared struct {
 	single  func() (*pgtest.Server, error)
+	cluster func() (*pgtest.Cluster, error)
 	schemas atomic.Int64
 }
 
@@ -34,9 +36,16 @@ func TestMain(m *testing.M) {
 		}
 		return s, err
 	})
+	shared.cluster = sync.OnceValues(func() (*pgtest.Cluster, error) {
+		c, err := pgtest.StartCluster(2, 1)
+		if err == nil {
+			started = append(started, c)
+		}
+		return c, err
+	})
 	// Of random runs, fewer than usual: a commit takes milliseconds here.
 	flag.Parse()
-	if err := flag.Set("rapid.checks", "25"); err != nil {
+	if err := flag.Set("rapid.checks", "8"); err != nil {
 		panic(err)
 	}
 	code := m.Run()
@@ -73,6 +82,13 @@ func single(t testing.TB) *pgtest.Server {
 	return need(t, s, err)
 }
 
+// cluster is a primary and two standbys, one of which confirms; none is down.
+func cluster(t testing.TB) *pgtest.Cluster {
+	t.Helper()
+	c, err := shared.cluster()
+	return need(t, c, err)
+}
+
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // options are for an empty store on servers.
@@ -92,7 +108,35 @@ func mustOpen(t testing.TB, opts Options) *Store {
 
 func TestConformance(t *testing.T) {
 	t.Run("Single", func(t *testing.T) {
+		t.Parallel()
 		s := single(t)
 		storetest.Run(t, func(t *testing.T) store.Store { return mustOpen(t, options(s.URL())) })
 	})
+	t.Run("Standbys", func(t *testing.T) {
+		c := cluster(t)
+		storetest.Run(t, func(t *testing.T) store.Store {
+			opts := options(pgtest.URL(c.Servers...))
+			opts.ReplyTimeout = 10 * time.Second
+			return stalling{mustOpen(t, opts), c}
+		})
+	})
+}
+
+// stalling is a store of whose servers no standby confirms anything while it is
+// stalled.
+type stalling struct {
+	*Store
+	servers *pgtest.Cluster
+}
+
+// Stall implements storetest.Staller.
+func (s stalling) Stall() func() {
+	for _, b := range s.servers.Standbys() {
+		b.Pause()
+	}
+	return func() {
+		for _, b := range s.servers.Standbys() {
+			b.Resume()
+		}
+	}
 }

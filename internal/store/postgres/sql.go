@@ -1,12 +1,15 @@
 package postgres
 
 import (
-	_ "embed" // the schema
+	_ "embed" // tables and functions
 	"strings"
 )
 
-//go:embed schema.sql
-var schemaSQL string
+//go:embed tables.sql
+var tablesSQL string
+
+//go:embed functions.sql
+var functionsSQL string
 
 // statement is one that connections prepare, under its name.
 type statement struct{ name, sql string }

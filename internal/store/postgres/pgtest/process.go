@@ -41,6 +41,18 @@ func (p *process) signal(sig os.Signal) { _ = p.cmd.Process.Signal(sig) }
 // all are the server's processes, the one that has started the others first.
 func (p *process) all() []int { return append([]int{p.pid}, children(p.pid)...) }
 
+// kill ends the server with all its processes, and waits for their end: a new one
+// does not start as long as one of them has its memory.
+func (p *process) kill() {
+	p.signal(syscall.SIGSTOP)
+	pids := children(p.pid)
+	p.signalAll(syscall.SIGKILL)
+	<-p.done
+	for _, pid := range pids {
+		awaitEnd(pid)
+	}
+}
+
 // signalAll signals the server with all its processes: as a machine that loses
 // power, or hangs, takes them all at once. No new ones come meanwhile.
 func (p *process) signalAll(sig syscall.Signal) {

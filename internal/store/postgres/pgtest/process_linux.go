@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -57,6 +58,18 @@ func children(pid int) []int {
 		}
 	}
 	return pids
+}
+
+// awaitEnd waits until a process has ended, whether anybody has asked how or not.
+func awaitEnd(pid int) {
+	for {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		_, state, _ := strings.Cut(string(text), ") ")
+		if err != nil || strings.HasPrefix(state, "Z") || strings.HasPrefix(state, "X") {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // release gives back the piece of shared memory by which a killed server would

@@ -2,6 +2,7 @@ package pgtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,23 +34,23 @@ type Server struct {
 // ErrMissing: no server is installed.
 var ErrMissing = errors.New("no PostgreSQL server is installed; scripts/deps.sh installs one")
 
+// programs are what is used of an installation.
+var programs = []string{"postgres", "initdb", "pg_basebackup", "pg_rewind"}
+
 // Find returns the directory of the server's programs, the newest if there are
 // several: Debian has them out of the path.
 func Find() (string, error) {
+	dirs, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
+	slices.SortFunc(dirs, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
 	if path, err := exec.LookPath("postgres"); err == nil {
-		return filepath.Dir(path), nil
+		dirs = append(dirs, filepath.Dir(path))
 	}
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
-	if len(found) == 0 {
-		return "", ErrMissing
-	}
-	slices.SortFunc(found, func(a, b string) int {
-		if len(a) != len(b) { // 9.6 is shorter than 15
-			return len(a) - len(b)
+	for _, dir := range slices.Backward(dirs) {
+		if !slices.ContainsFunc(programs, func(p string) bool { _, err := exec.LookPath(filepath.Join(dir, p)); return err != nil }) {
+			return dir, nil
 		}
-		return strings.Compare(a, b)
-	})
-	return filepath.Dir(found[len(found)-1]), nil
+	}
+	return "", ErrMissing
 }
 
 // User and Database are what servers have.
@@ -225,8 +226,7 @@ func (s *Server) Query(ctx context.Context, sql string) ([]string, error) {
 // Kill ends the server with all its processes, as a machine does that loses
 // power, and waits for its end.
 func (s *Server) Kill() {
-	s.process.signalAll(syscall.SIGKILL)
-	<-s.process.done
+	s.process.kill()
 }
 
 // Pause stops the server as a machine that hangs does: its connections stay.
@@ -241,8 +241,11 @@ func (s *Server) Resume() {
 	s.process.signalAll(syscall.SIGCONT)
 }
 
-// Down reports whether the server was killed or is paused.
+// Down reports whether the server was killed or is paused, or never started.
 func (s *Server) Down() bool {
+	if s.process == nil {
+		return true
+	}
 	select {
 	case <-s.process.done:
 		return true
@@ -286,4 +289,36 @@ func poll(ctx context.Context, f func() error) error {
 			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		}
 	}
+}
+
+// Authenticate has a role show a password from now on, until restore is called.
+func (s *Server) Authenticate(role string) (restore func(), err error) {
+	file := filepath.Join(s.data(), "pg_hba.conf")
+	old, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	write := func(text []byte) error {
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			return err
+		}
+		_, err := s.Query(context.Background(), "SELECT pg_reload_conf()")
+		return err
+	}
+	rule := fmt.Sprintf("host all %s 127.0.0.1/32 scram-sha-256\n", role)
+	return func() { _ = write(old) }, write(append([]byte(rule), old...))
+}
+
+// Encrypt has the server offer TLS, with a certificate and its key.
+func (s *Server) Encrypt(cert, key []byte) error {
+	for name, text := range map[string][]byte{"server.crt": cert, "server.key": key} {
+		file := filepath.Join(s.data(), name)
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			return err
+		}
+		if err := give(file, s.as); err != nil {
+			return err
+		}
+	}
+	return s.Set(context.Background(), "ssl", "on")
 }
