@@ -263,24 +263,3 @@ func tryWhole(args []string) error {
 	}
 	return cfg.Validate()
 }
-
-// Every figure in the table at the top of a README is one of BENCHMARKS.md.
-func TestReadmeFigures(t *testing.T) {
-	texts := documents(t)
-	row := regexp.MustCompile(`(?m)^\| .* \| .* \|$`)
-	figure := regexp.MustCompile(`[0-9][0-9,.]*[0-9](?:-[0-9][0-9,.]*[0-9])?`)
-	for _, name := range []string{"README.md", "README.zh.md"} {
-		n := 0
-		for _, line := range row.FindAllString(texts[name], -1) {
-			for _, f := range figure.FindAllString(line, -1) {
-				n++
-				if !strings.Contains(texts["BENCHMARKS.md"], f) {
-					t.Errorf("%s: BENCHMARKS.md has no %s, as in %s", name, f, line)
-				}
-			}
-		}
-		if n < 10 {
-			t.Errorf("%s: only %d figures were found", name, n)
-		}
-	}
-}
