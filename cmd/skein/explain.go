@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"strings"
 	"syscall"
 
@@ -69,6 +71,8 @@ func advice(err error) string {
 		return fmt.Sprintf("nothing listens at %s: start what should, or give the address where it is; a node prints its addresses when it starts", op.Addr)
 	case errors.As(err, &e) && e.At != nil && len(e.At.HTTP) > 0:
 		return fmt.Sprintf("ask there: %s, with the operator's token of that region", strings.Join(e.At.HTTP, " or "))
+	case errors.As(err, &e) && e.Kind == im.Unauthenticated && strings.Contains(e.Detail, "operator"):
+		return "it is operator.token in the data directory of that node (--token-file)"
 	case errors.As(err, &remote) && remote.Code() == connect.CodeUnimplemented && strings.Contains(remote.Message(), "404"):
 		return "there is no HTTP API at this address: give the one that the node calls HTTP API, 127.0.0.1:7080 by default"
 	}
@@ -92,7 +96,14 @@ func asked(err error) error {
 	return err
 }
 
-// notOps is the error of a node that does not know what operators ask for.
-func notOps(url, status string) error {
-	return im.Errorf(im.NotFound, "%s answered %s: give the address that the node calls operations, 127.0.0.1:7070 by default", url, status)
+// opsError is why a node did not do what an operator asked for.
+func opsError(url string, res *http.Response) error {
+	text, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10))
+	switch res.StatusCode {
+	case http.StatusNotFound:
+		return im.Errorf(im.NotFound, "%s answered %s: give the address that the node calls operations, 127.0.0.1:7070 by default", url, res.Status)
+	case http.StatusUnauthorized:
+		return im.Errorf(im.Unauthenticated, "%s does not know this operator's token", url)
+	}
+	return fmt.Errorf("the node at %s answered %s: %s", url, res.Status, strings.TrimSpace(string(text)))
 }

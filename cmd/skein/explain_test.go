@@ -72,6 +72,10 @@ func TestAdvice(t *testing.T) {
 	if a := advice(connect.NewError(connect.CodeUnavailable, refused)); !strings.Contains(a, "nothing listens at 127.0.0.1:7070") {
 		t.Errorf("refused: %q", a)
 	}
+	unknown := im.Errorf(im.Unauthenticated, "the token is not the operator's")
+	if a := advice(unknown); !strings.Contains(a, "--token-file") {
+		t.Errorf("wrong token: %q", a)
+	}
 	moved := &im.Error{Kind: im.Moved, At: &im.Place{HTTP: []string{"http://10.2.0.1:7080"}}}
 	if a := advice(moved); !strings.Contains(a, "http://10.2.0.1:7080") {
 		t.Errorf("moved: %q", a)

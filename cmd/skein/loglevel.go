@@ -76,12 +76,8 @@ func askLogLevel(ctx context.Context, method, url, level, token string) (status 
 		return status, err
 	}
 	defer res.Body.Close()
-	if res.StatusCode == http.StatusNotFound {
-		return status, notOps(url, res.Status)
-	}
 	if res.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10))
-		return status, fmt.Errorf("the node at %s answered %s: %s", url, res.Status, strings.TrimSpace(string(text)))
+		return status, opsError(url, res)
 	}
 	return status, json.NewDecoder(io.LimitReader(res.Body, 1<<10)).Decode(&status)
 }

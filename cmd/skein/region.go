@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,7 +11,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -136,10 +136,11 @@ func (f *operatorFlags) ask(ctx context.Context, method, url string, answer any)
 		}
 		return errors.New(no.Error)
 	}
+	res.Body = io.NopCloser(bytes.NewReader(body))
 	if res.StatusCode == http.StatusNotFound {
-		return fmt.Errorf("%w; it is there where the node is in one of several regions (--region) and has mailboxes", notOps(url, res.Status))
+		return fmt.Errorf("%w; it is there where the node is in one of several regions (--region) and has mailboxes", opsError(url, res))
 	}
-	return fmt.Errorf("the node answered %s: %s", res.Status, strings.TrimSpace(string(body)))
+	return opsError(url, res)
 }
 
 func newRelayCommand() *cobra.Command {
