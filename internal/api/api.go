@@ -103,6 +103,7 @@ func New(cfg Config) (*API, error) {
 		a.byName[m.name()] = m
 		a.mux.Handle(m.procedure, a.guard(m, m.handler(a, m)))
 	}
+	a.mux.HandleFunc("/{service}/{method}", unknownMethod)
 	a.mux.HandleFunc("GET /openapi.json", serveOpenAPI)
 	a.mux.HandleFunc("GET /{$}", serveIndex)
 	return a, nil

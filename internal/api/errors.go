@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"net/http"
 	"strconv"
 
 	"connectrpc.com/connect"
@@ -71,6 +72,20 @@ func connectError(e *im.Error) *connect.Error {
 		ce.Meta().Set("WWW-Authenticate", "Bearer")
 	}
 	return ce
+}
+
+var errorWriter = connect.NewErrorWriter()
+
+// unknownMethod answers what looks like a method, and is none, as docs/PROTOCOL.md
+// says.
+func unknownMethod(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if r.Method != http.MethodPost || !errorWriter.IsSupported(r) {
+		http.NotFound(w, r)
+		return
+	}
+	e := im.Errorf(im.Unimplemented, "there is no method %s; GET /openapi.json describes those that there are", r.URL.Path)
+	_ = errorWriter.Write(w, r, connectError(e))
 }
 
 // RetryAfter is the Retry-After header of a temporary error: whole seconds, at

@@ -163,8 +163,11 @@ func TestMalformedRequests(t *testing.T) {
 		}
 	}
 	res := post(t, srv, "/skein.v1.MessageService/Nothing", token, "{}")
-	if res.StatusCode != 404 {
-		t.Errorf("unknown method: status %d", res.StatusCode)
+	if e := readError(t, res); res.StatusCode != 501 || e.Code != "unimplemented" || !strings.Contains(e.Message, "/openapi.json") {
+		t.Errorf("unknown method: status %d, %+v", res.StatusCode, e)
+	}
+	if res := post(t, srv, "/nowhere", token, "{}"); res.StatusCode != 404 {
+		t.Errorf("no method at all: status %d", res.StatusCode)
 	}
 	get, err := srv.Client().Get(srv.URL + countersPath)
 	if err != nil {
