@@ -355,6 +355,35 @@ func TestLanguages(t *testing.T) {
 	}
 }
 
+// What the server says of a person's input is said in Chinese, too.
+func TestChineseDetails(t *testing.T) {
+	addrs := startServer(t)
+	api := client.NewAPI("http://"+addrs.HTTP, "", nil)
+	register := func(name, password string) (*client.API, error) {
+		r, err := api.Register(t.Context(), name, password, "")
+		return api.WithToken(r.GetToken()), err
+	}
+	_, badName := register("小明", "correct horse")
+	_, badPassword := register("ming", "short")
+	ming, err := register("ming", "correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, _, err := ming.LookupUser(t.Context(), "ming")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, withSelf := ming.RequestContact(t.Context(), self, "")
+	for _, err := range []error{badName, badPassword, withSelf} {
+		if said := chinese.why(err); !regexp.MustCompile(`\p{Han}`).MatchString(said) {
+			t.Errorf("%v is %q in Chinese", err, said)
+		}
+		if said := english.why(err); strings.Contains(said, "invalid:") {
+			t.Errorf("%v is %q in English", err, said)
+		}
+	}
+}
+
 func TestClean(t *testing.T) {
 	if got := clean("a\x1b]0;x\x07\r\nb\tc\u202ed世"); got != "a\uFFFD]0;x\uFFFD\uFFFD b c\uFFFDd世" {
 		t.Errorf("%q", got)

@@ -33,6 +33,9 @@ func (w *words) why(err error) string {
 	if e := (*client.Error)(nil); errors.As(err, &e) && e.Detail != "" {
 		detail = e.Detail
 	}
+	if w == &chinese && chineseDetails[detail] != "" {
+		return chineseDetails[detail]
+	}
 	kind := client.KindOf(err)
 	switch what := w.kinds[kind]; {
 	case what == "":
@@ -42,6 +45,14 @@ func (w *words) why(err error) string {
 	default:
 		return what
 	}
+}
+
+// chineseDetails are for what people are told of their input, by the text of the
+// server. Its other texts are for who wrote the program.
+var chineseDetails = map[string]string{
+	"a user name has letters, digits, '.', '_' and '-' only": "用户名只能由英文字母、数字和 . _ - 组成",
+	"a password has 8 to 256 bytes":                          "密码要有 8 到 256 个字节",
+	"the other side must be another user":                    "对方必须是别的用户",
 }
 
 // loginError is why somebody cannot log in, or register.
