@@ -18,7 +18,7 @@ const module = "github.com/skein-im/skein/"
 // own. Test files and test-only packages are free.
 var layers = [][]string{
 	{"internal/im", "gen", "docs", "web/admin"},
-	{"internal/capacity", "internal/config", "internal/telemetry", "internal/trace", "internal/wire", "internal/evloop", "internal/sched", "internal/series", "internal/samplelog", "internal/report"},
+	{"internal/accept", "internal/capacity", "internal/config", "internal/telemetry", "internal/trace", "internal/wire", "internal/evloop", "internal/sched", "internal/series", "internal/samplelog", "internal/report"},
 	{"internal/entity", "internal/store", "internal/link", "internal/admit", "internal/clientcore"},
 	{"internal/store/pebble", "internal/store/redis", "internal/store/postgres", "internal/shard", "internal/remote", "internal/supervise", "internal/cluster", "internal/audit", "internal/standby", "client"},
 	{"internal/account", "internal/route", "internal/gateway", "internal/shake", "internal/mailbox", "internal/relay", "internal/region", "internal/router", "internal/monitor"},

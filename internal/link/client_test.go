@@ -200,8 +200,8 @@ func TestOrdinaryCloseIsTheEnd(t *testing.T) {
 	}
 }
 
-// accept answers one upgrade by hand, with bytes right behind the answer.
-func accept(t *testing.T, behind []byte) *ClientConn {
+// answerUpgrade answers one upgrade by hand, with bytes right behind the answer.
+func answerUpgrade(t *testing.T, behind []byte) *ClientConn {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -241,7 +241,7 @@ func accept(t *testing.T, behind []byte) *ClientConn {
 
 func TestFramesBehindTheAnswer(t *testing.T) {
 	long := wire.AppendFrame(nil, wire.TypeDeliver, make([]byte, 3000))
-	c := accept(t, join(appendPacket(nil, ws.OpBinary, long), appendPacket(nil, ws.OpBinary, wire.AppendPong(nil))))
+	c := answerUpgrade(t, join(appendPacket(nil, ws.OpBinary, long), appendPacket(nil, ws.OpBinary, wire.AppendPong(nil))))
 	if typ, p := mustRead(t, c); typ != wire.TypeDeliver || len(p) != 3000 {
 		t.Errorf("got %v of %d bytes", typ, len(p))
 	}
@@ -261,7 +261,7 @@ func TestClientRefusesNonsense(t *testing.T) {
 		"a frame too many": {appendPacket(nil, ws.OpBinary, over), im.TooLarge},
 		"a long message":   {appendPacketHeader(nil, ws.OpBinary, 5000+wire.MaxHeader+1), im.TooLarge},
 	} {
-		if _, _, err := accept(t, tc.send).ReadFrame(); im.KindOf(err) != tc.kind {
+		if _, _, err := answerUpgrade(t, tc.send).ReadFrame(); im.KindOf(err) != tc.kind {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -1,14 +1,13 @@
 package link
 
 import (
-	"errors"
 	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
+	"github.com/skein-im/skein/internal/accept"
 	"github.com/skein-im/skein/internal/evloop"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
@@ -69,45 +68,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	if served, err := s.serveLoops(ln); served || err != nil {
 		return err
 	}
-	wait := minAcceptWait
-	for {
-		nc, err := ln.Accept()
-		if err == nil {
-			wait = minAcceptWait
-			s.accept(nc)
-			continue
-		}
-		if s.isDraining() {
-			return nil
-		}
-		if !passing(err) {
-			return err
-		}
-		s.cfg.Logger.Warn("cannot accept a connection", "err", err, "again_in", wait)
-		select {
-		case <-s.stop:
-			return nil
-		case <-time.After(wait):
-		}
-		wait = min(2*wait, maxAcceptWait)
-	}
-}
-
-// How long to wait after a failure to accept, doubling.
-const (
-	minAcceptWait = 5 * time.Millisecond
-	maxAcceptWait = time.Second
-)
-
-// passing reports whether accepting may succeed again by itself: the peer went
-// away, or the system is short of something.
-func passing(err error) bool {
-	for _, no := range []error{syscall.ECONNABORTED, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
-		if errors.Is(err, no) {
-			return true
-		}
-	}
-	return false
+	return accept.Loop(ln, s.stop, s.cfg.Logger, s.accept)
 }
 
 func (s *Server) track(ln net.Listener) bool {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/skein-im/skein/internal/accept"
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
@@ -61,26 +62,16 @@ func (in *inbound) fresh(stream, number uint64) bool {
 
 // accept takes connections of other regions.
 func (r *Relay) accept() {
-	for {
-		nc, err := r.ln.Accept()
-		if err != nil {
-			if r.ctx.Err() != nil || r.draining.Load() {
-				return
-			}
-			r.cfg.Logger.Warn("cannot accept a relay", "err", err)
-			select {
-			case <-time.After(time.Second):
-			case <-r.ctx.Done():
-				return
-			}
-			continue
-		}
+	err := accept.Loop(r.ln, r.ctx.Done(), r.cfg.Logger, func(nc net.Conn) {
 		select {
 		case r.handshakes <- struct{}{}:
 			r.tasks.Go(func() { r.serve(nc) })
 		default:
 			nc.Close()
 		}
+	})
+	if err != nil && !r.draining.Load() {
+		r.cfg.Logger.Error("other regions cannot connect any more", "err", err)
 	}
 }
 

@@ -7,9 +7,9 @@ import (
 	"errors"
 	"net"
 	"sync"
-	"syscall"
 	"time"
 
+	"github.com/skein-im/skein/internal/accept"
 	"github.com/skein-im/skein/internal/im"
 )
 
@@ -63,12 +63,6 @@ func randomID() uint64 {
 	return binary.BigEndian.Uint64(b[:]) | 1
 }
 
-// How long to wait after a failure to accept, doubling.
-const (
-	minAcceptWait = 5 * time.Millisecond
-	maxAcceptWait = time.Second
-)
-
 // Serve accepts connections until Shutdown, and closes ln in the end. It
 // returns nil after Shutdown.
 func (s *Server) Serve(ln net.Listener) error {
@@ -76,38 +70,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	if !s.track(ln) {
 		return nil
 	}
-	wait := minAcceptWait
-	for {
-		nc, err := ln.Accept()
-		if err == nil {
-			wait = minAcceptWait
-			s.start(nc)
-			continue
-		}
-		if s.isStopped() {
-			return nil
-		}
-		if !passing(err) {
-			return err
-		}
-		s.cfg.Logger.Warn("cannot accept a role link", "err", err, "again_in", wait)
-		select {
-		case <-s.stop:
-			return nil
-		case <-time.After(wait):
-		}
-		wait = min(2*wait, maxAcceptWait)
-	}
-}
-
-// passing reports whether accepting may succeed again by itself.
-func passing(err error) bool {
-	for _, no := range []error{syscall.ECONNABORTED, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
-		if errors.Is(err, no) {
-			return true
-		}
-	}
-	return false
+	return accept.Loop(ln, s.stop, s.cfg.Logger, s.start)
 }
 
 func (s *Server) track(ln net.Listener) bool {

@@ -3,7 +3,6 @@ package standby
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"log/slog"
 	"net"
 	"sync"
@@ -12,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	storev1 "github.com/skein-im/skein/gen/skein/store/v1"
+	"github.com/skein-im/skein/internal/accept"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
 )
@@ -162,25 +162,11 @@ func (f *Follower) Serve(ln net.Listener) error {
 	if !f.listening(ln) {
 		return ln.Close()
 	}
-	for {
-		nc, err := ln.Accept()
-		switch {
-		case f.ctx.Err() != nil:
-			return nil
-		case errors.Is(err, net.ErrClosed):
-			return err
-		case err != nil:
-			f.cfg.Logger.Warn("cannot accept a connection", "err", err)
-			select {
-			case <-f.ctx.Done():
-			case <-time.After(minReconnect):
-			}
-			continue
-		}
+	return accept.Loop(ln, f.ctx.Done(), f.cfg.Logger, func(nc net.Conn) {
 		if !f.start(nc) {
 			nc.Close()
 		}
-	}
+	})
 }
 
 func (f *Follower) listening(ln net.Listener) bool {
