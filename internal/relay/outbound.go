@@ -161,10 +161,12 @@ func (o *outbound) connect() (carried bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer nc.Close()
 	stop := make(chan struct{})
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
 	defer close(stop)
-	go o.watch(nc, stop)
+	defer nc.Close()
+	tasks.Go(func() { o.watch(nc, stop) })
 	in := wire.NewReader(nc, maxGreeting)
 	repeat, err := o.greet(nc, &in)
 	if err != nil {
@@ -174,10 +176,8 @@ func (o *outbound) connect() (carried bool, err error) {
 	paced := wire.Paced{Conn: nc, Pause: 3 * o.r.cfg.Heartbeat}
 	in.Reset(paced, maxGreeting)
 	ended := make(chan error, 1)
-	go func() { ended <- o.listen(&in) }()
-	err = o.write(paced, repeat, ended)
-	nc.Close()
-	return true, err
+	tasks.Go(func() { ended <- o.listen(&in) })
+	return true, o.write(paced, repeat, ended)
 }
 
 // watch ends a connection when the Relay stops, or when nothing is confirmed.
@@ -317,9 +317,14 @@ func (o *outbound) write(nc io.Writer, repeat []batch, ended <-chan error) error
 				return err
 			}
 		}
+		// An idle connection is woken for heartbeats only.
+		var due <-chan time.Time
+		if o.owes() {
+			due = pay.C
+		}
 		select {
 		case <-o.wake:
-		case <-pay.C:
+		case <-due:
 			o.pay()
 		case <-beat.C:
 			if _, err := nc.Write(wire.AppendPing(nil)); err != nil {

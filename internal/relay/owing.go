@@ -26,6 +26,13 @@ const (
 	payBurst = 64
 )
 
+// owes reports whether there is somebody to ask.
+func (o *outbound) owes() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.owing) > 0
+}
+
 // pay asks some of those that owe something to go on, while there is room.
 func (o *outbound) pay() {
 	var now []debt
