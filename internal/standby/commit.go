@@ -124,6 +124,9 @@ func (s *Source) committed(shares []*share, fenced *store.SlotError) (kept []im.
 		sl := &s.slots[sh.slot]
 		if fenced != nil && fenced.Fenced(sh.slot) {
 			sl.epoch = 0
+			if sl.phase == unasked || sl.phase == asked {
+				s.dropLocked(sl) // no answer will come that says where to go on
+			}
 			continue
 		}
 		kept = append(kept, sh.slot)
