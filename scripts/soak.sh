@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 seeds=${SEEDS:-20000}
 
 go test ./internal/sim -timeout 3h -run TestSeeds -seeds="$seeds"
+go test ./internal/sim/regions -timeout 3h -run TestSeeds -seeds="$((seeds / 2))"
 go test ./internal/sim/standbys -timeout 3h -run TestSeeds -seeds="$((seeds / 4))"
 TEST_CRASHES="${CRASHES:-100}" go test ./e2e -timeout 1h -run TestCrash -v
 TEST_NEED_REDIS=1 TEST_FAULT_SECONDS="${FAULT_SECONDS:-30}" go test ./e2e -timeout 1h -run 'TestOneOfTwo|TestMailboxIsCutOff|TestRollingRestart|TestRelaysOfTheirOwn' -v

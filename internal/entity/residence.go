@@ -234,12 +234,19 @@ func (b *Body) Home() im.Home {
 	return im.Home{Region: im.Region(b.Content.Body), Version: b.PairID}
 }
 
-// receiveAbsent tells who sends link messages to a user who has gone where to.
-// One who is on the way says nothing, and gets them again.
+// receiveAbsent tells who sends link messages to a user who has gone where to, and
+// of one who is to arrive where they live until then: perhaps they never come. One
+// who leaves says nothing, and gets them again.
 func (u *user) receiveAbsent(tx *Tx, m *Message) {
-	if u.residence.state == gone && m.Body.Kind != BodyMoved {
-		tx.send(&Message{To: m.From, Body: HomeBody(BodyMoved, u.residence.home)})
+	r := u.residence
+	if r.state == leaving || m.Body.Kind == BodyMoved {
+		return
 	}
+	home := r.home
+	if r.state == arriving {
+		home.Version--
+	}
+	tx.send(&Message{To: m.From, Body: HomeBody(BodyMoved, home)})
 }
 
 func (u *user) depose(tx *Tx, c *im.Depose) error {

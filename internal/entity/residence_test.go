@@ -101,6 +101,19 @@ func TestNothingHappensToWhoIsAway(t *testing.T) {
 	}
 }
 
+// Who is to arrive, and perhaps never does, is where they were until then.
+func TestWhoIsToArriveIsElsewhere(t *testing.T) {
+	u := newActor(t, im.User(1))
+	u.must(&im.Arrive{From: "east", Version: 3, First: 1})
+	u.restart()
+	u.call(func(tx *Tx) {
+		u.ent.Receive(tx, &Message{From: im.User(2), To: im.User(1), Seq: 1, Body: Body{Kind: BodyMessage, PairID: 1, Content: text("hi")}})
+	})
+	if len(u.out) != 1 || u.out[0].Body.Kind != BodyMoved || u.out[0].Body.Home() != (im.Home{Region: "east", Version: 2}) {
+		t.Fatalf("the sender is told %+v", u.out)
+	}
+}
+
 // Steps that come late, or for another move, are refused.
 func TestMovesThatDoNotFit(t *testing.T) {
 	u := newUserActor(t, 1, 2)

@@ -34,7 +34,8 @@
 // mailbox that serves it (Config.Whole), and messages that arrive go there too
 // (Config.Carry). Each remembers homes by itself and may be behind: so it reads
 // the own copy again before it refuses a command or turns a message away. Word of a
-// move goes to the node whose entity sent something in vain.
+// move goes to the node whose entity sent something in vain, by way of the region
+// where that entity lives now if it has moved as well.
 //
 // # What is persisted
 //

@@ -2,6 +2,7 @@ package region
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,10 +19,11 @@ const (
 	maxPieceEntries = 2048
 )
 
-// moves are the users who are on the way.
+// moves are the users who are on the way, each with those who wait to move them
+// further, in order.
 type moves struct {
 	mu      sync.Mutex
-	running map[im.UserID]chan struct{}
+	running map[im.UserID][]chan struct{}
 	slots   chan struct{}
 }
 
@@ -31,22 +33,62 @@ func (m *moves) count() int {
 	return len(m.running)
 }
 
-// begin makes a user one who moves; false: it is one already, until done.
-func (m *moves) begin(user im.UserID) (done chan struct{}, ok bool) {
+// try makes a user one who moves; false: it is one already.
+func (m *moves) try(user im.UserID) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if done := m.running[user]; done != nil {
-		return done, false
+	if _, busy := m.running[user]; busy {
+		return false
 	}
-	m.running[user] = make(chan struct{})
-	return m.running[user], true
+	m.running[user] = nil
+	return true
 }
 
+// begin is try, but waits for its turn.
+func (m *moves) begin(ctx context.Context, user im.UserID) error {
+	if m.try(user) {
+		return nil
+	}
+	turn := make(chan struct{})
+	m.mu.Lock()
+	if waiting, busy := m.running[user]; busy {
+		m.running[user] = append(waiting, turn)
+	} else {
+		m.running[user] = nil
+		close(turn)
+	}
+	m.mu.Unlock()
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	waiting := m.running[user]
+	if i := slices.Index(waiting, turn); i >= 0 {
+		m.running[user] = slices.Delete(waiting, i, i+1)
+	} else {
+		m.passLocked(user)
+	}
+	return im.Errorf(im.Unavailable, "the user is moving already: %w", context.Cause(ctx))
+}
+
+// end lets the next one move the user.
 func (m *moves) end(user im.UserID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	close(m.running[user])
-	delete(m.running, user)
+	m.passLocked(user)
+}
+
+func (m *moves) passLocked(user im.UserID) {
+	waiting := m.running[user]
+	if len(waiting) == 0 {
+		delete(m.running, user)
+		return
+	}
+	close(waiting[0])
+	m.running[user] = waiting[1:]
 }
 
 // Moved says how a move went.
@@ -60,8 +102,13 @@ type Moved struct {
 }
 
 // Move moves a user who lives here to another region, and returns when that is
-// done. It may be called again after any failure.
+// done. It may be called again after any failure. Of several at a time for one user,
+// each finds the user where the one before has left them.
 func (r *Region) Move(ctx context.Context, user im.UserID, to im.Region) (*Moved, error) {
+	if err := r.moves.begin(ctx, user); err != nil {
+		return nil, err
+	}
+	defer r.moves.end(user)
 	h, err := im.Await(ctx, func(done func(im.Home, error)) {
 		r.homes.find(user, func(h im.Home, err error) {
 			if err != nil {
@@ -81,22 +128,12 @@ func (r *Region) Move(ctx context.Context, user im.UserID, to im.Region) (*Moved
 	case r.cfg.Far(to) == nil:
 		return nil, im.Errorf(im.NotFound, "there is no region %s here", to)
 	}
-	running, ok := r.moves.begin(user)
-	if !ok {
-		select {
-		case <-running:
-			return r.Move(ctx, user, to)
-		case <-ctx.Done():
-			return nil, im.Errorf(im.Unavailable, "the user is moving already: %w", context.Cause(ctx))
-		}
-	}
-	defer r.moves.end(user)
 	return r.carry(ctx, user, im.Home{Region: to, Version: h.Version + 1}, false)
 }
 
 // resume goes on with a departure that was begun, in the background.
 func (r *Region) resume(user im.UserID, to im.Home) {
-	if _, ok := r.moves.begin(user); !ok {
+	if !r.moves.try(user) {
 		return
 	}
 	select {

@@ -81,3 +81,46 @@ func TestCorrectionsFindTheirNode(t *testing.T) {
 		}
 	}
 }
+
+// Word of a move that comes to where its receiver lived goes on to where they live,
+// and is answered with that; the answer goes no further.
+func TestCorrectionsFollow(t *testing.T) {
+	p := newPair(t)
+	p.must(p.east, im.User(1), &im.Provision{})
+	p.must(p.west, im.User(2), &im.Provision{})
+	if _, err := p.west.Move(t.Context(), 2, "east"); err != nil {
+		t.Fatal(err)
+	}
+	type sent struct {
+		to   im.Region
+		m    *entity.Message
+		hops uint8
+	}
+	var out []sent
+	p.west.cfg.Send = func(to im.Region, m *entity.Message, hops uint8) { out = append(out, sent{to, m, hops}) }
+	deliver := func(hops uint8) {
+		t.Helper()
+		word := &entity.Message{From: im.User(1), To: im.User(2), Body: entity.HomeBody(entity.BodyMoved, im.Home{Region: "north", Version: 9})}
+		p.west.Deliver("north", word, hops)
+		// What was asked of the own copy has been answered when this is.
+		p.must(p.west, im.HomeAddr(2), &im.GetHome{})
+	}
+	deliver(maxHops)
+	if len(out) != 0 {
+		t.Fatalf("it goes on for ever: %+v", out)
+	}
+	done := make(chan struct{})
+	p.west.cfg.Send = func(to im.Region, m *entity.Message, hops uint8) {
+		if out = append(out, sent{to, m, hops}); len(out) == 2 {
+			close(done)
+		}
+	}
+	deliver(0)
+	<-done
+	if out[0].to != "north" || out[0].m.From != im.User(2) || out[0].hops != maxHops || out[0].m.Body.Home().Region != "east" {
+		t.Errorf("the answer is %+v", out[0])
+	}
+	if out[1].to != "east" || out[1].m.From != im.User(1) || out[1].hops != 1 {
+		t.Errorf("what goes on is %+v", out[1])
+	}
+}

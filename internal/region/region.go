@@ -82,7 +82,7 @@ func New(cfg Config) (*Region, error) {
 	}
 	r := &Region{cfg: cfg}
 	r.homes = newHomes(r)
-	r.moves.running = map[im.UserID]chan struct{}{}
+	r.moves.running = map[im.UserID][]chan struct{}{}
 	r.moves.slots = make(chan struct{}, maxMoves)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r, nil

@@ -74,6 +74,9 @@ func (r *Region) Deliver(from im.Region, m *entity.Message, hops uint8) {
 	case entity.BodyMoved:
 		r.learn(im.UserID(m.From.ID), m.Body.Home())
 		r.keep(m)
+		if m.To.Kind == im.KindUser && hops < maxHops {
+			r.passOn(from, m, hops)
+		}
 		return
 	case entity.BodyLeaving, entity.BodyNudge:
 		return
@@ -111,11 +114,32 @@ func (r *Region) route(from im.Region, m *entity.Message, hops uint8) {
 	})
 }
 
+// passOn takes word of a user who has moved to where the one lives who is to hear
+// it, if that is elsewhere.
+func (r *Region) passOn(from im.Region, m *entity.Message, hops uint8) {
+	user := im.UserID(m.To.ID)
+	r.homes.find(user, func(h im.Home, err error) {
+		if err != nil || h.Region == r.cfg.Self {
+			return
+		}
+		r.refresh(user, h, func(h im.Home) {
+			if h.Region != r.cfg.Self {
+				r.stray(from, m, hops, h)
+			}
+		})
+	})
+}
+
 // stray is for a message to a user who lives elsewhere: it is passed on, and the
-// region that sent it is told.
+// region that sent it is told. What it is told about word of a move goes no further:
+// two of them would answer each other for ever.
 func (r *Region) stray(from im.Region, m *entity.Message, hops uint8, h im.Home) {
 	r.stats.strays.Add(1)
-	r.cfg.Send(from, &entity.Message{From: m.To, To: m.From, Body: entity.HomeBody(entity.BodyMoved, h)}, 0)
+	wordHops := uint8(0)
+	if m.Body.Kind == entity.BodyMoved {
+		wordHops = maxHops
+	}
+	r.cfg.Send(from, &entity.Message{From: m.To, To: m.From, Body: entity.HomeBody(entity.BodyMoved, h)}, wordHops)
 	if hops < maxHops {
 		r.cfg.Send(h.Region, m, hops+1)
 	}

@@ -18,7 +18,7 @@ import (
 func (s *site) watch(b *store.Batch) {
 	for i := range b.Changes {
 		c := &b.Changes[i]
-		if c.Addr.Kind != im.KindHome {
+		if c.Addr.Kind != im.KindHome || c.Epoch != s.store.Epoch(c.Addr.Slot()) {
 			continue
 		}
 		for _, r := range c.Put {
@@ -74,8 +74,10 @@ func (w *world) check() {
 		money += p.check()
 	}
 	for _, s := range w.sites {
-		if n := s.proc.region.Stats().Moves; n > 0 {
-			w.failf("%d users still leave %s", n, s.name)
+		for _, h := range s.hosts {
+			if n := h.proc.region.Stats().Moves; n > 0 {
+				w.failf("%d users still leave %s", n, h.name())
+			}
 		}
 	}
 	if money != w.money {

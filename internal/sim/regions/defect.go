@@ -30,10 +30,22 @@ const (
 	// TakenByTombstone: a region that a user has left acknowledges what comes for
 	// it.
 	TakenByTombstone
+	// NoFencing: a node that has lost a slot goes on writing to it.
+	NoFencing
+	// MarksIgnored: a node that gets a slot does not look who owes something there.
+	MarksIgnored
+	// CarriedWrong: a message that arrives at one node goes to another than the one
+	// that serves its entity.
+	CarriedWrong
+	// WordNotCarried: word of a move stays with the node that it comes to.
+	WordNotCarried
 	defects
 )
 
-var defectNames = [defects]string{"none", "departure does not freeze", "links not carried", "move forgotten after a crash", "devices not carried", "told the old home", "taken where nobody lives"}
+var defectNames = [defects]string{
+	"none", "departure does not freeze", "links not carried", "move forgotten after a crash", "devices not carried", "told the old home", "taken where nobody lives",
+	"no fencing", "marks ignored", "carried to the wrong node", "word of a move not carried on",
+}
 
 func (d Defect) String() string { return defectNames[d] }
 

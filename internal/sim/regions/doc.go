@@ -1,11 +1,14 @@
 // Package regions runs several regions on virtual time, and moves users between
-// them while they write to each other. It is for tests only. Entities, shards'
-// cores and package region are those of production; the network between regions,
-// stores and people are models.
+// them while they write to each other. It is for tests only. A region is one to three
+// nodes over a store, each with a Region of its own. Entities, shards' cores and
+// package region are those of production; the networks between regions and between
+// the nodes of one, placement, stores and people are models.
 //
 // One seed makes one run. Whatever happens is an event of an agenda; moves, which
 // wait for answers, are goroutines, and the run goes on to the next event only
-// when all of them wait (testing/synctest). So a run that fails, fails again:
+// when all of them wait (testing/synctest). An event lets one of them go on at the
+// most: those who wait for the same user's move do so in a queue. So a run that
+// fails, fails again:
 //
 //	go test ./internal/sim/regions                            120 seeds (-short: 40), and the defects
 //	go test ./internal/sim/regions -run TestSeeds -seed=K     seed K, with its trace if it fails
@@ -15,7 +18,14 @@
 // Link messages between regions are lost, repeated and delayed, calls fail before
 // or after they took effect, regions are cut off from each other. Regions crash,
 // with what is not committed, at random moments and at any step of a move: when
-// one is asked for, and before and after it is answered.
+// one is asked for, and before and after it is answered. So do nodes, alone.
+//
+// Slots go from node to node, at random moments and at any step of a move. Those
+// concerned hear of it late and in any order, so that two serve one slot, the older
+// of which the store refuses and an audit finds; who gives a slot up hands it over,
+// or drops it. Devices, other regions and other nodes' messages come to any node,
+// which may know less of where users live than others. Several moves of a user are
+// asked for at once, by the same node or different ones.
 //
 // # What must hold
 //

@@ -30,7 +30,7 @@ func (w *world) send(from *site, to im.Region, m *entity.Message, hops uint8) {
 	for range copies {
 		one := *m
 		w.after(w.between(0, w.delay), func() {
-			if p := target.proc; p != nil && !p.dead {
+			if p := target.any(); p != nil {
 				p.region.Deliver(from.name, &one, hops)
 			}
 		})
@@ -66,8 +66,8 @@ func (f *far) Submit(to im.Addr, cmd im.Command, done im.Completion) {
 		return
 	}
 	w.after(w.between(0, w.delay), func() {
-		p := f.to.proc
-		if p == nil || p.dead {
+		p := f.to.any()
+		if p == nil {
 			answer(nil, broken)
 			return
 		}

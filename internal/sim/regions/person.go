@@ -68,7 +68,7 @@ func (p *person) ask(to im.Addr, cmd func() im.Command, then func(im.Result)) {
 		}
 		answer(nil, &im.Error{Kind: im.Unavailable})
 	})
-	if proc := p.w.sites[p.at].proc; proc != nil && !proc.dead {
+	if proc := p.w.sites[p.at].near(to); proc != nil {
 		proc.region.Submit(to, cmd(), im.CompletionFunc(func(_ im.Command, res im.Result, err error) {
 			if !proc.dead {
 				p.w.after(0, func() { answer(res, err) })
@@ -110,15 +110,21 @@ func (p *person) sendFirst() {
 	})
 }
 
-// move asks the region where the user is to move it; what becomes of it is the
-// region's business.
+// move asks the region where the user is to move it, perhaps while others ask for
+// other moves; what becomes of it is the region's business.
 func (p *person) move() {
-	proc := p.w.sites[p.at].proc
+	proc := p.w.sites[p.at].any()
 	to := p.w.sites[p.w.rng.IntN(len(p.w.sites))].name
-	if proc == nil || proc.dead || p.w.isAsked(p.id) {
+	if proc == nil {
 		return
 	}
-	p.w.logf("user %d is to move from %s to %s", p.id, proc.s.name, to)
+	p.w.logf("user %d is to move from %s to %s", p.id, proc.h.name(), to)
+	if slices.ContainsFunc(p.w.asked, func(a *asked) bool { return a.user == p.id }) {
+		p.w.report.Twice++
+	} else if p.w.rng.IntN(3) == 0 {
+		// Somebody else wants something else at the same time.
+		p.w.after(p.w.between(0, 50*time.Millisecond), p.move)
+	}
 	asked := &asked{user: p.id, to: to}
 	p.w.asked = append(p.w.asked, asked)
 	go func() {
@@ -133,12 +139,6 @@ type asked struct {
 	to   im.Region
 	err  error
 	done atomic.Bool
-}
-
-// isAsked reports whether somebody waits for a move of a user. Two of them would
-// wait for the same one to end, and go on in no order that a seed decides.
-func (w *world) isAsked(user im.UserID) bool {
-	return slices.ContainsFunc(w.asked, func(a *asked) bool { return a.user == user })
 }
 
 // collect looks for moves that were answered.

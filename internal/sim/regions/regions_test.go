@@ -9,6 +9,7 @@ import (
 
 var (
 	flagSeeds = flag.Int("seeds", 120, "how many seeds to run")
+	flagFirst = flag.Uint64("first", 1, "the first of them")
 	flagSeed  = flag.Uint64("seed", 0, "run this seed only, and print its trace when it fails")
 )
 
@@ -32,7 +33,7 @@ func TestSeeds(t *testing.T) {
 		seeds = min(seeds, 40)
 	}
 	var total Report
-	for seed := uint64(1); seed <= uint64(seeds); seed++ {
+	for seed := *flagFirst; seed < *flagFirst+uint64(seeds); seed++ {
 		r, err := simulate(t, Options{Seed: seed})
 		if err != nil {
 			t.Errorf("%v\nreplay: go test ./internal/sim/regions -run TestSeeds -seed=%d", err, seed)
@@ -43,9 +44,13 @@ func TestSeeds(t *testing.T) {
 		total.Crashes += r.Crashes
 		total.Lost += r.Lost
 		total.Strays += r.Strays
+		total.Shifts += r.Shifts
+		total.Fenced += r.Fenced
+		total.Carried += r.Carried
+		total.Twice += r.Twice
 	}
 	t.Logf("%d seeds: %+v", seeds, total)
-	if total.Moves < seeds || total.Crashes < seeds/4 || total.Lost < seeds || total.Strays < seeds/10 {
+	if total.Moves < seeds || total.Crashes < seeds/4 || total.Lost < seeds || total.Strays < seeds/10 || total.Shifts < seeds || total.Fenced < seeds/20 || total.Carried < seeds || total.Twice < seeds/2 {
 		t.Errorf("the runs meet too little of what they are for: %+v", total)
 	}
 }
@@ -67,13 +72,15 @@ func TestDefectsAreFound(t *testing.T) {
 
 // TestRunsAreTheSame: a seed makes the same run each time.
 func TestRunsAreTheSame(t *testing.T) {
-	var traces [2]bytes.Buffer
-	for i := range traces {
-		if _, err := simulate(t, Options{Seed: 7, Trace: &traces[i]}); err != nil {
-			t.Fatal(err)
+	for seed := *flagFirst; seed < *flagFirst+8; seed++ {
+		var traces [2]bytes.Buffer
+		for i := range traces {
+			if _, err := simulate(t, Options{Seed: seed, Trace: &traces[i]}); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	if !bytes.Equal(traces[0].Bytes(), traces[1].Bytes()) {
-		t.Errorf("two runs of a seed differ: %d and %d bytes of trace", traces[0].Len(), traces[1].Len())
+		if !bytes.Equal(traces[0].Bytes(), traces[1].Bytes()) {
+			t.Errorf("two runs of seed %d differ: %d and %d bytes of trace", seed, traces[0].Len(), traces[1].Len())
+		}
 	}
 }

@@ -21,7 +21,7 @@ type Options struct {
 
 // Report says what a run did.
 type Report struct {
-	Events, Sent, Moves, Crashes, Lost, Strays int
+	Events, Sent, Moves, Crashes, Lost, Strays, Shifts, Fenced, Carried, Twice int
 }
 
 // world is some regions with their users.
@@ -43,7 +43,8 @@ type world struct {
 
 	// Faults of this seed.
 	lose, repeat, fail, crash float64
-	delay                     time.Duration
+	shift                     float64
+	delay, staleness          time.Duration
 	topUps                    int
 	money                     im.Cents
 }
@@ -115,7 +116,9 @@ func Run(o Options) (r Report, err error) {
 	w := newWorld(o)
 	defer func() {
 		for _, s := range w.sites {
-			s.kill()
+			for _, h := range s.hosts {
+				h.kill()
+			}
 		}
 		r = w.report
 		switch p := recover().(type) {
@@ -123,6 +126,10 @@ func Run(o Options) (r Report, err error) {
 		case violation:
 			w.logf("VIOLATION: %s", p.text)
 			err = fmt.Errorf("seed %d after %v: %s", o.Seed, w.now, p.text)
+		case string:
+			// What memstore says of a caller that breaks its duties.
+			w.logf("VIOLATION: %s", p)
+			err = fmt.Errorf("seed %d after %v: %s", o.Seed, w.now, p)
 		default:
 			panic(p)
 		}
@@ -136,9 +143,10 @@ func newWorld(o Options) *world {
 	w := &world{opts: o, rng: rng, homes: map[im.UserID]map[uint64]im.Region{}, cut: map[[2]int]bool{}, lastSeq: map[[2]im.Addr]im.LinkSeq{}}
 	sometimes := func(p float64) float64 { return p * rng.Float64() * float64(rng.IntN(2)) }
 	w.lose, w.repeat, w.fail, w.crash = sometimes(0.2), sometimes(0.2), sometimes(0.15), sometimes(0.02)
-	w.delay = w.between(time.Millisecond, 60*time.Millisecond)
+	w.shift = sometimes(0.3)
+	w.delay, w.staleness = w.between(time.Millisecond, 60*time.Millisecond), w.between(time.Millisecond, 3*time.Second)
 	for i := range 2 + rng.IntN(2) {
-		w.sites = append(w.sites, newSite(w, i))
+		w.sites = append(w.sites, newSite(w, i, 1+rng.IntN(3)))
 	}
 	users := 2 + rng.IntN(4)
 	for i := range users {
@@ -152,7 +160,9 @@ func newWorld(o Options) *world {
 func (w *world) run() {
 	w.calm = true
 	for _, s := range w.sites {
-		s.boot()
+		for _, h := range s.hosts {
+			h.boot()
+		}
 	}
 	for _, p := range w.people {
 		p.appear()
@@ -174,6 +184,11 @@ func (w *world) run() {
 	for range w.rng.IntN(4) {
 		w.after(w.between(0, end-w.now), w.blow)
 	}
+	for _, s := range w.sites {
+		for range w.rng.IntN(6) {
+			w.after(w.between(0, end-w.now), s.shuffle)
+		}
+	}
 	w.runUntil(end)
 	w.calm = true
 	clear(w.cut)
@@ -188,7 +203,11 @@ func (w *world) blow() {
 	}
 	a, b := w.rng.IntN(len(w.sites)), w.rng.IntN(len(w.sites))
 	if a == b {
-		w.sites[a].crash()
+		for _, h := range w.sites[a].hosts {
+			if w.rng.IntN(len(w.sites[a].hosts)) == 0 {
+				h.crash()
+			}
+		}
 		return
 	}
 	w.logf("%s and %s are cut off from each other", w.sites[a].name, w.sites[b].name)
