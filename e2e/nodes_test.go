@@ -15,9 +15,12 @@ import (
 	"github.com/skein-im/skein/internal/store/redis/redistest"
 )
 
-// sharedRedis is one server for all tests, each of which has keys of its own.
+// sharedRedis is one server for all tests, each of which has keys of its own. What
+// it writes is in memory, if the system has a place for that: no test that shares it
+// is about what it survives, and all would wait for each other's syncs.
 var sharedRedis struct {
 	once   sync.Once
+	dir    string
 	server *redistest.Server
 	err    error
 	used   atomic.Int64
@@ -28,7 +31,14 @@ func redisArgs(t *testing.T) []string {
 	t.Helper()
 	needRedis(t)
 	r := &sharedRedis
-	r.once.Do(func() { r.server, r.err = redistest.Start(redistest.Safe()...) })
+	r.once.Do(func() {
+		if r.dir, r.err = os.MkdirTemp("/dev/shm", "skein-e2e-"); r.err != nil {
+			r.dir, r.err = os.MkdirTemp("", "skein-e2e-")
+		}
+		if r.err == nil {
+			r.server, r.err = redistest.Start(append(redistest.Safe(), "--dir", r.dir)...)
+		}
+	})
 	if r.err != nil {
 		t.Fatal(r.err)
 	}
@@ -39,6 +49,7 @@ func redisArgs(t *testing.T) []string {
 func stopRedis() {
 	if s := sharedRedis.server; s != nil {
 		_ = s.Stop()
+		_ = os.RemoveAll(sharedRedis.dir)
 	}
 }
 

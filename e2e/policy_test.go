@@ -2,7 +2,10 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"path/filepath"
+	"regexp"
 	"testing"
 )
 
@@ -72,4 +75,63 @@ func TestCanary(t *testing.T) {
 	g.stop(t)
 	old.stop(t)
 	canary.stop(t)
+}
+
+// TestCanaryGateways gives a new version's gateway more and more of the clients of an
+// old one, and takes them back at once. Each goes where its user belongs and nowhere
+// else; every message arrives once and in order.
+func TestCanaryGateways(t *testing.T) {
+	t.Parallel()
+	c := newNodes(t, filepath.Join(t.TempDir(), "data"))
+	c.mailbox("box1", "--version-label", "1")
+	c.mailbox("box2", "--version-label", "2")
+	c.cluster("canary", "2", "0")
+	old := startNode(t, c.args("gateway", "gate1", "--version-label", "1", "--workers", "2")...)
+	canary := startNode(t, c.args("gateway", "gate2", "--version-label", "2")...)
+	way := startNode(t, c.args("router", "way")...)
+	askRouter(t, way, "/v1/addresses?n=9", "both gateways are named", leads(old, canary))
+	const users = 100
+	finished, verdict := longChat(t, old, users, "--friends", "10", "--rate", "300")
+	moved := 0.0
+	for _, percent := range []string{"10", "50", "100", "0"} {
+		c.cluster("canary", "2", percent)
+		want := 0.0
+		eventually(t, "the canary's clients are at its gateway", func() (bool, any) {
+			want = float64(includedBy(t, way, users))
+			here, there := metric(t, old, "skein_gateway_sessions"), metric(t, canary, "skein_gateway_sessions")
+			return there == want && here == users-want, [3]float64{here, there, want}
+		})
+		between(t, finished, verdict)
+		moved = max(moved, want)
+	}
+	if moved != users {
+		t.Errorf("at 100%%, %v users are the canary's", moved)
+	}
+	out, err := run(t, "", append([]string{"cluster", "status"}, c.shared...)...)
+	if err != nil || !regexp.MustCompile(`(?m)^gate2 +gateway +2 +up `).MatchString(out) || !regexp.MustCompile(`(?m)^box1 +mailbox +1 +up +4096 `).MatchString(out) {
+		t.Errorf("%v: the status is\n%s", err, out)
+	}
+	c.cluster("canary", "--off")
+	r := verdict()
+	r.check(t)
+	// Once there, and once back.
+	if r.Reconnects != 2*users {
+		t.Errorf("%d links were opened again", r.Reconnects)
+	}
+}
+
+// includedBy is how many of bench's users a router sends to the canary's gateway first.
+func includedBy(t *testing.T, way *server, users int) (n int) {
+	t.Helper()
+	for user := 1; user <= users; user++ {
+		_, body := get(http.DefaultClient, fmt.Sprintf("http://%s/v1/addresses?user=%d&n=1", way.Router, user))
+		var answer routed
+		if err := json.Unmarshal([]byte(body), &answer); err != nil || len(answer.Addresses) != 1 {
+			t.Fatalf("user %d: %s", user, body)
+		}
+		if answer.Addresses[0].Version == "2" {
+			n++
+		}
+	}
+	return n
 }

@@ -138,10 +138,12 @@ func newCanaryCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "canary [VERSION PERCENT]",
 		Short: "Give the nodes of a new version a share of the users",
-		Long: `Gives mailbox nodes of one version a share of the users, and those of all other
-versions the rest. Raise the share step by step; 0, or --off, takes all users back
-at once. Users move while messages flow, and none twice on the way up. The version
-is the program's, or what --version-label says at a node.
+		Long: `Gives the nodes of one version a share of the users, and those of all other
+versions the rest: mailboxes, and connections where there are gateways of both. Raise
+the share step by step; 0 takes all users back at once. --off ends it, however it
+went: from then on nodes of all versions share the users, so stop those that you do
+not want first. Users move while messages flow, and none twice on the way up. The
+version is the program's, or what --version-label says at a node.
 ` + fromTheStore,
 		Example: `  skein cluster canary 1.4.0 1 --store redis --redis 10.0.0.5:6379
   skein cluster canary 1.4.0 25 --config /etc/skein/skein.toml
@@ -168,7 +170,7 @@ is the program's, or what --version-label says at a node.
 		},
 	}
 	f.add(cmd)
-	cmd.Flags().BoolVar(&off, "off", false, "no node is a canary any more")
+	cmd.Flags().BoolVar(&off, "off", false, "no node is a canary any more: all share the users")
 	return cmd
 }
 

@@ -124,5 +124,11 @@ func (c *Canary) in(hash uint64) bool {
 	return float64(mix(hash^0x5ca1ab1e)%shares) < c.Percent/100*shares
 }
 
+// Fits reports whether a node's version is the one for a user's slot; without a
+// canary, every version is.
+func (c *Canary) Fits(version string, slot im.Slot) bool {
+	return c.Version == "" || (version == c.Version) == c.Includes(slot)
+}
+
 // Includes reports whether a user belongs to the canary: its mailbox's slot does.
 func (c *Canary) Includes(slot im.Slot) bool { return c.Version != "" && c.in(uint64(slot)+1) }

@@ -193,6 +193,15 @@ func (g *Gateway) LoggedIn(c link.Conn) bool {
 	return ok && (s.is(live) || s.is(resuming))
 }
 
+// User is whose connection it is, if it has a session.
+func (g *Gateway) User(c link.Conn) (user im.UserID, ok bool) {
+	s, ok := c.Value().(*session)
+	if !ok || !s.is(live) && !s.is(resuming) {
+		return 0, false
+	}
+	return s.user, true
+}
+
 // Open implements link.Handler.
 func (g *Gateway) Open(c link.Conn) {
 	g.stats.connections.Add(1)

@@ -39,7 +39,7 @@ func (s *Server) Shutdown(ctx context.Context) error { return s.Drain(ctx, Drain
 // meanwhile, for less patience. The Handler must not call it.
 func (s *Server) Drain(ctx context.Context, opts DrainOptions) error {
 	loops := s.stopAccepting(opts)
-	s.takeLeave(ctx, s.everyone(), opts.Over)
+	s.takeLeave(ctx, s.everyone(), opts.Over, func(int) *CloseError { return s.goingAway() })
 	s.stopServing()
 	// Those that came after the others had been listed.
 	for _, c := range s.everyone() {
@@ -120,7 +120,7 @@ const drainStep = 50 * time.Millisecond
 
 // takeLeave says goodbye to each, evenly over a time. It ends early with ctx,
 // and when there is nobody any more.
-func (s *Server) takeLeave(ctx context.Context, conns []leaver, over time.Duration) {
+func (s *Server) takeLeave(ctx context.Context, conns []leaver, over time.Duration, words func(i int) *CloseError) {
 	began := time.Now()
 	for told := 0; told < len(conns); {
 		due := len(conns)
@@ -128,7 +128,7 @@ func (s *Server) takeLeave(ctx context.Context, conns []leaver, over time.Durati
 			due = min(due, 1+int(float64(due)*passed.Seconds()/over.Seconds()))
 		}
 		for ; told < due; told++ {
-			conns[told].leave(s.goingAway())
+			conns[told].leave(words(told))
 		}
 		if told == len(conns) || s.open() == 0 {
 			return

@@ -56,5 +56,6 @@ func (n *Node) takeMembers(arg json.RawMessage) error {
 		return im.Errorf(im.Invalid, "not a list of nodes: %w", err)
 	}
 	n.route.Update(members, cluster.NewTable(members))
+	n.resettle(members)
 	return nil
 }

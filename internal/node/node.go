@@ -104,8 +104,9 @@ type Node struct {
 	linkTotal linkTotal
 	shared    *shared
 	// workers serve the links; news is for them.
-	workers *workers
-	news    chan struct{}
+	workers    *workers
+	news       chan struct{}
+	resettling resettling
 	// monitor is nil where nothing is watched.
 	monitor *monitor.Monitor
 	// router is nil but in a router.
@@ -354,6 +355,7 @@ func (n *Node) Stop() error {
 func (n *Node) stop(ctx context.Context, over time.Duration) error {
 	n.ready.Store(false)
 	n.stopOnce.Do(func() { close(n.stopping) })
+	n.resettling.end()
 	errs := []error{n.Err()}
 	ctx, cancel := context.WithTimeout(ctx, over+stopTimeout)
 	defer cancel()

@@ -38,7 +38,7 @@ func (n *Node) openShared(ctx context.Context) error {
 // record is what the node says of itself at first.
 func (n *Node) record() cluster.Member {
 	return cluster.Member{
-		Node: n.name, Started: im.Millis(time.Now().UnixMilli()), State: cluster.Up, Version: cmp.Or(n.cfg.VersionLabel, n.opts.Version),
+		Node: n.name, Started: im.Millis(time.Now().UnixMilli()), State: cluster.Up, Version: n.version(),
 	}
 }
 
@@ -80,6 +80,7 @@ func (n *Node) membersChanged(members []cluster.Member, table *cluster.Table) {
 		n.back.mailbox.Assign(mine)
 	}
 	n.tellCrew()
+	n.resettle(members)
 }
 
 // doubt hears that others may have taken the node's slots.
@@ -108,6 +109,7 @@ func (n *Node) announce() {
 	})
 	if n.front != nil {
 		n.tasks.Go(n.reportLinks)
+		n.resettling.allow()
 	}
 }
 

@@ -116,6 +116,7 @@ func startWorker(ctx context.Context, in supervise.Input, opts WorkerOptions) (_
 		return nil, cannotListen("--link", s.Config.Link, err)
 	}
 	n.serveLinks(ln)
+	n.resettling.allow()
 	n.tasks.Go(n.trim)
 	return n, nil
 }

@@ -86,7 +86,6 @@ func load(m *cluster.Member) float64 {
 func choose(members []cluster.Member, user im.UserID, request uint64) []cluster.Member {
 	list := gateways(members)
 	canary := cluster.PolicyOf(members).Canary
-	included := user != 0 && canary.Includes(im.User(user).Slot())
 	key := request
 	if user != 0 {
 		key = uint64(user)
@@ -99,7 +98,7 @@ func choose(members []cluster.Member, user im.UserID, request uint64) []cluster.
 	for i := range list {
 		m := &list[i]
 		k := rank{load: int(load(m) * loads), spread: spread(m.Node, key)}
-		if canary.Version != "" && user != 0 && (m.Version == canary.Version) != included {
+		if user != 0 && !canary.Fits(m.Version, im.User(user).Slot()) {
 			k.version = 1
 		}
 		ranks[m.Node] = k
