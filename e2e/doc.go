@@ -34,4 +34,6 @@
 //	TestStoresOfReleases: what the embedded store of a release leaves
 //	TestMetricsAreDocumented, TestPrometheus: every role at once
 //	TestBadSettings, TestRules, TestShippedFilesNameRealMetrics, TestRecordRelease: no shape
+//	TestMixedVersions: two versions, where there are two: roles, nodes, regions, standbys
+//	TestCanaryGateways: several nodes
 package e2e

@@ -30,6 +30,7 @@ func oldSchemaReadsLinks(t *testing.T, s *product) {
 		"--users", "6", "--friends", "2", "--messages", "2")
 	verdict().check(t)
 	s.stop(t)
+	first := link.all()[0]
 	all, err := releases.All("..")
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +40,7 @@ func oldSchemaReadsLinks(t *testing.T, s *product) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for name, now := range map[string]*logBuffer{"link-up": &link.up, "link-down": &link.down} {
+		for name, now := range map[string]*logBuffer{"link-up": &first.up, "link-down": &first.down} {
 			old, err := r.Stream(name)
 			if err != nil {
 				t.Fatal(err)

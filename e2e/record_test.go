@@ -53,16 +53,12 @@ func TestRecordRelease(t *testing.T) {
 	gate.stop(t)
 	again.stop(t)
 	record(t, filepath.Join(dir, "stopped.tar.gz"), archive(t, data))
-	for name, b := range map[string]*logBuffer{"role-up": &role.up, "role-down": &role.down, "link-up": &link.up, "link-down": &link.down} {
-		record(t, filepath.Join(dir, name+".gz"), []byte(b.String()))
-	}
-	text, err := json.MarshalIndent(facts, "", " ")
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "facts.json"), append(text, '\n'), 0o644)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	recordStream(t, dir, "role", role.all()[0])
+	recordStream(t, dir, "link", link.all()[0])
+	recordFacts(t, filepath.Join(dir, "facts.json"), facts)
+	recordNodes(t, dir)
+	recordRegions(t, dir)
+	recordStandby(t, dir)
 }
 
 // history is what three people do before the release ends.

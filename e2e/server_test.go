@@ -25,7 +25,7 @@ var binary string
 
 // atOnce is how many tests run side by side unless -parallel says otherwise: more
 // than there are processors, because most of them wait most of the time.
-const atOnce = 5
+const atOnce = 4
 
 func TestMain(m *testing.M) {
 	os.Exit(buildAndRun(m))
@@ -67,7 +67,7 @@ func testContext(t *testing.T) context.Context {
 	return ctx
 }
 
-type addresses struct{ HTTP, Link, Ops, Article, Roles, Standby, Router, Data string }
+type addresses struct{ HTTP, Link, Ops, Article, Roles, Relay, Standby, Router, Data string }
 
 // server is a running node: every role, or one of them.
 type server struct {
@@ -111,7 +111,13 @@ func start(t *testing.T, data string, more ...string) *server {
 // startNode starts any node; args begin with its command.
 func startNode(t *testing.T, args ...string) *server {
 	t.Helper()
-	s, err := launch(args...)
+	return startProgram(t, binary, args...)
+}
+
+// startProgram is startNode with a program that may be of another version.
+func startProgram(t *testing.T, program string, args ...string) *server {
+	t.Helper()
+	s, err := launchProgram(program, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,9 +134,11 @@ func tryStart(data string, more ...string) (*server, error) {
 	return launch(serveArgs(data, more...)...)
 }
 
-func launch(args ...string) (*server, error) {
+func launch(args ...string) (*server, error) { return launchProgram(binary, args...) }
+
+func launchProgram(program string, args ...string) (*server, error) {
 	s := &server{logs: &logBuffer{}, done: make(chan struct{})}
-	s.cmd = exec.Command(binary, args...)
+	s.cmd = exec.Command(program, args...)
 	s.cmd.Stderr = s.logs
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
@@ -197,7 +205,13 @@ func (s *server) fixed() []string {
 // run runs the program to its end.
 func run(t *testing.T, stdin string, args ...string) (stdout string, err error) {
 	t.Helper()
-	cmd := exec.CommandContext(testContext(t), binary, args...)
+	return runProgram(t, binary, stdin, args...)
+}
+
+// runProgram is run with a program that may be of another version.
+func runProgram(t *testing.T, program, stdin string, args ...string) (stdout string, err error) {
+	t.Helper()
+	cmd := exec.CommandContext(testContext(t), program, args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

@@ -10,28 +10,42 @@ import (
 
 // site is a region and its standby.
 type site struct {
-	identity []string
-	copy     string
-	standby  *server
-	region   *server
+	// program is that of the standby, which serves when the region is lost.
+	program    string
+	identity   []string
+	certs      string
+	data, copy string
+	standby    *server
+	region     *server
 }
 
-// startSite starts a standby and the region that it is for.
-func startSite(t *testing.T, mode string) *site {
+// newSite prepares a region and its standby.
+func newSite(t *testing.T) *site {
 	t.Helper()
 	dir := t.TempDir()
 	certs := filepath.Join(dir, "certs")
 	if _, err := run(t, "", "relay", "cert", "east", "--dir", certs); err != nil {
 		t.Fatal(err)
 	}
-	s := &site{copy: filepath.Join(dir, "copy"), identity: []string{
+	return &site{program: binary, certs: certs, data: filepath.Join(dir, "region"), copy: filepath.Join(dir, "copy"), identity: []string{
 		"--region", "east", "--relay-cert", filepath.Join(certs, "east.pem"),
 		"--relay-key", filepath.Join(certs, "east-key.pem"), "--relay-ca", filepath.Join(certs, "ca.pem"),
 	}}
-	s.standby = startNode(t, append([]string{"standby", "--json", "--data", s.copy, "--ops", "127.0.0.1:0",
-		"--standby-listen", "127.0.0.1:0"}, s.identity...)...)
-	s.region = start(t, filepath.Join(dir, "region"), s.serving("--standby", s.standby.Standby, "--standby-mode", mode)...)
+}
+
+// startSite starts a standby and the region that it is for.
+func startSite(t *testing.T, mode string) *site {
+	t.Helper()
+	s := newSite(t)
+	s.startStandby(t)
+	s.region = start(t, s.data, s.serving("--standby", s.standby.Standby, "--standby-mode", mode)...)
 	return s
+}
+
+func (s *site) startStandby(t *testing.T) {
+	t.Helper()
+	s.standby = startProgram(t, s.program, append([]string{"standby", "--json", "--data", s.copy, "--ops", "127.0.0.1:0",
+		"--standby-listen", "127.0.0.1:0"}, s.identity...)...)
 }
 
 func (s *site) serving(more ...string) []string {
@@ -47,7 +61,7 @@ func (s *site) lose(t *testing.T) {
 	if err := os.RemoveAll(s.region.Data); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := launch(serveArgs(s.copy, s.serving()...)...); err == nil {
+	if _, err := launchProgram(s.program, serveArgs(s.copy, s.serving()...)...); err == nil {
 		t.Fatal("a server serves from what is a standby's")
 	}
 	s.standby.stop(t)
@@ -57,11 +71,11 @@ func (s *site) lose(t *testing.T) {
 // promote serves from the copy, at some addresses.
 func (s *site) promote(t *testing.T, at []string) {
 	t.Helper()
-	out, err := run(t, "", "standby", "promote", "--data", s.copy)
+	out, err := runProgram(t, s.program, "", "standby", "promote", "--data", s.copy)
 	if err != nil || !strings.Contains(out, "the region's store now") {
 		t.Fatalf("%v: %s", err, out)
 	}
-	s.region = start(t, s.copy, s.serving(at...)...)
+	s.region = startProgram(t, s.program, serveArgs(s.copy, s.serving(at...)...)...)
 }
 
 // TestStandby loses a region in the middle of a chat, with everything that it
