@@ -31,7 +31,6 @@
 //	TestRelaysOfTheirOwn: several nodes per region; TestRegionsCutOff, TestRegionDies
 //	TestStandby, TestAsyncStandbyLacksTheEnd: a process; TestStandbyOfSeveralNodes
 //	TestStandbyOfSeveralNodes: several nodes; TestStandby
-//	TestStoresOfReleases: what the embedded store of a release leaves
 //	TestMetricsAreDocumented, TestPrometheus: every role at once
 //	TestBadSettings, TestRules, TestShippedFilesNameRealMetrics, TestRecordRelease: no shape
 //	TestMixedVersions: two versions, where there are two: roles, nodes, regions, standbys

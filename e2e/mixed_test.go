@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -23,9 +24,20 @@ func TestMixedVersions(t *testing.T) {
 	for name, v := range map[string]versions{"older first": {older, binary}, "newer first": {binary, older}} {
 		t.Run(name, func(t *testing.T) {
 			t.Run("mailbox and gateway", func(t *testing.T) { mixedRoles(t, v) })
-			t.Run("nodes", func(t *testing.T) { mixedNodes(t, v) })
-			t.Run("regions", func(t *testing.T) { mixedRegions(t, v) })
-			t.Run("standby", func(t *testing.T) { mixedStandby(t, v) })
+			for _, test := range []struct {
+				name, command, flag string
+				run                 func(t *testing.T, v versions)
+			}{
+				{"nodes", "mailbox", "--redis-prefix", mixedNodes}, {"regions", "serve", "--relay-listen", mixedRegions},
+				{"standby", "serve", "--standby", mixedStandby},
+			} {
+				t.Run(test.name, func(t *testing.T) {
+					if out, err := exec.Command(older, test.command, "--help").CombinedOutput(); err != nil || !strings.Contains(string(out), test.flag+" ") {
+						t.Skipf("the older version has no %s", test.flag)
+					}
+					test.run(t, v)
+				})
+			}
 		})
 	}
 }

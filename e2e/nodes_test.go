@@ -131,6 +131,10 @@ type status struct {
 		Links       int64 `json:"links"`
 	}
 	Moving int
+	Policy struct {
+		Pins   []any
+		Canary struct{ Percent float64 }
+	}
 }
 
 func (c *nodes) status() (st status) {

@@ -133,8 +133,20 @@ func has(stream string, typ wire.Type) bool {
 
 func recordStream(t *testing.T, dir, name string, s *stream) {
 	t.Helper()
-	record(t, filepath.Join(dir, name+"-up.gz"), []byte(s.up.String()))
-	record(t, filepath.Join(dir, name+"-down.gz"), []byte(s.down.String()))
+	record(t, filepath.Join(dir, name+"-up.gz"), whole(s.up.String()))
+	record(t, filepath.Join(dir, name+"-down.gz"), whole(s.down.String()))
+}
+
+// whole is a stream without the frame that was under way at last.
+func whole(stream string) []byte {
+	n := 0
+	for b := []byte(stream); ; {
+		_, _, size, err := wire.Parse(b, 64<<20)
+		if err != nil || size == 0 {
+			return []byte(stream)[:n]
+		}
+		n, b = n+size, b[size:]
+	}
 }
 
 func recordJSON(t *testing.T, path string, what any) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/skein-im/skein/client"
 	"github.com/skein-im/skein/internal/releases"
+	"github.com/skein-im/skein/internal/store/redis/redistest"
 )
 
 // TestStoresOfReleases: what earlier releases have stored is there, in order,
@@ -23,25 +24,55 @@ func TestStoresOfReleases(t *testing.T) {
 	}
 	for _, r := range all {
 		for _, name := range []string{"stopped", "killed"} {
-			t.Run(r.Name+" "+name, func(t *testing.T) { goOn(t, r, name) })
+			t.Run(r.Name+" "+together+", "+name, func(t *testing.T) {
+				t.Parallel()
+				facts, err := r.Facts()
+				if err != nil {
+					t.Fatal(err)
+				}
+				data := filepath.Join(t.TempDir(), "data")
+				if err := r.Restore(name, data); err != nil {
+					t.Fatal(err)
+				}
+				goOn(t, inOne(t, data, setup{}), facts, name == "stopped")
+			})
+		}
+		if r.Has("redis") {
+			t.Run(r.Name+" "+apart, func(t *testing.T) {
+				t.Parallel()
+				goOnApart(t, r)
+			})
 		}
 	}
 }
 
-func goOn(t *testing.T, r releases.Release, name string) {
-	facts, err := r.Facts()
+// goOnApart is goOn over Redis.
+func goOnApart(t *testing.T, r releases.Release) {
+	facts, err := r.NodesFacts()
 	if err != nil {
 		t.Fatal(err)
 	}
-	data := filepath.Join(t.TempDir(), "data")
-	if err := r.Restore(name, data); err != nil {
+	c, redis := ownRedis(t)
+	var keys []redistest.Key
+	if err := r.JSON("redis", &keys); err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, data)
-	w := &world{server: s, http: "http://" + s.HTTP}
+	if err := redis.Load(t.Context(), keys); err != nil {
+		t.Fatal(err)
+	}
+	p := overStore(t, c, setup{})
+	if st := c.status(); st.Policy.Canary.Percent != 30 || len(st.Policy.Pins) != 1 {
+		t.Errorf("the operator's policy is %+v", st.Policy)
+	}
+	goOn(t, p, facts, false)
+}
+
+// goOn goes on where a release has ended. exact: it has ended properly.
+func goOn(t *testing.T, s *product, facts releases.Facts, exact bool) {
+	w := s.world()
 	for i, u := range facts.Users {
 		checkTimeline(t, u, timeline(t, w.api(u.Tokens[0])))
-		checkCursor(t, u, w.api(u.Tokens[1]), name == "stopped")
+		checkCursor(t, u, w.api(u.Tokens[1]), exact)
 		balance, err := w.api(u.Tokens[0]).Balance(testContext(t))
 		// The first user gets back what is not taken in time.
 		if err != nil || int64(balance) != u.Balance && (i > 0 || int64(balance) < u.Balance) {
@@ -55,11 +86,12 @@ func goOn(t *testing.T, r releases.Release, name string) {
 		t.Errorf("the old password: %v", err)
 	}
 	s.stop(t)
-	out, err := run(t, "", "audit", "--data", data)
+	out, err := s.audit()
 	if err != nil || !strings.Contains(out, "Every cent is accounted for.") || !strings.Contains(out, "came in                         10000 cents") {
 		t.Errorf("the audit says %q, %v", out, err)
 	}
-	start(t, data).stop(t)
+	s.restart()
+	s.stop(t)
 }
 
 // checkTimeline: all old entries are there as they were; more may follow.

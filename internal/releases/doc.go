@@ -12,6 +12,13 @@
 //   - link-up.gz, link-down.gz: what a client said to a gateway, and heard.
 //   - role-up.gz, role-down.gz: the same of a gateway and its mailbox, with the
 //     handshake.
+//   - redis.gz: the keys of a Redis that two nodes share, under load, with the records
+//     of nodes and of the operator's policy; nodes.json is to it what facts.json is
+//     to the directories.
+//   - nodes-up.gz, nodes-down.gz: a role link between two mailbox nodes.
+//   - relay-up.gz, relay-down.gz: messages from one region to another, without TLS.
+//   - standby-up.gz, standby-down.gz: a region and its standby, without TLS.
+//   - router.gz: what a router has answered, by path.
 //   - schema.gz: the FileDescriptorSet of proto/.
 //
 // # What is persisted

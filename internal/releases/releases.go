@@ -78,15 +78,36 @@ func All(root string) ([]Release, error) {
 }
 
 // Facts reads what was true.
-func (r Release) Facts() (f Facts, err error) {
-	b, err := os.ReadFile(filepath.Join(r.dir, "facts.json"))
+func (r Release) Facts() (Facts, error) { return r.facts("facts.json") }
+
+// NodesFacts reads what was true of the nodes over Redis.
+func (r Release) NodesFacts() (Facts, error) { return r.facts("nodes.json") }
+
+func (r Release) facts(name string) (f Facts, err error) {
+	b, err := os.ReadFile(filepath.Join(r.dir, name))
 	if err != nil {
 		return f, err
 	}
 	return f, json.Unmarshal(b, &f)
 }
 
-// Stream reads one direction of a link: link-up, link-down, role-up, role-down.
+// Has reports whether the release has left something: what came later is not in
+// those that were before.
+func (r Release) Has(name string) bool {
+	_, err := os.Stat(filepath.Join(r.dir, name+".gz"))
+	return err == nil
+}
+
+// JSON reads what is kept as JSON.
+func (r Release) JSON(name string, into any) error {
+	b, err := r.unpack(name + ".gz")
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, into)
+}
+
+// Stream reads one direction of a link, such as link-up or link-down.
 func (r Release) Stream(name string) ([]byte, error) { return r.unpack(name + ".gz") }
 
 // Schema reads what the release knew of the protocol.
