@@ -109,7 +109,7 @@ func TestCrash(t *testing.T) { inBothShapes(t, setup{}, crash) }
 func crash(t *testing.T, p *product) {
 	want := crashes()
 	// The clients send what is due when they are served again.
-	finished, verdict := longChat(t, p.server, 100, "--friends", "10", "--rate", "500")
+	finished, verdict := longChat(t, p.server, 100, "--friends", "10", "--rate", "200")
 	for killed := range want {
 		select {
 		case <-finished:
@@ -135,7 +135,7 @@ func crash(t *testing.T, p *product) {
 func TestRestart(t *testing.T) { inBothShapes(t, setup{}, restart) }
 
 func restart(t *testing.T, p *product) {
-	finished, verdict := longChat(t, p.server, 50, "--friends", "10", "--rate", "300", "--transport", "ws", "--addr", "ws://"+p.Link+"/link")
+	finished, verdict := longChat(t, p.server, 50, "--friends", "10", "--rate", "200", "--transport", "ws", "--addr", "ws://"+p.Link+"/link")
 	for range 3 {
 		between(t, finished, verdict)
 		p.stop(t)

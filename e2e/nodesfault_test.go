@@ -40,7 +40,7 @@ func (x *trial) chat(seconds string) {
 	t := x.t
 	t.Helper()
 	if seconds == untilJudged {
-		finished, verdict := longChat(t, x.gate, 100, "--friends", "10", "--rate", "500")
+		finished, verdict := longChat(t, x.gate, 100, "--friends", "10", "--rate", "200")
 		between(t, finished, verdict)
 		x.finished, x.verdict = finished, func() benchResult {
 			between(t, finished, verdict)

@@ -45,7 +45,7 @@ func TestCanary(t *testing.T) {
 	old, canary := c.mailbox("old", "--version-label", "1"), c.mailbox("new", "--version-label", "2")
 	c.cluster("canary", "2", "0")
 	g := c.gateway()
-	_, verdict := longChat(t, g, 50, "--friends", "10", "--rate", "300")
+	_, verdict := longChat(t, g, 50, "--friends", "10", "--rate", "200")
 	if n := heldBy(c.status(), "new"); n != 0 {
 		t.Errorf("without a share, the new version has %d slots", n)
 	}
@@ -91,7 +91,7 @@ func TestCanaryGateways(t *testing.T) {
 	way := startNode(t, c.args("router", "way")...)
 	askRouter(t, way, "/v1/addresses?n=9", "both gateways are named", leads(old, canary))
 	const users = 100
-	finished, verdict := longChat(t, old, users, "--friends", "10", "--rate", "300")
+	finished, verdict := longChat(t, old, users, "--friends", "10", "--rate", "200")
 	moved := 0.0
 	for _, percent := range []string{"10", "50", "100", "0"} {
 		c.cluster("canary", "2", percent)

@@ -20,6 +20,7 @@ import (
 // (TEST_REDIS_TRIALS), with which --redis-replicas (TEST_REDIS_REPLICAS), and how
 // long after its death a server is started again (TEST_REDIS_AWAY).
 func TestRedisPrimaryDies(t *testing.T) {
+	t.Parallel()
 	for _, replicas := range strings.Split(cmp.Or(os.Getenv("TEST_REDIS_REPLICAS"), "1,-1"), ",") {
 		t.Run("replicas "+replicas, func(t *testing.T) { killPrimaries(t, replicas) })
 	}

@@ -49,7 +49,7 @@ func TestMailboxDies(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	m := startNode(t, mailboxArgs(data)...)
 	g := startNode(t, gatewayArgs(m)...)
-	finished, verdict := longChat(t, g, 100, "--friends", "10", "--rate", "500")
+	finished, verdict := longChat(t, g, 100, "--friends", "10", "--rate", "200")
 	for range kills {
 		between(t, finished, verdict)
 		m.kill()
@@ -70,7 +70,7 @@ func TestGatewayDies(t *testing.T) {
 	m := startNode(t, mailboxArgs(data)...)
 	g := startNode(t, gatewayArgs(m)...)
 	fixed := gatewayArgs(m, g.fixed()...)
-	finished, verdict := longChat(t, g, 100, "--friends", "10", "--rate", "500")
+	finished, verdict := longChat(t, g, 100, "--friends", "10", "--rate", "200")
 	for range kills {
 		between(t, finished, verdict)
 		g.kill()
@@ -109,7 +109,7 @@ func TestWorkerDies(t *testing.T) {
 }
 
 func workerDies(t *testing.T, p *product) {
-	finished, verdict := longChat(t, p.server, 100, "--friends", "10", "--rate", "500")
+	finished, verdict := longChat(t, p.server, 100, "--friends", "10", "--rate", "200")
 	killed := 0
 	for range kills {
 		between(t, finished, verdict)
@@ -160,7 +160,7 @@ func TestDrain(t *testing.T) {
 // drainDuringChat drains what the clients of a chat are connected to.
 func drainDuringChat(t *testing.T, p *product) (verdict func() benchResult) {
 	t.Helper()
-	_, verdict = longChat(t, p.server, 100, "--friends", "10", "--rate", "500")
+	_, verdict = longChat(t, p.server, 100, "--friends", "10", "--rate", "200")
 	out, err := run(t, "", "drain", p.Ops, "--token-file", filepath.Join(p.Data, "operator.token"))
 	if err != nil {
 		t.Fatal(err)

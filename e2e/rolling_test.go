@@ -53,7 +53,10 @@ func TestRollingRestart(t *testing.T) {
 		}
 		gates[i] = gateway(i)
 	}
-	r := x.ended(2 * served())
+	r := x.verdict()
+	r.check(t)
+	ack, delivery := r.waits()
+	t.Logf("%d messages: the longest wait for an ack was %v, for a delivery %v", r.Sent, ack, delivery)
 	// Everybody was at the first gateway, then at the second, then at the first again.
 	if r.Reconnects < 200 {
 		t.Errorf("%d links were opened again", r.Reconnects)

@@ -84,7 +84,7 @@ func (s *site) promote(t *testing.T, at []string) {
 func TestStandby(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, "sync")
-	finished, verdict := longChat(t, s.region, 50, "--friends", "10", "--rate", "300")
+	finished, verdict := longChat(t, s.region, 50, "--friends", "10", "--rate", "200")
 	between(t, finished, verdict)
 	began := time.Now()
 	s.lose(t)
