@@ -145,7 +145,9 @@ func waitForSends(t *testing.T, addr string, friends map[string][]string) {
 		for user, list := range friends {
 			c, ok := readCounters(addr, user)
 			if !ok {
-				t.Fatalf("no counters of user %s", user)
+				// Their mailbox is not served yet.
+				finished = false
+				continue
 			}
 			if b, seen := before[user]; seen && c.SendId > b {
 				moved++

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/skein-im/skein/client"
+	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
 )
 
 // world is a server and how to reach it.
@@ -35,7 +36,10 @@ type user struct {
 
 func newUser(t *testing.T, w *world, name string) *user {
 	t.Helper()
-	res, err := w.api("").Register(testContext(t), name, "correct horse", "first")
+	ctx := testContext(t)
+	res, err := patiently(ctx, func() (*skeinv1.RegisterResponse, error) {
+		return w.api("").Register(ctx, name, "correct horse", "first")
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -159,25 +159,25 @@ func (r *rush) open(envelope uint64) (shares []client.Cents, took []time.Duratio
 	ctx := testContext(r.t)
 	r.all(rushers, func(i int) (err error) {
 		began := time.Now()
-		shares[i], err = openPatiently(ctx, r.crowd[i], envelope)
+		shares[i], err = patiently(ctx, func() (client.Cents, error) { return r.crowd[i].OpenEnvelope(ctx, envelope) })
 		took[i] = time.Since(began)
 		return err
 	})
 	return shares, took
 }
 
-// openPatiently comes back when a server that has too much to do says so.
-func openPatiently(ctx context.Context, c *client.Client, envelope uint64) (client.Cents, error) {
+// patiently comes back when a server that has too much to do says so.
+func patiently[R any](ctx context.Context, ask func() (R, error)) (R, error) {
 	for {
-		cents, err := c.OpenEnvelope(ctx, envelope)
+		res, err := ask()
 		var busy *client.Error
 		if !errors.As(err, &busy) || busy.Kind != client.Busy {
-			return cents, err
+			return res, err
 		}
 		select {
 		case <-time.After(time.Duration(busy.RetryAfterMS) * time.Millisecond):
 		case <-ctx.Done():
-			return 0, err
+			return res, err
 		}
 	}
 }
