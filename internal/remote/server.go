@@ -82,12 +82,6 @@ func (s *Server) track(ln net.Listener) bool {
 	return !s.stopped
 }
 
-func (s *Server) isStopped() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.stopped
-}
-
 // start runs a connection, unless there are too many.
 func (s *Server) start(nc net.Conn) {
 	s.mu.Lock()

@@ -118,9 +118,8 @@ func (w *world) cut() {
 
 // subject is an entity that commits change.
 type subject struct {
-	addr    im.Addr
-	last    im.Seq
-	trimmed im.Seq
+	addr im.Addr
+	last im.Seq
 }
 
 // step makes a random commit of one or two entities on the node that owns
