@@ -15,10 +15,11 @@ import (
 
 // Primaries of the Redis Cluster that nodes share die: the cluster promotes
 // replicas, and nothing that was acknowledged is gone. Where one of two replicas
-// has to confirm a write, everything goes on; where all have to, it does when the
-// dead server is there again. The long runs set how often each is tried
-// (TEST_REDIS_TRIALS), with which --redis-replicas (TEST_REDIS_REPLICAS), and how
-// long after its death a server is started again (TEST_REDIS_AWAY).
+// has to confirm a write, everything goes on; where all have to (-1), it does when
+// the dead server is there again; where those have to that could be promoted (-2),
+// without it. The long runs set how often each is tried (TEST_REDIS_TRIALS), with
+// which --redis-replicas (TEST_REDIS_REPLICAS), and how long after its death a
+// server is started again (TEST_REDIS_AWAY).
 func TestRedisPrimaryDies(t *testing.T) {
 	t.Parallel()
 	for _, replicas := range strings.Split(cmp.Or(os.Getenv("TEST_REDIS_REPLICAS"), "1,-1"), ",") {

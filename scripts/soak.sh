@@ -11,7 +11,7 @@ go test ./internal/sim/regions -timeout 3h -run TestSeeds -seeds="$((seeds / 2))
 go test ./internal/sim/standbys -timeout 3h -run TestSeeds -seeds="$((seeds / 4))"
 TEST_CRASHES="${CRASHES:-100}" go test ./e2e -timeout 1h -run TestCrash -v
 TEST_NEED_REDIS=1 TEST_FAULT_SECONDS="${FAULT_SECONDS:-30}" go test ./e2e -timeout 1h -run 'TestOneOfTwo|TestMailboxIsCutOff|TestRollingRestart|TestRelaysOfTheirOwn' -v
-TEST_NEED_REDIS=1 TEST_REDIS_TRIALS="${TRIALS:-20}" TEST_REDIS_REPLICAS="${REPLICAS:-1,2,-1}" TEST_REDIS_AWAY="${AWAY:-4s}" \
+TEST_NEED_REDIS=1 TEST_REDIS_TRIALS="${TRIALS:-20}" TEST_REDIS_REPLICAS="${REPLICAS:-1,-1,-2}" TEST_REDIS_AWAY="${AWAY:-4s}" \
     go test ./e2e -timeout 1h -run TestRedisPrimaryDies -v
-TEST_NEED_REDIS=1 TEST_REDIS_TRIALS="${TRIALS:-20}" go test ./internal/store/redis -timeout 1h -run 'TestKilledPrimary|TestPausedPrimary|TestAllConfirm|TestReshardLongLogs' -v
+TEST_NEED_REDIS=1 TEST_REDIS_TRIALS="${TRIALS:-20}" go test ./internal/store/redis -timeout 1h -run 'TestKilledPrimary|TestPausedPrimary|TestAllConfirm|TestElectableConfirm|TestReshardLongLogs' -v
 TEST_NEED_POSTGRES=1 TEST_POSTGRES_TRIALS="${TRIALS:-20}" go test ./internal/store/postgres -timeout 1h -run 'TestKilledPrimary|TestPausedPrimary' -v

@@ -105,8 +105,9 @@ type Config struct {
 	// RedisPrefix begins every key, so that several clusters can share servers.
 	RedisPrefix string `toml:"redis_prefix" help:"what the keys in Redis begin with; every cluster of nodes has its own"`
 	// RedisReplicas must have a write before it is acknowledged; -1: all that
-	// a primary of the cluster has.
-	RedisReplicas int `toml:"redis_replicas" help:"replicas that must have a write before it is acknowledged; -1: all that a primary has, so that none is lost whichever is promoted; 1 of two goes on while one is away, and may lose some when servers fail one right after the other"`
+	// a primary of the cluster has; -2: all that could be promoted, and at least
+	// one.
+	RedisReplicas int `toml:"redis_replicas" help:"replicas that must have a write before it is acknowledged; -1: all that a primary has, so that none is lost whichever is promoted; -2: the same, but a primary that died need not come back; 1 of two goes on while one is away, and may lose some when servers fail one right after the other"`
 	// Postgres says where the PostgreSQL servers are, as libpq has it, without a
 	// password.
 	Postgres             string `toml:"postgres" help:"URL of the PostgreSQL servers, with primary and standbys as hosts: postgres://user@host1,host2/database"`

@@ -119,7 +119,7 @@ func (c *Config) checkStore(p *problems) {
 	if c.StandbyMode != StandbyAsync && c.StandbyMode != StandbySync {
 		p.add("standby_mode: %q is not one of %s, %s", c.StandbyMode, StandbyAsync, StandbySync)
 	}
-	p.between("redis_replicas", c.RedisReplicas, -1, 16)
+	p.between("redis_replicas", c.RedisReplicas, -2, 16)
 	p.between("weight", c.Weight, 1, 1_000_000)
 	if strings.HasPrefix(c.Node, "~") || strings.Contains(c.Node, "/") {
 		p.add("node: a name does not begin with ~, nor has it a /")

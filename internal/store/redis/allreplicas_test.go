@@ -43,6 +43,20 @@ func TestAllReplicas(t *testing.T) {
 	}
 }
 
+// TestReplicasThatJoin: a store that was opened before a replica was there finds
+// out, and has it confirm.
+func TestReplicasThatJoin(t *testing.T) {
+	servers := cluster(t)
+	opts := options(servers, AllReplicas)
+	s := mustOpen(t, opts)
+	s.topology.replicas.Store(1)
+	s.topology.counted.Store(0)
+	acquire(t, s, im.User(1))
+	if n := s.wanted(); n != 2 {
+		t.Fatalf("%d replicas have to confirm", n)
+	}
+}
+
 func TestMostReplicas(t *testing.T) {
 	text := "aa 10.0.0.1:7000@17000,one.example myself,master - 0 0 1 connected 0-5460\n" +
 		"bb :7001@17001 slave,fail aa 0 0 1 disconnected\n" +

@@ -123,6 +123,9 @@ func (s *Store) exchange(ctx context.Context, m mode, g *group) error {
 		g.fail(err)
 		return nil
 	}
+	if m&confirmed != 0 {
+		s.topology.recount(ctx, g.node)
+	}
 	cmds := s.commands(conns.client.B(), m, g)
 	results := conns.client.DoMulti(ctx, cmds...)
 	// What breaks a connection breaks it for all of them: one error says it.
@@ -137,19 +140,19 @@ func (s *Store) exchange(ctx context.Context, m mode, g *group) error {
 		g.fail(broken)
 		return nil
 	}
-	wait := g.take(results)
+	rest := g.take(results)
 	if g.lacksScripts() {
 		s.loadScripts(ctx, g)
 	}
 	if m&confirmed != 0 && s.confirms() {
-		return s.confirm(g, wait)
+		return s.confirm(ctx, g, rest)
 	}
 	return nil
 }
 
-// take notes a server's answers, and returns the one that is left: how many
-// replicas have confirmed.
-func (g *group) take(results []rueidis.RedisResult) rueidis.RedisResult {
+// take notes a server's answers, and returns those that are left, of which the last
+// is how many replicas have confirmed.
+func (g *group) take(results []rueidis.RedisResult) []rueidis.RedisResult {
 	at := 0
 	for _, c := range g.calls {
 		if c.ask != nil {
@@ -158,10 +161,7 @@ func (g *group) take(results []rueidis.RedisResult) rueidis.RedisResult {
 		c.take(results[at])
 		at++
 	}
-	if at == len(results) {
-		return rueidis.RedisResult{}
-	}
-	return results[at]
+	return results[at:]
 }
 
 // answered reports whether any call ran.
@@ -207,8 +207,12 @@ func (s *Store) commands(b rueidis.Builder, m mode, g *group) []rueidis.Complete
 		}
 	}
 	if m&confirmed != 0 && s.confirms() {
-		cmds = append(cmds, b.Wait().Numreplicas(int64(s.wanted())).
-			Timeout(s.opts.ReplicaTimeout.Milliseconds()).Build())
+		if s.opts.Replicas == ElectableReplicas {
+			// Before what WAIT itself sends to replicas.
+			cmds = append(cmds, b.Info().Section("replication").Build())
+		}
+		replicas, most := s.awaited(g.node)
+		cmds = append(cmds, b.Wait().Numreplicas(int64(replicas)).Timeout(most.Milliseconds()).Build())
 	}
 	return cmds
 }
@@ -268,10 +272,17 @@ func (s *Store) loadScripts(ctx context.Context, g *group) {
 // confirm reads how many replicas have what the calls wrote. A server that does
 // not say, because it has just become a replica itself, leaves their fate
 // unknown.
-func (s *Store) confirm(g *group, r rueidis.RedisResult) error {
-	n, err := r.AsInt64()
+func (s *Store) confirm(ctx context.Context, g *group, rest []rueidis.RedisResult) error {
+	n, err := rest[len(rest)-1].AsInt64()
 	want := s.wanted()
-	if err == nil && n >= int64(want) || !g.answered() {
+	if !g.answered() {
+		return nil
+	}
+	if err == nil && s.opts.Replicas == ElectableReplicas {
+		if s.allElectable(ctx, g.node, rest[0], int(n), want) {
+			return nil
+		}
+	} else if err == nil && n >= int64(want) {
 		return nil
 	}
 	if err != nil {

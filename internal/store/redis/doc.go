@@ -39,7 +39,8 @@
 //
 //   - nil from Commit: each server concerned has written all of it to its log,
 //     if it is set up to, and the configured number of replicas have it; with
-//     AllReplicas, as many as any primary of the cluster has had.
+//     AllReplicas, as many as any primary of the cluster has had; with
+//     ElectableReplicas, all that could take its place, and at least one.
 //   - A commit under an older epoch is refused, and so is one under the same
 //     epoch by an owner whose acquisition a failover has lost: the token
 //     differs.

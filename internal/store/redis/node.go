@@ -19,6 +19,9 @@ type node struct {
 	opts *Options
 	// suspect: it did not answer the last time.
 	suspect atomic.Bool
+	// electable is how many replicas could be promoted when fewer than all
+	// had to confirm, with ElectableReplicas; 0: all have to.
+	electable atomic.Int32
 	// turns are as many as there may be connections of calls that wait. They
 	// are given out in order: the client library's pool lets those who have
 	// just finished overtake those who wait, and under load some waited for

@@ -27,7 +27,8 @@ type Options struct {
 	// Replicas is how many replicas of a server must confirm a write before
 	// it is durable. 0: what a server has acknowledged is on that server
 	// only. With two replicas each, 1 lets writes go on while one is away,
-	// and AllReplicas lets none be lost whichever is promoted.
+	// and AllReplicas lets none be lost whichever is promoted;
+	// ElectableReplicas goes on without servers that cannot be.
 	Replicas int
 	// ReplicaTimeout is how long to wait for them; 0: a second. It may not
 	// exceed ReplyTimeout.
@@ -70,8 +71,8 @@ func (o *Options) complete() error {
 		return fmt.Errorf("the address of a Redis server is needed")
 	case strings.ContainsAny(o.Prefix, "{}") || len(o.Prefix) > 64:
 		return fmt.Errorf("the prefix of keys has at most 64 bytes and no braces")
-	case o.Replicas < AllReplicas || o.Replicas > 16:
-		return fmt.Errorf("replicas to wait for: between 0 and 16, or %d for all", AllReplicas)
+	case o.Replicas < ElectableReplicas || o.Replicas > 16:
+		return fmt.Errorf("replicas to wait for: between 0 and 16, %d for all, or %d for all that could be promoted", AllReplicas, ElectableReplicas)
 	case o.ReplicaTimeout < time.Millisecond || o.ReplicaTimeout > o.ReplyTimeout:
 		return fmt.Errorf("the time to wait for replicas is at least a millisecond and at most the time to wait for a reply")
 	case o.Timeout < 0 || o.DialTimeout < 0 || o.Connections < 0 || o.Connections > 1024:

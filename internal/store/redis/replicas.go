@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // AllReplicas, as Options.Replicas, is as many replicas as the cluster lists for
@@ -19,15 +20,46 @@ const AllReplicas = -1
 
 // confirms reports whether replicas have to confirm writes.
 func (s *Store) confirms() bool {
-	return s.opts.Replicas > 0 || s.opts.Replicas == AllReplicas && s.topology.cluster
+	return s.opts.Replicas > 0 || s.opts.Replicas < 0 && s.topology.cluster
 }
 
 // wanted is how many replicas have to confirm a write.
 func (s *Store) wanted() int {
-	if s.opts.Replicas == AllReplicas {
+	if s.opts.Replicas < 0 {
 		return int(s.topology.replicas.Load())
 	}
 	return s.opts.Replicas
+}
+
+// awaited is how many confirmations of a write a server waits for, and how long.
+// Where some replicas were found not to count the last time, it is those that did.
+func (s *Store) awaited(n *node) (replicas int, most time.Duration) {
+	replicas, most = s.wanted(), s.opts.ReplicaTimeout
+	if s.opts.Replicas == ElectableReplicas {
+		most = min(most, electableWait)
+	}
+	if few := int(n.electable.Load()); few > 0 {
+		replicas = min(few, replicas)
+	}
+	return replicas, most
+}
+
+// countEvery is how often it is looked how many replicas there are: one that joins
+// is to confirm writes before it is promoted.
+const countEvery = time.Second
+
+// recount counts replicas again when it is time. A server that cannot tell leaves
+// the count as it is: there are never fewer.
+func (t *topology) recount(ctx context.Context, n *node) {
+	last, now := t.counted.Load(), time.Now().UnixNano()
+	if t.opts.Replicas >= 0 || !t.cluster || now-last < int64(countEvery) || !t.counted.CompareAndSwap(last, now) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, t.opts.DialTimeout)
+	defer cancel()
+	if err := t.count(ctx, n); err != nil {
+		t.opts.Logger.Debug("replicas cannot be counted", "server", n.addr, "err", err)
+	}
 }
 
 // count takes one server's word for how many replicas primaries have.

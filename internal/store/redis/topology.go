@@ -20,8 +20,10 @@ type topology struct {
 	opts    *Options
 	cluster bool
 	owners  [redisSlots]atomic.Pointer[node]
-	// replicas is how many have to confirm, with AllReplicas.
+	// replicas is the most that a primary has had.
 	replicas atomic.Int32
+	// counted is when that was looked up last, in nanoseconds since 1970.
+	counted atomic.Int64
 
 	mu    sync.Mutex
 	nodes map[string]*node
@@ -131,7 +133,7 @@ func (t *topology) ask(ctx context.Context, n *node) error {
 	if !t.cluster {
 		t.cluster = true
 	}
-	if err := t.take(n, ranges); err != nil || t.opts.Replicas != AllReplicas {
+	if err := t.take(n, ranges); err != nil || t.opts.Replicas >= 0 {
 		return err
 	}
 	return t.count(ctx, n)

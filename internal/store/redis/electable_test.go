@@ -1,0 +1,174 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/store/redis/redistest"
+)
+
+const (
+	tableOthers = "ee 10.0.0.1:7004@17004 master - 0 0 3 connected 5461-16383\n" +
+		"ff 10.0.0.1:7005@17005 slave ee 0 0 3 connected\n" +
+		"gg 10.0.0.1:7006@17006 slave ee 0 0 3 connected\n"
+	tableSelf = "bb 10.0.0.1:7001@17001,,shard-id=x myself,master - 0 0 7 connected 0-5460\n"
+	tableNext = "cc 10.0.0.1:7002@17002 slave bb 0 0 7 connected\n"
+	tableDead = "aa 10.0.0.1:7000@17000 master,fail - 0 0 1 disconnected\n"
+
+	infoHead = "# Replication\r\nrole:master\r\nconnected_slaves:1\r\nmaster_repl_offset:500\r\n"
+	infoNext = "slave0:ip=10.0.0.1,port=7002,state=online,offset=500,lag=0\r\n"
+)
+
+// view is what a primary has said.
+func view(t *testing.T, info, table string) *following {
+	t.Helper()
+	v := &following{acked: map[string]int64{}}
+	if err := errors.Join(v.readInfo(info), v.readTable(table)); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestWhoMustConfirm(t *testing.T) {
+	for name, c := range map[string]struct {
+		info, table string
+		confirmed   bool
+	}{
+		"the former primary is dead":    {infoHead + infoNext, tableSelf + tableNext + tableDead + tableOthers, true},
+		"the other replica lags behind": {infoHead + "slave0:ip=10.0.0.1,port=7002,state=online,offset=499,lag=1\r\n", tableSelf + tableNext + tableDead + tableOthers, false},
+		"it is being copied to":         {infoHead + "slave0:ip=10.0.0.1,port=7002,state=wait_bgsave,offset=0,lag=0\r\n", tableSelf + tableNext + tableDead + tableOthers, false},
+		"it is away":                    {infoHead, tableSelf + tableNext + tableDead + tableOthers, false},
+		"the former primary only is connected, before the table knows": {
+			infoHead + "slave0:ip=10.0.0.1,port=7000,state=online,offset=500,lag=0\r\n", tableSelf + tableNext + tableDead + tableOthers, false},
+		"the former primary is connected, and behind": {
+			infoHead + infoNext + "slave1:ip=10.0.0.1,port=7000,state=online,offset=7,lag=0\r\n", tableSelf + tableNext + tableDead + tableOthers, false},
+		"the former primary is a replica, and not connected": {
+			infoHead + infoNext, tableSelf + tableNext + "aa 10.0.0.1:7000@17000 slave bb 0 0 7 connected\n" + tableOthers, false},
+		"the other replica still follows the dead one": {
+			infoHead, tableSelf + "cc 10.0.0.1:7002@17002 slave aa 0 0 1 connected\n" + tableDead + tableOthers, false},
+		"it does so by way of one that is no primary any more": {
+			infoHead + "slave0:ip=10.0.0.1,port=7000,state=online,offset=500,lag=0\r\n",
+			tableSelf + "cc 10.0.0.1:7002@17002 slave aa 0 0 1 connected\naa 10.0.0.1:7000@17000 slave bb 0 0 7 connected\n" + tableOthers, false},
+		"a replica is dead":                         {infoHead + infoNext, tableSelf + tableNext + "dd 10.0.0.1:7003@17003 slave,fail bb 0 0 7 disconnected\n" + tableOthers, false},
+		"a replica is missing in the table":         {infoHead + infoNext, tableSelf + tableNext + tableOthers, false},
+		"the former primary is back, without slots": {infoHead + infoNext, tableSelf + tableNext + "aa 10.0.0.1:7000@17000 master - 0 0 1 connected\n" + tableOthers, false},
+		"all are there, while another primary's replicas look for theirs": {
+			infoHead + infoNext + "slave1:ip=10.0.0.1,port=7003,state=online,offset=500,lag=0\r\n",
+			tableSelf + tableNext + "dd 10.0.0.1:7003@17003 slave bb 0 0 7 connected\n" +
+				tableDead + "hh 10.0.0.1:7007@17007 slave aa 0 0 1 connected\n" + tableOthers, true},
+		"it is no primary any more": {"role:slave\r\nmaster_repl_offset:500\r\n" + infoNext, tableSelf + tableNext + tableDead + tableOthers, false},
+	} {
+		if ok := view(t, c.info, c.table).confirmed(500, 2); ok != c.confirmed {
+			t.Errorf("%s: confirmed %v", name, ok)
+		}
+	}
+	for _, bad := range []string{"master_repl_offset:x", "slave0:ip=1.2.3.4,state=online"} {
+		if err := (&following{acked: map[string]int64{}}).readInfo(bad); err == nil {
+			t.Errorf("%q is read", bad)
+		}
+	}
+	if err := (&following{}).readTable("aa bb"); err == nil {
+		t.Error("nonsense is read")
+	}
+}
+
+// TestElectable: commits go on without the primary that died, but not without a
+// replica, which might be promoted.
+func TestElectable(t *testing.T) {
+	servers := cluster(t)
+	opts := options(servers, ElectableReplicas)
+	opts.ReplicaTimeout = 700 * time.Millisecond
+	s := mustOpen(t, opts)
+	a := im.User(1)
+	epoch := acquire(t, s, a)
+	primary := primaryOf(t, servers, opts.Prefix, a)
+	away := replicaOf(t, servers, primary)
+	away.Pause()
+	t.Cleanup(away.Resume)
+	var lacks *ReplicaError
+	if err := s.Commit(t.Context(), one(a, epoch, 1, "one away")); !errors.As(err, &lacks) {
+		t.Fatalf("commit without a replica: %v", err)
+	}
+	away.Resume()
+	acquire(t, s, a)
+	primary.Kill()
+	awaitPromotion(t, servers, primary)
+	epoch = eventually(t, s, a)
+	if err := s.Commit(t.Context(), one(a, epoch, 2, "without the dead one")); err != nil {
+		t.Fatal(err)
+	}
+	promoted := primaryOf(t, servers, opts.Prefix, a)
+	last := replicaOf(t, servers, promoted)
+	last.Pause()
+	t.Cleanup(last.Resume)
+	if err := s.Commit(t.Context(), one(a, epoch, 3, "alone")); !errors.As(err, &lacks) {
+		t.Fatalf("commit to the last server: %v", err)
+	}
+	last.Resume()
+	healthy(t, servers)
+	epoch = eventually(t, s, a)
+	if got := texts(t, s, a); len(got) != 3 {
+		t.Fatalf("log %q", got)
+	}
+	if err := s.Commit(t.Context(), one(a, epoch, 4, "whole")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually acquires a slot as soon as the replicas of a server that was promoted
+// follow it.
+func eventually(t *testing.T, s *Store, a im.Addr) im.Epoch {
+	t.Helper()
+	for {
+		epochs, err := s.Acquire(context.Background(), "test", []im.Slot{a.Slot()})
+		if err == nil {
+			return epochs[0]
+		}
+		if !errors.As(err, new(*ReplicaError)) || t.Context().Err() != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestElectableConfirm kills primaries right after one another, with a replica that
+// is behind each time, and starts the dead ones again when commits have gone on
+// without them.
+func TestElectableConfirm(t *testing.T) {
+	for trial := range trials() {
+		servers := cluster(t)
+		opts := options(servers, ElectableReplicas)
+		c := startChat(t, opts, 3, 8)
+		c.await(50)
+		victim := primaryOf(t, servers, opts.Prefix, c.chatters[0].addrs[0])
+		behind := replicaOf(t, servers, victim)
+		behind.Pause()
+		awaitUnconfirmed(t, c)
+		killed := time.Now()
+		victim.Kill()
+		behind.Resume()
+		awaitPromotion(t, servers, victim)
+		promoted := time.Since(killed)
+		c.await(20) // without the dead one
+		without := time.Since(killed)
+		var second *redistest.Server
+		if trial%2 == 1 {
+			// The next one dies while the first comes back.
+			second = primaryOf(t, servers, opts.Prefix, c.chatters[0].addrs[0])
+			if err := victim.Restart(); err != nil {
+				t.Fatal(err)
+			}
+			second.Kill()
+		}
+		healthy(t, servers)
+		c.await(20)
+		r := c.end()
+		t.Logf("trial %d, two killed %v: %d entries acknowledged, %d lost, %d commits failed, promotion after %v, commits of all after %v, longest interruption %v",
+			trial, second != nil, r.acked, r.lost, r.recoveries, promoted.Round(time.Millisecond), without.Round(time.Millisecond), r.gap.Round(time.Millisecond))
+		if r.lost > 0 {
+			t.Errorf("%d acknowledged entries are gone", r.lost)
+		}
+	}
+}
