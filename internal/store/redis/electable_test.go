@@ -118,6 +118,25 @@ func TestElectable(t *testing.T) {
 	}
 }
 
+// TestElectableNeedsElections: where a server with old data may be promoted, it is
+// not enough that those confirm that could be otherwise.
+func TestElectableNeedsElections(t *testing.T) {
+	servers := cluster(t)
+	set := func(factor string) {
+		t.Helper()
+		if _, err := servers.Servers[7].Do(context.Background(), "CONFIG", "SET", "cluster-replica-validity-factor", factor); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("0")
+	defer set("10")
+	if s, err := Open(t.Context(), options(servers, ElectableReplicas)); err == nil {
+		s.Close()
+		t.Error("the store was opened")
+	}
+	mustOpen(t, options(servers, AllReplicas))
+}
+
 // eventually acquires a slot as soon as the replicas of a server that was promoted
 // follow it.
 func eventually(t *testing.T, s *Store, a im.Addr) im.Epoch {

@@ -45,7 +45,25 @@ func (s *Store) open(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", n.addr, err)
 		}
 	}
+	if err := s.checkElections(ctx); err != nil {
+		return err
+	}
 	return s.checkFormat(ctx)
+}
+
+// checkElections refuses servers that would promote whoever has old data, where
+// acknowledging rests on their not doing so.
+func (s *Store) checkElections(ctx context.Context) error {
+	if s.opts.Replicas != ElectableReplicas || !s.topology.cluster {
+		return nil
+	}
+	for _, n := range s.topology.known() {
+		if n.config(ctx, "cluster-replica-validity-factor") == "0" {
+			return fmt.Errorf("%s: cluster-replica-validity-factor is 0, so a server that has been away may be promoted with what it had; "+
+				"set it to 1 on all servers, or wait for all replicas (-1)", n.addr)
+		}
+	}
+	return nil
 }
 
 // checkFormat notes which format the keys have, or reads it.
@@ -91,7 +109,7 @@ func (s *Store) inspect(ctx context.Context, n *node) error {
 	} else if policy := n.config(ctx, "appendfsync"); policy != "always" && policy != "" {
 		warn("appendfsync is "+policy, "a second or more is lost when the server's machine stops")
 	}
-	if have, err := strconv.Atoi(info["connected_slaves"]); err == nil && have < s.wanted() {
+	if have, err := strconv.Atoi(info["connected_slaves"]); err == nil && have < s.wanted() && (have == 0 || s.opts.Replicas != ElectableReplicas) {
 		warn(fmt.Sprintf("it has %d replicas", have),
 			fmt.Sprintf("none: nothing is acknowledged until %d are there", s.wanted()))
 	}
