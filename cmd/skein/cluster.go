@@ -113,13 +113,15 @@ func rolesOf(m *cluster.Member) string {
 		return "mailbox"
 	case m.Router != "":
 		return "router"
+	case m.Relay != "":
+		return "relay"
 	}
 	return "gateway"
 }
 
 func addressesOf(m *cluster.Member) string {
 	list := ""
-	for _, a := range []struct{ what, addr string }{{"roles", m.Roles}, {"link", m.Link}, {"http", m.HTTP}, {"router", m.Router}, {"ops", m.Ops}} {
+	for _, a := range []struct{ what, addr string }{{"roles", m.Roles}, {"link", m.Link}, {"http", m.HTTP}, {"router", m.Router}, {"relay", m.Relay}, {"ops", m.Ops}} {
 		if a.addr != "" {
 			list += a.what + "=" + a.addr + " "
 		}

@@ -34,9 +34,11 @@ func newRegionStatusCommand() *cobra.Command {
 		Short: "Show how a region is connected with the others",
 		Long: `Asks the node whose operations address is NODE how its relay stands with every
 other region: whether messages can leave, what waits, what was dropped and will be
-sent again by those who have it.`,
-		Example: `  skein region status 127.0.0.1:7070`,
-		Args:    cobra.ExactArgs(1),
+sent again by those who have it. A mailbox node whose relays are processes of their
+own says which of these are connected; ask them for the rest.`,
+		Example: `  skein region status 127.0.0.1:7070
+  skein region status 127.0.0.1:7076                     # a relay on this machine`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var status node.RegionStatus
 			if err := f.ask(cmd.Context(), http.MethodGet, base(args[0])+"/regions", &status); err != nil {
@@ -60,8 +62,16 @@ func printRegions(w io.Writer, s *node.RegionStatus) {
 		if p.Up {
 			state = "connected"
 		}
-		fmt.Fprintf(w, "  %s at %s: %s for %s; sent %d, received %d, dropped %d, waiting %d bytes, %d links to go on\n",
-			p.Region, p.Addr, state, time.Since(p.Since).Round(time.Second), p.Sent, p.Received, p.Dropped, p.Queued, p.Owing)
+		since := time.Since(p.Since).Round(time.Second)
+		switch {
+		case p.Relay != "":
+			fmt.Fprintf(w, "  %s by relay %s at %s: %s for %s\n", p.Region, p.Relay, p.Addr, state, since)
+		case p.Addr == "":
+			fmt.Fprintf(w, "  %s: %s for %s\n", p.Region, state, since)
+		default:
+			fmt.Fprintf(w, "  %s at %s: %s for %s; sent %d, received %d, dropped %d, waiting %d bytes, %d links to go on\n",
+				p.Region, p.Addr, state, since, p.Sent, p.Received, p.Dropped, p.Queued, p.Owing)
+		}
 		if p.Cause != "" {
 			fmt.Fprintf(w, "    %s\n", p.Cause)
 		}

@@ -123,6 +123,19 @@ persistence: {storageClass: fast}
 drainSeconds: 120
 `
 
+// regionValues have every role of a region but its standby.
+const regionValues = `
+mode: split
+secret: skein
+store: redis
+redis: {addresses: "redis:6379"}
+mailbox: {replicas: 2}
+router: {replicas: 2, settings: {router_rate_per_addr: 50}, service: {type: LoadBalancer}}
+relay: {replicas: 2, settings: {region_links: "tls://link.east.example.com:7001"}, service: {annotations: {example.com/balancer: "yes"}}}
+region: {name: east, directory: east, regions: "west=a.west.example.com:7003|b.west.example.com:7003", secret: east, standby: "copy.example.com:7004", standbyMode: sync}
+tls: {secret: certificate}
+`
+
 // cases are values and the objects that they make.
 var cases = map[string]struct {
 	values string
@@ -133,6 +146,13 @@ var cases = map[string]struct {
 		"PodDisruptionBudget", "PodDisruptionBudget", "Service", "Service", "StatefulSet"}},
 	"redis": {redisValues, []string{"ConfigMap", "ConfigMap", "Deployment", "NetworkPolicy",
 		"PodDisruptionBudget", "PodDisruptionBudget", "Service", "Service", "StatefulSet"}},
+	"region": {regionValues, []string{"ConfigMap", "ConfigMap", "ConfigMap", "ConfigMap", "Deployment", "Deployment", "Deployment",
+		"NetworkPolicy", "NetworkPolicy", "PodDisruptionBudget", "PodDisruptionBudget", "PodDisruptionBudget", "PodDisruptionBudget",
+		"Service", "Service", "Service", "Service", "StatefulSet"}},
+	"region-single": {`region: {name: west, directory: east, regions: "east=relay.east.example.com:7003", secret: west}`,
+		[]string{"ConfigMap", "PodDisruptionBudget", "Service", "Service", "StatefulSet"}},
+	"standby": {`{mode: standby, region: {name: east, secret: east}}`,
+		[]string{"ConfigMap", "PodDisruptionBudget", "Service", "StatefulSet"}},
 }
 
 func TestChart(t *testing.T) {
@@ -222,6 +242,14 @@ func TestChartRefuses(t *testing.T) {
 		"{mode: split, secret: s, mailbox: {replicas: 2}}": "more need store redis",
 		"{mode: split, secret: s, store: redis}":           "redis.addresses",
 		"{service: {type: Load}}":                          "type",
+		"{settings: {region: east}}":                       "'not' failed",
+		"{mode: standby}":                                  "region.name",
+		"{mode: standby, region: {name: east}}":            "region.secret",
+		"{mode: split, secret: s, router: {replicas: 1}}":  "router.replicas",
+		"{region: {name: east}}":                           "region.directory",
+		"{mode: split, secret: s, store: redis, redis: {addresses: a}, relay: {replicas: 1}}": "region.name",
+		"{mode: split, secret: s, region: {name: east, directory: east}}":                     "store redis",
+		"{mode: split, secret: s, store: redis, redis: {addresses: a}, region: {name: East}}": "name",
 	} {
 		if _, err := render(t, values); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", values, err)

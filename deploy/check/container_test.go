@@ -33,7 +33,9 @@ func project(t *testing.T, name string) *types.Project {
 func TestCompose(t *testing.T) {
 	for name, services := range map[string][]string{
 		"compose.yaml":       {"skein"},
-		"compose.split.yaml": {"gateway", "mailbox", "redis"},
+		"compose.split.yaml": {"gateway", "mailbox", "redis", "router"},
+		"compose.regions.yaml": {"east-gateway", "east-mailbox", "east-redis", "east-relay", "east-standby",
+			"west-gateway", "west-mailbox", "west-redis", "west-relay"},
 	} {
 		p := project(t, name)
 		if got := p.ServiceNames(); !slices.Equal(got, services) {

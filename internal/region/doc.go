@@ -37,6 +37,10 @@
 // move goes to the node whose entity sent something in vain, by way of the region
 // where that entity lives now if it has moved as well.
 //
+// A relay in a process of its own has a Region, too, but no mailbox (Config.Local): what
+// comes from other regions is found a home for and taken to the node that serves it, as in a
+// mailbox node for the slots of others.
+//
 // # What is persisted
 //
 // Nothing but through entities.

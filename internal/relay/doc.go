@@ -9,6 +9,9 @@
 // Relays may lose, repeat and reorder messages nevertheless: entities' links
 // make up for it. So nothing here is durable.
 //
+// A Relay is part of a mailbox's process, or of one of its own: it does not know
+// which.
+//
 // Besides messages, relays carry role links (package remote), over which a
 // region asks another for what is not a link message.
 //
@@ -27,6 +30,13 @@
 // counted: entities keep them, and repeat them at most every 30 seconds per
 // link. Which of them did so is remembered, up to MaxOwing, and they are asked to
 // go on as soon as the region is back, a few at a time.
+//
+// A relay that takes messages and confirms none for Patience is left for another one
+// of its region. Drain lets go of those who send, and waits until others have confirmed
+// what they were sent.
+//
+// Who is dialled tells who dials where its region's clients go (Places), and again when
+// that changes.
 //
 // # Bounds
 //

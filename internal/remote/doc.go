@@ -34,6 +34,12 @@
 // wait. Their senders send again. A server tells its clients likewise which slots
 // it serves (Server.Announce), all of them when a link comes up.
 //
+// A link may lead to another region (ClientConfig.Region) instead of the node's own
+// mailbox: the node is a relay then, with a Way there. Commands and link messages
+// are for that region, and the relay says how it stands with it whenever that changes,
+// and before it asks the client to leave. There may be a link of one process for each
+// region.
+//
 // # Handshake
 //
 // The server sends a Challenge with a nonce; the client Hello, with its nonce,

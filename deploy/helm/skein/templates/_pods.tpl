@@ -13,7 +13,62 @@ labels:
   helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
 
-{{- define "skein.rolePort" -}}7002{{- end }}
+{{- define "skein.rolePort" -}}{{ ternary 7006 7002 (eq .role "relay") }}{{- end }}
+
+{{/* skein.roles are those that have pods, as JSON. */}}
+{{- define "skein.roles" -}}
+{{- $v := .Values }}
+{{- $roles := list $v.mode }}
+{{- if eq $v.mode "split" }}
+{{- $roles = list "gateway" "mailbox" }}
+{{- range list "router" "relay" }}
+{{- if index $v . "replicas" }}
+{{- if ne $v.store "redis" }}{{ fail (printf "%s.replicas: it finds the others in a store that they share; set store redis" .) }}{{ end }}
+{{- $roles = append $roles . }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toJson $roles }}
+{{- end }}
+
+{{/* skein.certified says whether a role's pods show the region's certificate: "true"
+or nothing. */}}
+{{- define "skein.certified" -}}
+{{- $v := .root.Values }}
+{{- if or (eq .role "relay") (eq .role "standby") (and $v.region.name (or (eq .role "single") (and (eq .role "mailbox") $v.region.standby))) -}}
+true
+{{- end }}
+{{- end }}
+
+{{/* skein.region makes a role's settings about regions. */}}
+{{- define "skein.region" -}}
+{{- $v := .root.Values }}
+{{- if has .role (list "relay" "standby") }}
+{{- $_ := required (printf "region.name: a %s has a region" .role) $v.region.name }}
+{{- end }}
+{{- if and $v.region.name (has .role (list "single" "mailbox" "relay" "standby")) }}
+{{- if and (eq .role "mailbox") (ne $v.store "redis") }}{{ fail "region.name: with mode split, one of several regions needs store redis and relays" }}{{ end }}
+region = {{ $v.region.name | quote }}
+{{- if ne .role "standby" }}
+directory = {{ required "region.directory: the region that knows where users live" $v.region.directory | quote }}
+{{- end }}
+{{- if has .role (list "single" "relay") }}
+regions = {{ $v.region.regions | quote }}
+relay_listen = "0.0.0.0:7003"
+{{- end }}
+{{- if eq .role "standby" }}
+standby_listen = "0.0.0.0:7004"
+{{- else if and (ne .role "relay") $v.region.standby }}
+standby = {{ $v.region.standby | quote }}
+standby_mode = {{ $v.region.standbyMode | quote }}
+{{- end }}
+{{- if include "skein.certified" . }}
+relay_cert = "/etc/skein/region/tls.crt"
+relay_key = "/etc/skein/region/tls.key"
+relay_ca = "/etc/skein/region/ca.crt"
+{{- end }}
+{{- end }}
+{{- end }}
 
 {{/* skein.settings makes the settings of a role, as TOML. What the chart decides
 comes last, and the schema keeps it out of the values. */}}
@@ -25,17 +80,23 @@ comes last, and the schema keeps it out of the values. */}}
 {{- end }}
 data = "/var/lib/skein"
 ops = "0.0.0.0:7070"
-{{- if ne .role "mailbox" }}
+{{- if has .role (list "single" "gateway") }}
 http = "0.0.0.0:7080"
 link = "0.0.0.0:7001"
 drain_seconds = {{ int64 $v.drainSeconds }}
-{{- if $v.tls.secret }}
+{{- end }}
+{{- if eq .role "router" }}
+router_listen = "0.0.0.0:7005"
+{{- end }}
+{{- if and $v.tls.secret (has .role (list "single" "gateway" "router")) }}
 tls_cert = "/etc/skein/tls/tls.crt"
 tls_key = "/etc/skein/tls/tls.key"
 {{- end }}
+{{- include "skein.region" . }}
+{{- if not (has .role (list "single" "standby")) }}
+cluster_secret = "/etc/skein/secret/cluster.secret"
 {{- end }}
 {{- if ne .role "single" }}
-cluster_secret = "/etc/skein/secret/cluster.secret"
 store = {{ $v.store | quote }}
 {{- if eq $v.store "redis" }}
 redis = {{ required "redis.addresses: with store redis, where it is" $v.redis.addresses | quote }}
@@ -44,9 +105,9 @@ redis_replicas = {{ int64 $v.redis.replicas }}
 redis_password_file = "/etc/skein/redis/password"
 {{- end }}
 {{- else if eq .role "gateway" }}
-mailbox = "{{ .root.Release.Name }}-mailbox:{{ include "skein.rolePort" . }}"
+mailbox = "{{ .root.Release.Name }}-mailbox:7002"
 {{- end }}
-{{- if eq .role "mailbox" }}
+{{- if has .role (list "mailbox" "relay") }}
 role_listen = "0.0.0.0:{{ include "skein.rolePort" . }}"
 {{- end }}
 {{- end }}
@@ -55,7 +116,10 @@ role_listen = "0.0.0.0:{{ include "skein.rolePort" . }}"
 {{/* skein.pod is the template of a role's pods. */}}
 {{- define "skein.pod" -}}
 {{- $v := .root.Values }}
-{{- $embedded := or (eq .role "single") (and (eq .role "mailbox") (eq $v.store "pebble")) }}
+{{- $embedded := or (eq .role "single") (and (has .role (list "mailbox" "standby")) (eq $v.store "pebble")) }}
+{{- $alone := has .role (list "single" "standby") }}
+{{- $clients := has .role (list "single" "gateway") }}
+{{- $certified := include "skein.certified" . }}
 metadata:
   labels:
     {{- include "skein.labels" . | nindent 4 }}
@@ -115,12 +179,21 @@ spec:
         - name: SKEIN_ADVERTISE
           value: $(POD_IP)
       ports:
-        {{- if ne .role "mailbox" }}
+        {{- if $clients }}
         - {name: http, containerPort: 7080}
         - {name: link, containerPort: 7001}
         {{- end }}
-        {{- if eq .role "mailbox" }}
+        {{- if has .role (list "mailbox" "relay") }}
         - {name: role, containerPort: {{ include "skein.rolePort" . }}}
+        {{- end }}
+        {{- if or (eq .role "relay") (and (eq .role "single") $v.region.name) }}
+        - {name: relay, containerPort: 7003}
+        {{- end }}
+        {{- if eq .role "standby" }}
+        - {name: standby, containerPort: 7004}
+        {{- end }}
+        {{- if eq .role "router" }}
+        - {name: router, containerPort: 7005}
         {{- end }}
         - {name: ops, containerPort: 7070}
       # The probes ask /readyz and /healthz, for which the operations address wants
@@ -140,7 +213,7 @@ spec:
         periodSeconds: 10
         timeoutSeconds: 6
         failureThreshold: 6
-      {{- if ne .role "mailbox" }}
+      {{- if or $clients (eq .role "router") }}
       lifecycle:
         # Until nobody is sent here any more.
         preStop:
@@ -156,14 +229,17 @@ spec:
       volumeMounts:
         - {name: settings, mountPath: /etc/skein/settings, readOnly: true}
         - {name: data, mountPath: /var/lib/skein}
-        {{- if ne .role "single" }}
+        {{- if not $alone }}
         - {name: secret, mountPath: /etc/skein/secret, readOnly: true}
         - {name: secret, mountPath: /var/lib/skein/operator.token, subPath: operator.token, readOnly: true}
-        {{- if and (eq $v.store "redis") $v.redis.passwordSecret }}
+        {{- end }}
+        {{- if and (ne .role "single") (eq $v.store "redis") $v.redis.passwordSecret }}
         - {name: redis, mountPath: /etc/skein/redis, readOnly: true}
         {{- end }}
+        {{- if $certified }}
+        - {name: region, mountPath: /etc/skein/region, readOnly: true}
         {{- end }}
-        {{- if and $v.tls.secret (ne .role "mailbox") }}
+        {{- if and $v.tls.secret (or $clients (eq .role "router")) }}
         - {name: tls, mountPath: /etc/skein/tls, readOnly: true}
         {{- end }}
         {{- with $v.extraVolumeMounts }}
@@ -177,19 +253,25 @@ spec:
     - name: data
       emptyDir: {}
     {{- end }}
-    {{- if ne .role "single" }}
+    {{- if not $alone }}
     - name: secret
       secret:
         secretName: {{ required "secret: with mode split, the name of a Secret with operator.token and cluster.secret" $v.secret }}
         defaultMode: 0440
-    {{- if and (eq $v.store "redis") $v.redis.passwordSecret }}
+    {{- end }}
+    {{- if and (ne .role "single") (eq $v.store "redis") $v.redis.passwordSecret }}
     - name: redis
       secret:
         secretName: {{ $v.redis.passwordSecret }}
         defaultMode: 0440
     {{- end }}
+    {{- if $certified }}
+    - name: region
+      secret:
+        secretName: {{ required "region.secret: the name of a Secret with tls.crt, tls.key and ca.crt" $v.region.secret }}
+        defaultMode: 0440
     {{- end }}
-    {{- if and $v.tls.secret (ne .role "mailbox") }}
+    {{- if and $v.tls.secret (or $clients (eq .role "router")) }}
     - name: tls
       secret:
         secretName: {{ $v.tls.secret }}
