@@ -89,7 +89,7 @@ func TestRelaysOfTheirOwn(t *testing.T) {
 	east, west := startRelayed(t)
 	c := newCrowd(t, &pair{east: east.gate, west: west.gate}, 4)
 	c.begin()
-	c.more(300)
+	c.more(150)
 	move(t, east.one, "1", "west")
 	t.Logf("before anything happens: the longest wait for a message was %v", c.longest())
 
@@ -99,7 +99,7 @@ func TestRelaysOfTheirOwn(t *testing.T) {
 	}{
 		{"killed", func(r, other *relayed) {
 			r.relays[0].kill()
-			c.more(300)
+			c.more(150)
 			r.relay(0, other)
 		}},
 		{"paused", func(r, _ *relayed) {
@@ -111,19 +111,19 @@ func TestRelaysOfTheirOwn(t *testing.T) {
 		}},
 		{"stopped in order", func(r, other *relayed) {
 			r.relays[0].stop(t)
-			c.more(300)
+			c.more(150)
 			r.relay(0, other)
 		}},
 	} {
 		x.do(east, west)
 		x.do(west, east)
-		c.more(300)
+		c.more(150)
 		t.Logf("a relay of each region was %s: the longest wait for a message was %v", x.what, c.longest())
 	}
 	move(t, west.two, "1", "east")
 	east.relays[1].kill()
 	west.relays[0].kill()
 	move(t, east.two, "3", "west")
-	c.more(300)
+	c.more(150)
 	c.end()
 }

@@ -37,8 +37,8 @@ type Uplink struct {
 	cfg  Config
 	ways atomic.Pointer[map[im.Region]*way]
 
-	// mu serializes Update and Close, and guards refused: the relays that are
-	// of no use, by name.
+	// mu serializes Update and Close, and guards refused: the relays there that
+	// are of no use, by name.
 	mu      sync.Mutex
 	refused map[string]bool
 }
@@ -63,9 +63,13 @@ func New(cfg Config) (*Uplink, error) {
 func (u *Uplink) Update(members []cluster.Member) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	relays := map[im.Region][]cluster.Member{}
+	relays, refused := map[im.Region][]cluster.Member{}, map[string]bool{}
 	for _, m := range members {
-		if m.Relay == "" || !u.fits(&m) {
+		if m.Relay == "" {
+			continue
+		}
+		if !u.fits(&m) {
+			refused[m.Node] = true
 			continue
 		}
 		for name := range strings.SplitSeq(m.Regions, ",") {
@@ -74,6 +78,7 @@ func (u *Uplink) Update(members []cluster.Member) {
 			}
 		}
 	}
+	u.refused = refused
 	ways := *u.ways.Load()
 	for to := range relays {
 		if ways[to] == nil && len(ways) < maxRegions {
@@ -103,7 +108,6 @@ func (u *Uplink) fits(m *cluster.Member) bool {
 		u.cfg.Logger.Error("a relay of these nodes has another region or directory in its settings; it is not used",
 			"relay", m.Node, "region", m.Region, "directory", m.Directory)
 	}
-	u.refused[m.Node] = !ok
 	return ok
 }
 
