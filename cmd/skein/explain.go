@@ -103,7 +103,7 @@ func opsError(url string, res *http.Response) error {
 	case http.StatusNotFound:
 		return im.Errorf(im.NotFound, "%s answered %s: give the address that the node calls operations, 127.0.0.1:7070 by default", url, res.Status)
 	case http.StatusUnauthorized:
-		return im.Errorf(im.Unauthenticated, "%s does not know this operator's token", url)
+		return im.Errorf(im.Unauthenticated, "%s answered %s: this is not its operator's token", url, res.Status)
 	}
 	return fmt.Errorf("the node at %s answered %s: %s", url, res.Status, strings.TrimSpace(string(text)))
 }
