@@ -22,6 +22,7 @@
 //	TestCanary, TestRouter, TestScale: several nodes
 //	TestServeOverRedis: a third shape, one process of several
 //	TestServeOverPostgres: the same on another store; TestServeOverRedis
+//	TestPostgresPrimaryDies: a shared store; TestCrash
 //	TestTrace: one process and two; TestTraceAcrossNodes
 //	TestTraceAcrossNodes: several nodes; TestTrace
 //	TestTwoRegions, TestRegionsShareNames, TestRegionOfTwoProcesses, TestMoneyMovesWithItsUser: a process or two per region; TestRegionsOfSeveralNodes, TestAuditOfRegionsOnRedis

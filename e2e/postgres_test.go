@@ -69,3 +69,27 @@ func TestServeOverPostgres(t *testing.T) {
 	c.await("the other one has all", settled(1))
 	two.stop(t)
 }
+
+// The primary of a PostgreSQL with two standbys, one of which has to confirm, dies:
+// the standby that has more is promoted, and nothing that was acknowledged is gone,
+// without the dead server.
+func TestPostgresPrimaryDies(t *testing.T) {
+	needPostgres(t)
+	servers, err := pgtest.StartCluster(2, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := servers.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	c := newPostgresNodes(t, filepath.Join(t.TempDir(), "data"), []string{"--store", "postgres", "--postgres", pgtest.URL(servers.Servers...)})
+	x := c.trial(untilJudged, c.mailbox("one"), c.mailbox("two"))
+	servers.Primary.Kill()
+	if err := servers.Failover(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	x.last()
+	x.judge(served())
+}

@@ -18,11 +18,20 @@ func needRedis(t *testing.T) {
 	}
 }
 
-// TestScale runs the scaling experiment, small, on one node and on two.
+// TestScale runs the scaling experiment, small, on one node and on two, over each
+// store that they can share.
 func TestScale(t *testing.T) {
 	t.Parallel()
-	needRedis(t)
-	cmd := exec.CommandContext(t.Context(), binary, "bench", "scale", "--nodes", "1,2", "--users", "60", "--friends", "6",
+	for store, need := range map[string]func(*testing.T){"redis": needRedis, "postgres": needPostgres} {
+		t.Run(store, func(t *testing.T) {
+			need(t)
+			scale(t, store)
+		})
+	}
+}
+
+func scale(t *testing.T, store string) {
+	cmd := exec.CommandContext(t.Context(), binary, "bench", "scale", "--store", store, "--nodes", "1,2", "--users", "60", "--friends", "6",
 		"--messages", "3", "--json", "-")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
@@ -43,7 +52,7 @@ func TestScale(t *testing.T) {
 	if !res.Good || len(res.Runs) != 2 || res.Runs[1].Nodes != 2 || res.Runs[1].Acked == 0 {
 		t.Fatalf("%s", out)
 	}
-	if _, ok := res.Runs[1].CPU["redis"]; !ok {
-		t.Errorf("what Redis used is not told: %v", res.Runs[1].CPU)
+	if _, ok := res.Runs[1].CPU[store]; !ok {
+		t.Errorf("what the store used is not told: %v", res.Runs[1].CPU)
 	}
 }

@@ -46,6 +46,9 @@ var shapes = map[string]shape{
 	together: inOne, "workers": withWorkers(inOne),
 	"two processes": inTwo, "two processes and workers": withWorkers(inTwo),
 	apart: overRedis,
+	"two mailboxes over PostgreSQL": func(t *testing.T, data string, more setup) *product {
+		return overStore(t, newPostgresNodes(t, data, postgresArgs(t)), more)
+	},
 }
 
 func inOne(t *testing.T, data string, more setup) *product {

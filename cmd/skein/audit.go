@@ -34,6 +34,7 @@ The exit status is 1 when something does not add up; the entities are named.`,
 		Example: `  skein audit
   skein audit --data /var/lib/skein --json
   skein audit --store redis --redis 10.0.0.5:6379
+  skein audit --store postgres --postgres postgres://skein@10.0.0.5,10.0.0.6/skein
   skein audit --data east --region-data west
   skein audit --config east.toml --region-config west.toml
   skein audit --config /etc/skein/skein.toml`,

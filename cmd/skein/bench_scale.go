@@ -14,13 +14,14 @@ func newBenchScaleCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "scale",
 		Short: "The same chat on more and more mailbox nodes",
-		Long: `Starts a Redis of its own (redis-server or valkey-server must be installed), a
-gateway and mailbox nodes, lets users write to all their friends, and stops all
-of it again; once for every number of nodes. On one machine more nodes are not
+		Long: `Starts a Redis or PostgreSQL of its own (which must be installed), a gateway and
+mailbox nodes, lets users write to all their friends, and stops all of it again;
+once for every number of nodes. On one machine more nodes are not
 faster: what is to be seen is whether a message costs more processor time, and
 whether nodes get into each other's way.`,
 		Example: `  skein bench scale
   skein bench scale --nodes 1,2,4 --cluster
+  skein bench scale --nodes 1,2 --store postgres --cluster
   skein bench scale --nodes 2 --users 200 --friends 10 --json -`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -39,8 +40,9 @@ whether nodes get into each other's way.`,
 	}
 	f, chat := cmd.Flags(), &cfg.Chat
 	f.IntSliceVar(&cfg.Nodes, "nodes", cfg.Nodes, "numbers of mailbox nodes")
-	f.BoolVar(&cfg.Cluster, "cluster", false, "a Redis Cluster of three primaries instead of one server")
-	f.IntVar(&cfg.Replicas, "replicas", cfg.Replicas, "with --cluster: replicas per primary")
+	f.StringVar(&cfg.Store, "store", cfg.Store, "what the nodes share: redis or postgres")
+	f.BoolVar(&cfg.Cluster, "cluster", false, "instead of one server: a Redis Cluster of three primaries, or a primary of PostgreSQL with standbys")
+	f.IntVar(&cfg.Replicas, "replicas", cfg.Replicas, "with --cluster: replicas per primary, or standbys")
 	f.IntVar(&cfg.Confirm, "confirm", cfg.Confirm, "with --cluster: how many of them must have a write before it is acknowledged")
 	f.IntVar(&chat.Users, "users", chat.Users, "how many users")
 	f.IntVar(&chat.Friends, "friends", chat.Friends, "how many friends each has on average")

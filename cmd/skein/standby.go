@@ -18,8 +18,8 @@ func newStandbyCommand() *cobra.Command {
 	cmd := newNodeCommand(node.Standby, &cobra.Command{
 		Use:   "standby",
 		Short: "Keep a copy of a region's store somewhere else",
-		Long: `Keeps a copy of a region's store, in a data directory or a Redis of its own, so
-that the region's users can be served from here when the region is gone. The
+		Long: `Keeps a copy of a region's store, in a data directory, a Redis or a PostgreSQL of
+its own, so that the region's users can be served from here when the region is gone. The
 region's mailboxes reach it with --standby, and both show the region's
 certificate; see 'skein relay cert'. With --standby-mode sync there, nothing is
 acknowledged that is not here too.

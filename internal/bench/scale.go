@@ -8,21 +8,21 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/skein-im/skein/internal/account"
-	"github.com/skein-im/skein/internal/store/redis/redistest"
 )
 
 // ScaleConfig is what Scale is asked to do.
 type ScaleConfig struct {
 	// Nodes are the numbers of mailbox nodes to run with, one after the other.
 	Nodes []int `json:"nodes"`
-	// Cluster takes a Redis Cluster of three primaries with Replicas each, of
-	// which Confirm have a write before it counts; else there is one server.
-	// Every server syncs every write.
+	// Store is what the nodes share: StoreRedis or StorePostgres.
+	Store string `json:"store"`
+	// Cluster takes a Redis Cluster of three primaries with Replicas each, or a
+	// primary of PostgreSQL with as many standbys, of which Confirm have a
+	// write before it counts; else there is one server. Every server syncs
+	// every write.
 	Cluster  bool `json:"cluster,omitempty"`
 	Replicas int  `json:"replicas,omitempty"`
 	Confirm  int  `json:"confirm,omitempty"`
@@ -32,7 +32,7 @@ type ScaleConfig struct {
 
 // DefaultScaleConfig is the experiment of the article on 1, 2 and 4 nodes.
 func DefaultScaleConfig() ScaleConfig {
-	return ScaleConfig{Nodes: []int{1, 2, 4}, Replicas: 2, Confirm: 1, Chat: DefaultChatConfig()}
+	return ScaleConfig{Nodes: []int{1, 2, 4}, Store: StoreRedis, Replicas: 2, Confirm: 1, Chat: DefaultChatConfig()}
 }
 
 // maxScaleNodes bounds the processes of a run.
@@ -46,7 +46,7 @@ func (c *ScaleConfig) Validate() error {
 	if c.Replicas < 0 || c.Replicas > 4 || c.Confirm < 0 || c.Confirm > c.Replicas {
 		return errors.New("replicas: between 0 and 4 per primary, and no more to be waited for than there are")
 	}
-	if _, err := redistest.Find(); err != nil {
+	if err := findStore(c.Store); err != nil {
 		return err
 	}
 	return c.Chat.Validate()
@@ -63,7 +63,7 @@ const (
 
 var scaleMetrics = []string{metricCommits, metricFenced, metricRepeated, metricForwarded, metricRetransmit}
 
-// Scale runs the same chat on more and more mailbox nodes over a Redis of its
+// Scale runs the same chat on more and more mailbox nodes over a store of its
 // own.
 func Scale(ctx context.Context, cfg ScaleConfig) (*ScaleResult, error) {
 	if err := cfg.Validate(); err != nil {
@@ -84,7 +84,7 @@ func Scale(ctx context.Context, cfg ScaleConfig) (*ScaleResult, error) {
 type plant struct {
 	cfg   *ScaleConfig
 	temp  string
-	redis []*redistest.Server
+	store *sharedStore
 	// roles are the processes by their role.
 	roles map[string][]*server
 	http  http.Client
@@ -94,7 +94,7 @@ func scaleRun(ctx context.Context, cfg *ScaleConfig, nodes int) (_ *ScaleRun, er
 	p := &plant{cfg: cfg, roles: map[string][]*server{}}
 	defer func() { err = errors.Join(err, p.stop()) }()
 	progress := progress{out: cfg.Chat.Progress}
-	progress.say("starting Redis, %d mailbox nodes and a gateway", nodes)
+	progress.say("starting %s, %d mailbox nodes and a gateway", cfg.Store, nodes)
 	if err := p.start(ctx, nodes); err != nil {
 		return nil, err
 	}
@@ -125,25 +125,21 @@ func (p *plant) start(ctx context.Context, nodes int) (err error) {
 	if p.temp, err = os.MkdirTemp("", "skein-bench-"); err != nil {
 		return err
 	}
-	addrs, err := p.startRedis()
-	if err != nil {
+	if p.store, err = startShared(p.cfg); err != nil {
 		return err
 	}
 	secret := filepath.Join(p.temp, "cluster.secret")
 	if _, err := account.LoadOrCreateSecret(secret, "cl_"); err != nil {
 		return err
 	}
-	common := []string{"--store", "redis", "--redis", addrs, "--cluster-secret", secret}
-	if p.cfg.Cluster {
-		common = append(common, "--redis-replicas", strconv.Itoa(p.cfg.Confirm))
-	}
+	common := append(slices.Clip(p.store.args), "--cluster-secret", secret)
 	for i := range nodes {
-		err := p.startRole(ctx, "mailbox", append(common, "--role-listen", "127.0.0.1:0", "--node", fmt.Sprint("mailbox", i+1)))
+		err := p.startRole(ctx, "mailbox", append(slices.Clip(common), "--role-listen", "127.0.0.1:0", "--node", fmt.Sprint("mailbox", i+1)))
 		if err != nil {
 			return err
 		}
 	}
-	return p.startRole(ctx, "gateway", append(common, "--http", "127.0.0.1:0", "--link", "127.0.0.1:0", "--node", "gateway1"))
+	return p.startRole(ctx, "gateway", append(slices.Clip(common), "--http", "127.0.0.1:0", "--link", "127.0.0.1:0", "--node", "gateway1"))
 }
 
 func (p *plant) startRole(ctx context.Context, role string, args []string) error {
@@ -155,23 +151,6 @@ func (p *plant) startRole(ctx context.Context, role string, args []string) error
 	return err
 }
 
-func (p *plant) startRedis() (addrs string, err error) {
-	if !p.cfg.Cluster {
-		s, err := redistest.Start(redistest.Safe()...)
-		if err != nil {
-			return "", err
-		}
-		p.redis = []*redistest.Server{s}
-		return s.Addr, nil
-	}
-	c, err := redistest.StartCluster(3, p.cfg.Replicas, redistest.ClusterSettings()...)
-	if err != nil {
-		return "", err
-	}
-	p.redis = c.Servers
-	return strings.Join(c.Addrs(), ","), nil
-}
-
 // stop stops everything, what depends on others first.
 func (p *plant) stop() error {
 	var errs []error
@@ -180,8 +159,8 @@ func (p *plant) stop() error {
 			errs = append(errs, s.stop())
 		}
 	}
-	for _, s := range p.redis {
-		errs = append(errs, s.Stop())
+	if p.store != nil {
+		errs = append(errs, p.store.stop())
 	}
 	return errors.Join(append(errs, os.RemoveAll(p.temp))...)
 }
@@ -197,10 +176,6 @@ func (p *plant) probe(ctx context.Context, failed *firstError) Probe {
 			}
 		}
 	}
-	for _, s := range p.redis {
-		if u, err := processUsage(s.PID()); err == nil {
-			probe.CPU["redis"] += u.cpu
-		}
-	}
+	probe.CPU[p.cfg.Store] = p.store.cpu()
 	return probe
 }

@@ -67,17 +67,20 @@ func (r *ScaleResult) add(run *ScaleRun) {
 // WriteSummary tells a person.
 func (r *ScaleResult) WriteSummary(w io.Writer) {
 	c := &r.Config
-	where := "one Redis server"
-	if c.Cluster {
+	where := "one " + c.Store + " server"
+	switch {
+	case c.Cluster && c.Store == StorePostgres:
+		where = fmt.Sprintf("a PostgreSQL server with %d standbys, %d of which confirm", c.Replicas, c.Confirm)
+	case c.Cluster:
 		where = fmt.Sprintf("a Redis Cluster of 3 primaries with %d replicas each, %d of which confirm", c.Replicas, c.Confirm)
 	}
 	fmt.Fprintf(w, "chat of %d users, %d friends each on average, %d messages to each, over %s\n", c.Chat.Users, c.Chat.Friends, c.Chat.Messages, where)
 	fmt.Fprintf(w, "  %5s %9s %9s  %-41s %7s %8s %9s %8s\n", "nodes", "msg/s", "p99 ack", "CPU per message, us", "of the", "commits", "conflicts", "between")
-	fmt.Fprintf(w, "  %5s %9s %9s  %8s %8s %8s %8s %5s %7s %8s %9s %8s\n", "", "", "", "gateway", "mailbox", "redis", "all", "", "first", "per msg", "per msg", "nodes")
+	fmt.Fprintf(w, "  %5s %9s %9s  %8s %8s %8s %8s %5s %7s %8s %9s %8s\n", "", "", "", "gateway", "mailbox", c.Store, "all", "", "first", "per msg", "per msg", "nodes")
 	for i := range r.Runs {
 		run := &r.Runs[i]
 		fmt.Fprintf(w, "  %5d %9.0f %6.1f ms  %8.1f %8.1f %8.1f %8.1f %5s %6.2fx %8.4f %9.5f %8.2f\n", run.Nodes, run.MsgsPerSec, run.AckMS.P99,
-			run.CPU["gateway"], run.CPU["mailbox"], run.CPU["redis"], run.ServerCPU, "", run.CPURatio, run.Commits, run.Conflicts, run.Forwarded)
+			run.CPU["gateway"], run.CPU["mailbox"], run.CPU[c.Store], run.ServerCPU, "", run.CPURatio, run.Commits, run.Conflicts, run.Forwarded)
 		if !run.Good() {
 			run.writeTally(w)
 		}

@@ -34,6 +34,10 @@ type StoreConfig struct {
 	Batch int `json:"batch"`
 	// Shards is how many goroutines commit.
 	Shards int `json:"shards"`
+	// Store is StorePebble, or StorePostgres: a server that the run starts, with
+	// Standbys, any one of which confirms every commit.
+	Store    string `json:"store"`
+	Standbys int    `json:"standbys,omitempty"`
 	// Data is the directory in which the store gets one of its own, which
 	// is removed afterwards; empty: the system's for temporary files.
 	Data    string `json:"-"`
@@ -45,7 +49,7 @@ type StoreConfig struct {
 
 // DefaultStoreConfig has the messages of DefaultChatConfig.
 func DefaultStoreConfig() StoreConfig {
-	return StoreConfig{Messages: 150_000, Users: 1000, Friends: 30, Seed: 1, Body: 256, Batch: 64, Shards: 2}
+	return StoreConfig{Messages: 150_000, Users: 1000, Friends: 30, Seed: 1, Body: 256, Batch: 64, Shards: 2, Store: StorePebble}
 }
 
 // maxRecorded bounds the memory that a record takes.
@@ -62,6 +66,10 @@ func (c *StoreConfig) Validate() error {
 		return fmt.Errorf("batch: between 1 and 4096 messages")
 	case c.Shards < 1 || c.Shards > 256:
 		return fmt.Errorf("shards: between 1 and 256")
+	case c.Store != StorePebble && c.Store != StorePostgres:
+		return fmt.Errorf("store: %s or %s", StorePebble, StorePostgres)
+	case c.Standbys < 0 || c.Standbys > 4:
+		return fmt.Errorf("standbys: between 0 and 4")
 	}
 	return nil
 }
@@ -78,23 +86,29 @@ type StoreResult struct {
 	CommitMS Percentiles `json:"commit_ms"`
 	Commits  uint64      `json:"commits"`
 	// Entries and Records were written, Bytes in all.
-	Entries   uint64  `json:"entries"`
-	Records   uint64  `json:"records"`
-	Bytes     uint64  `json:"bytes"`
-	CPU       float64 `json:"cpu_us_per_msg"`
-	DiskBytes uint64  `json:"disk_bytes"`
+	Entries uint64  `json:"entries"`
+	Records uint64  `json:"records"`
+	Bytes   uint64  `json:"bytes"`
+	CPU     float64 `json:"cpu_us_per_msg"`
+	// ServersCPU is what the store's own servers took, if it has some.
+	ServersCPU float64 `json:"servers_cpu_us_per_msg,omitempty"`
+	DiskBytes  uint64  `json:"disk_bytes"`
 }
 
 // WriteSummary tells a person.
 func (r *StoreResult) WriteSummary(w io.Writer) {
 	c := &r.Config
-	fmt.Fprintf(w, "store alone: %d users, %d bytes, %d messages per commit, %d shards\n", c.Users, c.Body, c.Batch, c.Shards)
+	fmt.Fprintf(w, "%s alone: %d users, %d bytes, %d messages per commit, %d shards\n", c.Store, c.Users, c.Body, c.Batch, c.Shards)
 	r.writeTally(w)
 	fmt.Fprintf(w, "  speed       %.0f messages/s over %.2f s\n", r.MsgsPerSec, r.Seconds)
 	writePercentiles(w, "committed", &r.CommitMS)
 	fmt.Fprintf(w, "  written     %d commits, %d entries, %d records, %.1f MiB; on disk %.1f MiB\n",
 		r.Commits, r.Entries, r.Records, mib(r.Bytes), mib(r.DiskBytes))
-	fmt.Fprintf(w, "  CPU         %.1f us per message\n", r.CPU)
+	fmt.Fprintf(w, "  CPU         %.1f us per message", r.CPU)
+	if r.ServersCPU > 0 {
+		fmt.Fprintf(w, ", and %.1f us in the servers", r.ServersCPU)
+	}
+	fmt.Fprintln(w)
 }
 
 // Store commits the changes of a chat, and nothing else, as fast as the
@@ -114,11 +128,18 @@ func Store(ctx context.Context, cfg StoreConfig) (_ *StoreResult, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	b := &storeBench{cfg: &cfg, data: data, dir: dir, commits: newLatencies()}
+	if cfg.Store == StorePostgres {
+		if b.servers, err = startStoreServers(cfg.Standbys); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, b.servers.Stop()) }()
+		cfg.Open = b.servers.open
+	}
 	res, err := b.fill(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if res.DiskBytes, err = diskUsage(dir); err != nil {
+	if res.DiskBytes, err = b.disk(ctx); err != nil {
 		return nil, err
 	}
 	if err := b.verify(ctx, &res.Tally); err != nil {
@@ -134,6 +155,16 @@ type storeBench struct {
 	dir     string
 	run     uint64
 	commits *latencies
+	// servers are nil for an embedded store.
+	servers *storeServers
+}
+
+// disk is the room that the store takes, on one of its servers.
+func (b *storeBench) disk(ctx context.Context) (uint64, error) {
+	if b.servers != nil {
+		return b.servers.disk(ctx)
+	}
+	return diskUsage(b.dir)
 }
 
 func (b *storeBench) open(ctx context.Context) (store.Store, error) {
@@ -175,11 +206,13 @@ func (b *storeBench) fill(ctx context.Context) (_ *StoreResult, err error) {
 	b.commits = newLatencies()
 	commits := rec.batches()
 	runtime.GC()
-	began, cpu := time.Now(), ownCPU()
+	began, cpu, theirs := time.Now(), ownCPU(), b.servers.cpu()
 	if err := b.replay(ctx, st, rec); err != nil {
 		return nil, err
 	}
-	return b.result(rec, commits, time.Since(began), ownCPU()-cpu), nil
+	res := b.result(rec, commits, time.Since(began), ownCPU()-cpu)
+	res.ServersCPU = cpuPer(b.servers.cpu()-theirs, rec.sent)
+	return res, nil
 }
 
 func (b *storeBench) result(rec *recorder, commits int, took, cpu time.Duration) *StoreResult {

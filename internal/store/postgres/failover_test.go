@@ -88,7 +88,7 @@ func TestPausedPrimary(t *testing.T) {
 	for trial := range trials() {
 		opts := options(pgtest.URL(servers.Servers...))
 		// Commits must still be on their way when it comes back.
-		opts.ReplyTimeout, opts.Timeout = 4*time.Second, 20*time.Second
+		opts.ReplyTimeout, opts.Timeout = 2*time.Second, 20*time.Second
 		c := startChat(t, opts, 3, 8)
 		c.await(50)
 		old := servers.Primary

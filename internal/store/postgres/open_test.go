@@ -72,21 +72,34 @@ func TestConfirming(t *testing.T) {
 // TestOpenRefuses: what cannot work, or would lose data, is refused with words that
 // help.
 func TestOpenRefuses(t *testing.T) {
-	single(t) // or skip
-	for name, test := range map[string]struct {
-		url  string
-		want string
-	}{
-		"nobody there":  {"postgres://skein@127.0.0.1:1/x", "refused"},
-		"no fsync":      {server(t, "fsync=off").URL(), "fsync is off"},
-		"partial pages": {server(t, "full_page_writes=off").URL(), "full_page_writes is off"},
-		"a standby":     {cluster(t).Standbys()[0].URL(), "it is a standby"},
-		"read-only":     {server(t, "default_transaction_read_only=on").URL(), "read-only"},
-		"two clusters":  {pgtest.URL(single(t), cluster(t).Primary), "different clusters"},
+	for name, test := range map[string]struct{ url, want string }{
+		"nobody there": {"postgres://skein@127.0.0.1:1/x", "refused"},
+		"a standby":    {cluster(t).Standbys()[0].URL(), "it is a standby"},
+		"two clusters": {pgtest.URL(single(t), cluster(t).Primary), "different clusters"},
 	} {
-		opts := options(test.url)
-		if _, err := Open(t.Context(), opts); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := Open(t.Context(), options(test.url)); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestUnfitServer: a server that may destroy what it has acknowledged is refused.
+func TestUnfitServer(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	for _, unfit := range []struct{ setting, value, fit, want string }{
+		{"fsync", "off", "on", "fsync is off"},
+		{"full_page_writes", "off", "on", "full_page_writes is off"},
+		{"default_transaction_read_only", "on", "off", "read-only"},
+	} {
+		if err := s.Set(t.Context(), unfit.setting, unfit.value); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(t.Context(), options(s.URL())); err == nil || !strings.Contains(err.Error(), unfit.want) {
+			t.Errorf("%s is %s: %v", unfit.setting, unfit.value, err)
+		}
+		if err := s.Set(t.Context(), unfit.setting, unfit.fit); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
@@ -246,5 +259,31 @@ func TestClosed(t *testing.T) {
 	cancel()
 	if err := s.Commit(ctx, &store.Batch{}); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
+	}
+}
+
+// TestRecommendedSettings starts a server with the postgresql.conf of
+// docs/STORAGE.md, and less memory.
+func TestRecommendedSettings(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "STORAGE.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "### postgresql.conf, and who promotes\n\n```\n")
+	block, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("there is no postgresql.conf in docs/STORAGE.md")
+	}
+	var settings []string
+	for line := range strings.Lines(block) {
+		line, _, _ = strings.Cut(line, "#")
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " = ")
+		settings = append(settings, name+"="+strings.Trim(strings.TrimSpace(value), "'"))
+	}
+	s := server(t, append(settings, "shared_buffers=64MB")...)
+	names, err := s.Query(t.Context(), "SHOW synchronous_standby_names")
+	if err != nil || confirming(names[0]) != 1 {
+		t.Errorf("it waits for %q, %v", names, err)
 	}
 }

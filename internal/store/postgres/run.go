@@ -28,12 +28,13 @@ const (
 	codeDuplicate = "23505"
 	codeReadOnly  = "25006"
 	codeLock      = "55P03"
+	codeCrowded   = "53300"
 )
 
 // passing are refusals for a reason that goes away by itself: the server has been
 // demoted, an acquisition or another commit is in the way, the server is about
-// to stop.
-var passing = []string{codeReadOnly, codeLock, "40001", "40P01", "57014", "57P01", "57P02", "57P03"}
+// to stop, or has no connection left.
+var passing = []string{codeReadOnly, codeLock, "40001", "40P01", "57014", "57P01", "57P02", "57P03", codeCrowded}
 
 // run runs queries in one transaction on the primary, and again where that was
 // refused for a reason that passes. When it returns nil, the transaction is

@@ -174,7 +174,7 @@ func (v *servers) look(ctx context.Context) error {
 		}
 	}
 	if best < 0 {
-		return fmt.Errorf("no server takes writes: %w", errors.Join(append(errs, v.standing(found, errs)...)...))
+		return &noPrimary{errors.Join(append(errs, v.standing(found, errs)...)...)}
 	}
 	if err := found[best].check(); err != nil {
 		return fmt.Errorf("%s: %w", v.hosts[best].addr, err)
@@ -182,6 +182,12 @@ func (v *servers) look(ctx context.Context) error {
 	v.current, v.state = v.hosts[best], found[best]
 	return nil
 }
+
+// noPrimary says why no server is the primary. What the servers have answered is
+// not the answer to a call: somebody may be promoted soon.
+type noPrimary struct{ why error }
+
+func (e *noPrimary) Error() string { return fmt.Sprintf("no server takes writes: %v", e.why) }
 
 // standing says of the servers that have answered why none of them is it.
 func (v *servers) standing(found []state, errs []error) []error {

@@ -64,7 +64,7 @@ func pauseStandbys(t *testing.T, standbys ...*pgtest.Server) (resume func()) {
 func TestStandbysAway(t *testing.T) {
 	servers := cluster(t)
 	opts := options(pgtest.URL(servers.Servers...))
-	opts.ReplyTimeout = time.Second
+	opts.ReplyTimeout = 300 * time.Millisecond
 	s, other := mustOpen(t, opts), mustOpen(t, opts)
 	ctx, a := t.Context(), im.User(1)
 	epoch := acquire(t, s, a)
@@ -109,7 +109,7 @@ func TestStandbysAway(t *testing.T) {
 func TestEmptyCommitIsConfirmed(t *testing.T) {
 	servers := cluster(t)
 	opts := options(pgtest.URL(servers.Servers...))
-	opts.ReplyTimeout = time.Second
+	opts.ReplyTimeout = 300 * time.Millisecond
 	s := mustOpen(t, opts)
 	a := im.User(1)
 	b := &store.Batch{Changes: []store.Change{{Addr: a, Epoch: acquire(t, s, a), Delete: []string{"not there"}}}}
@@ -158,7 +158,7 @@ func TestNoLongerSynchronous(t *testing.T) {
 func TestCrashWhileWaiting(t *testing.T) {
 	servers := cluster(t)
 	opts := options(pgtest.URL(servers.Servers...))
-	opts.ReplyTimeout, opts.Timeout = 2*time.Second, 20*time.Second
+	opts.ReplyTimeout, opts.Timeout = 500*time.Millisecond, 20*time.Second
 	s, other := mustOpen(t, opts), mustOpen(t, opts)
 	ctx, a := t.Context(), im.User(1)
 	epoch := acquire(t, s, a)

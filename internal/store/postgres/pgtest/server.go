@@ -139,7 +139,8 @@ func (s *Server) Restart() error {
 	args := []string{"-D", s.data(), "-p", s.port, "-k", s.dir}
 	for _, set := range append([]string{
 		"listen_addresses=127.0.0.1", "max_connections=300", "shared_buffers=64MB", "max_wal_size=2GB", "wal_keep_size=256MB",
-		"cluster_name=" + s.Name, "log_line_prefix=%m [%p] ", "lc_messages=C",
+		// What a killed server has shared goes with its directory.
+		"dynamic_shared_memory_type=mmap", "cluster_name=" + s.Name, "log_line_prefix=%m [%p] ", "lc_messages=C",
 	}, s.settings...) {
 		args = append(args, "-c", set)
 	}
