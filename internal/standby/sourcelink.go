@@ -218,9 +218,24 @@ func (l *sourceLink) writeLoop(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-l.src.wake:
 		case <-ping.C:
+			l.src.review()
 			if err := l.send(framePing, nil); err != nil {
 				return err
 			}
+		}
+	}
+}
+
+// review asks again about slots whose copies have all that was sent and are not
+// whole: they have parts of commits that were not sent from here. Perhaps there is a
+// newer owner.
+func (s *Source) review() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for at := range s.slots {
+		if sl := &s.slots[at]; sl.phase == following && len(sl.queue) == 0 && sl.copied < sl.position {
+			sl.phase = unasked
+			s.readyLocked(im.Slot(at))
 		}
 	}
 }

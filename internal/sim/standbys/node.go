@@ -237,6 +237,10 @@ func (n *node) load(ctx context.Context, src *standby.Source, found map[im.Slot]
 	for _, slot := range slices.Sorted(maps.Keys(found)) {
 		for _, a := range n.w.subjects[slot] {
 			s := &subject{addr: a}
+			found[slot].entities[a] = s
+			if n.w.gone[a] {
+				continue
+			}
 			ent, err := src.Load(ctx, a, func(recs []store.Record) im.Seq {
 				s.saved, _ = snapshot(a, recs)
 				return s.saved
@@ -246,7 +250,6 @@ func (n *node) load(ctx context.Context, src *standby.Source, found map[im.Slot]
 			}
 			s.last = s.saved + im.Seq(len(ent.Tail))
 			s.trimmed = s.saved
-			found[slot].entities[a] = s
 		}
 	}
 	return nil
