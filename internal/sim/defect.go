@@ -85,6 +85,8 @@ const (
 	RepeatForgotten
 	// LeavesSilently: a node that hands slots over does not tell the sessions.
 	LeavesSilently
+	// PolicyForgotten: slots are placed without regard to the policy.
+	PolicyForgotten
 	defects
 )
 
@@ -99,6 +101,7 @@ var defectNames = [defects]string{
 	"lease kept after it expired", "lease claimed for two users", "limit told too early", "trace lost by retransmission",
 	"entries gone before they arrived", "entries gone that a device lacks", "gone entries not told of",
 	"routing forgets to ask another node", "sessions are not told of a hand-over",
+	"placed without the policy",
 }
 
 func (d Defect) String() string { return defectNames[d] }

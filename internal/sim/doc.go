@@ -36,8 +36,11 @@
 // it; commits fail though they took effect, or take effect after they failed;
 // reads fail; disks are slow. Slots move at any time, for no reason, and those
 // concerned hear of it late and in any order, so that two nodes serve one slot
-// at once; who gives one up hands it over in order, or not. Role links between gateways and nodes stall, and break with
-// something under way in either direction; either side notices sooner or later.
+// at once; who gives one up hands it over in order, or not. Nodes drain, leave and
+// join again, two start at one moment, and operators pin slots and give a version its
+// share: then package cluster says where slots belong. Role links between gateways and
+// nodes stall, and break with something under way in either direction; either side
+// notices sooner or later.
 // Connections break likewise, or stay half open: the gateway keeps a session for
 // long whose device is connected elsewhere. Devices log in twice, gateways die,
 // requests get lost.
@@ -68,7 +71,8 @@
 // are connected, and no others; friendship is mutual, and a request has somebody
 // who waits for the answer; the state in memory is that in the store. Every
 // envelope and campaign has ended, no money is under way, what was promised has
-// happened, and the operator's audit finds the same.
+// happened, and the operator's audit finds the same. Slots are served where the
+// operator wants them.
 //
 // At desks (desk.go): a lease is claimed for one user, and not after it has
 // expired; nobody hears of a win that is not durable; every shake at a gateway

@@ -1,6 +1,10 @@
 package sim
 
-import "time"
+import (
+	"time"
+
+	"github.com/skein-im/skein/internal/cluster"
+)
 
 // placement decides which node is to own which slot. It moves the slots of
 // nodes that seem to be dead, rightly or not, and its decisions spread slowly
@@ -13,6 +17,8 @@ type placement struct {
 	// suspect is since when a node has not been heard of.
 	suspect  []time.Duration
 	patience time.Duration
+	// policy is what the operator wants.
+	policy cluster.Policy
 }
 
 // view is what somebody knows of the placement.
@@ -112,8 +118,9 @@ func (p *placement) shuffle() {
 	}
 }
 
-// settle tells everybody again, at the end.
+// settle gives every slot to whom it belongs and tells everybody again, at the end.
 func (p *placement) settle() {
+	p.follow()
 	for pos := range p.owner {
 		p.spread(pos)
 	}

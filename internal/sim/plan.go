@@ -71,6 +71,9 @@ const (
 	killGateway
 	cutTie
 	cutTies
+	drainNode
+	changePolicy
+	restartTwo
 	blowKinds
 )
 
@@ -78,6 +81,7 @@ var blowNames = [blowKinds]string{
 	"crash a node", "pause a node", "cut a node off the store", "partition", "crash the store",
 	"slow disk", "move slots", "jump a clock", "kill a gateway",
 	"cut a role link", "cut a gateway's role links",
+	"drain a node", "change the policy", "restart two nodes at once",
 }
 
 func (b blow) String() string { return blowNames[b] }
@@ -123,7 +127,7 @@ func draw(rng *rand.Rand) plan {
 	for range pick(0, 10) {
 		p.blows = append(p.blows, blow(rng.IntN(int(blowKinds))))
 	}
-	for _, b := range []blow{moveSlots, cutTie} {
+	for _, b := range []blow{moveSlots, cutTie, changePolicy} {
 		for range pick(0, 5) * pick(0, 1) {
 			p.blows = append(p.blows, b)
 		}

@@ -246,6 +246,12 @@ func (w *world) strike(b blow) {
 		n.skew += w.between(-300*time.Millisecond, 300*time.Millisecond)
 	case killGateway:
 		w.gateways[w.rng.IntN(len(w.gateways))].kill()
+	case drainNode:
+		w.placement.drain(n)
+	case changePolicy:
+		w.placement.wish()
+	case restartTwo:
+		w.restartTwo(n)
 	case cutTie:
 		w.sever(w.gateways[w.rng.IntN(len(w.gateways))], n, 2*time.Second)
 	case cutTies:
@@ -264,14 +270,41 @@ func (w *world) sever(g *gateway, n *node, notice time.Duration) {
 }
 
 func (w *world) crashNode(n *node) {
+	if w.stop(n) {
+		w.after(w.between(0, 4*time.Second), func() { w.start(n) })
+	}
+}
+
+// restartTwo ends a node and perhaps another one, and starts them at one moment.
+func (w *world) restartTwo(n *node) {
+	var stopped []*node
+	for _, one := range []*node{n, w.nodes[w.rng.IntN(len(w.nodes))]} {
+		if w.stop(one) {
+			stopped = append(stopped, one)
+		}
+	}
+	w.after(w.between(0, 4*time.Second), func() {
+		for _, one := range stopped {
+			w.start(one)
+		}
+	})
+}
+
+// stop ends a node's process; false: there is none.
+func (w *world) stop(n *node) bool {
 	if !n.up {
-		return
+		return false
 	}
 	n.crash()
 	for _, g := range w.gateways {
 		w.sever(g, n, time.Second)
 	}
-	w.after(w.between(0, 4*time.Second), n.boot)
+	return true
+}
+
+func (w *world) start(n *node) {
+	n.boot()
+	w.placement.joined(n)
 }
 
 func (w *world) crashStore() {

@@ -50,6 +50,9 @@ func (w *world) unsettled() string {
 			}
 		}
 	}
+	if slot, ok := w.placement.unheeded(); ok {
+		return fmt.Sprintf("slot %d is not served where the operator wants it", slot)
+	}
 	if why := w.unsettledGateways(); why != "" {
 		return why
 	}
