@@ -38,9 +38,12 @@ func TestArticleExperiment(t *testing.T) {
 			// Of several mailbox nodes, one has the URLs for all of them.
 			p := shapes[name](t, filepath.Join(t.TempDir(), "data"), setup{})
 			urls := freeAddr(t)
-			p.parts[0].args = append(p.parts[0].args, "--article-api", urls, "--article-data", data)
+			serving := append(p.parts[0].args, "--article-api", urls)
+			p.parts[0].args = append(slices.Clip(serving), "--article-data", data)
 			p.parts[0].stop(t)
 			p.again(p.parts[0])
+			// What is loaded stays; to load it again takes all nodes.
+			p.parts[0].args = serving
 			articleExperiment(t, p, urls, friends)
 		})
 	}
