@@ -55,6 +55,16 @@ func (x *trial) chat(seconds string) {
 	between(t, x.finished, x.verdict)
 }
 
+// passes lets time pass while the chat goes on.
+func (x *trial) passes(d time.Duration) {
+	x.t.Helper()
+	select {
+	case <-x.finished:
+		x.t.Fatalf("the chat ended too soon: %+v", x.verdict())
+	case <-time.After(d):
+	}
+}
+
 // share is how many slots a node is to serve.
 func (x *trial) share(st status, node string) int {
 	for _, n := range st.Nodes {

@@ -1,42 +1,68 @@
 package e2e
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // proxy is a piece of network between two processes that a test can cut: then
-// nothing passes, and nobody is told, as when a cable is pulled.
+// nothing passes, and nobody is told, as when a cable is pulled; or connections
+// are refused, as by a wall.
 type proxy struct {
 	Addr   string
 	target string
-	ln     net.Listener
 	all    sync.WaitGroup
+	// to carries what goes to the target, from what comes from there.
+	to, from valve
 
-	mu    sync.Mutex
-	conns []net.Conn
-	// open is closed while bytes pass.
-	open   chan struct{}
+	mu     sync.Mutex
+	ln     net.Listener
+	conns  []net.Conn
 	closed bool
 }
 
+// valve lets bytes pass while it is open.
+type valve struct {
+	mu sync.Mutex
+	// opened is closed while it is open.
+	opened chan struct{}
+}
+
+// newProxy makes one with an address that stays its own while it refuses.
 func newProxy(t *testing.T, target string) *proxy {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	p := &proxy{Addr: freeAddr(t), target: target}
+	p.to.open()
+	p.from.open()
+	if err := p.listen(); err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{Addr: ln.Addr().String(), target: target, ln: ln, open: make(chan struct{})}
-	close(p.open)
-	p.all.Go(p.accept)
 	t.Cleanup(p.close)
 	return p
 }
 
-func (p *proxy) accept() {
+// listen takes connections from now on.
+func (p *proxy) listen() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ln != nil || p.closed {
+		return nil
+	}
+	ln, err := net.Listen("tcp", p.Addr)
+	if err != nil {
+		return err
+	}
+	p.ln = ln
+	p.all.Go(func() { p.accept(ln) })
+	return nil
+}
+
+func (p *proxy) accept(ln net.Listener) {
 	for {
-		in, err := p.ln.Accept()
+		in, err := ln.Accept()
 		if err != nil {
 			return
 		}
@@ -51,7 +77,8 @@ func (p *proxy) serve(in net.Conn) {
 	if !p.add(in) {
 		return
 	}
-	p.wait()
+	p.to.wait()
+	p.from.wait()
 	out, err := net.Dial("tcp", p.target)
 	if err != nil {
 		return
@@ -61,8 +88,8 @@ func (p *proxy) serve(in net.Conn) {
 		return
 	}
 	var both sync.WaitGroup
-	both.Go(func() { p.pump(out, in) })
-	both.Go(func() { p.pump(in, out) })
+	both.Go(func() { pump(out, in, &p.to) })
+	both.Go(func() { pump(in, out, &p.from) })
 	both.Wait()
 }
 
@@ -70,24 +97,16 @@ func (p *proxy) add(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.conns = append(p.conns, c)
-	return !p.closed
+	return !p.closed && p.ln != nil
 }
 
-// wait returns when bytes may pass.
-func (p *proxy) wait() {
-	p.mu.Lock()
-	open := p.open
-	p.mu.Unlock()
-	<-open
-}
-
-func (p *proxy) pump(to, from net.Conn) {
+func pump(to, from net.Conn, v *valve) {
 	defer to.Close()
 	defer from.Close()
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
-		p.wait()
+		v.wait()
 		if n > 0 {
 			if _, err := to.Write(buf[:n]); err != nil {
 				return
@@ -99,35 +118,76 @@ func (p *proxy) pump(to, from net.Conn) {
 	}
 }
 
-// cut lets nothing pass until heal.
-func (p *proxy) cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// wait returns when bytes may pass.
+func (v *valve) wait() {
+	v.mu.Lock()
+	opened := v.opened
+	v.mu.Unlock()
+	<-opened
+}
+
+func (v *valve) shut() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	select {
-	case <-p.open:
-		p.open = make(chan struct{})
+	case <-v.opened:
+		v.opened = make(chan struct{})
 	default:
 	}
 }
 
-func (p *proxy) heal() {
+func (v *valve) open() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.opened == nil {
+		v.opened = make(chan struct{})
+	}
+	select {
+	case <-v.opened:
+	default:
+		close(v.opened)
+	}
+}
+
+// cut lets nothing pass until heal.
+func (p *proxy) cut() {
+	p.to.shut()
+	p.from.shut()
+}
+
+// refuse ends every connection, and refuses new ones until heal.
+func (p *proxy) refuse() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	select {
-	case <-p.open:
-	default:
-		close(p.open)
+	if p.ln != nil {
+		_ = p.ln.Close()
+		p.ln = nil
+	}
+	for _, c := range p.conns {
+		_ = c.Close()
+	}
+	p.conns = nil
+}
+
+func (p *proxy) heal() {
+	p.to.open()
+	p.from.open()
+	// The port may be busy for a moment: connections to it end.
+	for range 100 {
+		err := p.listen()
+		if err == nil || errors.Is(err, net.ErrClosed) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 
 func (p *proxy) close() {
-	_ = p.ln.Close()
-	p.heal()
 	p.mu.Lock()
 	p.closed = true
-	for _, c := range p.conns {
-		_ = c.Close()
-	}
 	p.mu.Unlock()
+	p.refuse()
+	p.to.open()
+	p.from.open()
 	p.all.Wait()
 }

@@ -56,6 +56,7 @@ and what was sent is judged. The next one ends the run as it is.`,
 	addChatFlags(cmd.Flags(), &cfg)
 	f := cmd.Flags()
 	f.StringVar(&addr, "addr", "", "link address of a running server: tcp://, tls://, ws:// or wss://")
+	f.StringSliceVar(&cfg.Routers, "router", nil, "URLs of routers, which say where to connect; --addr counts while none of them does")
 	f.StringVar(&tokenFile, "operator-token-file", "", "file with the running server's operator token")
 	f.BoolVar(&withStore, "with-store", false, "afterwards measure the store alone with the same messages, and compare")
 	f.StringVar(&jsonFile, "json", "", "write the result as JSON to a file; -: to standard output, instead of the summary")

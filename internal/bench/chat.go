@@ -21,6 +21,8 @@ type chat struct {
 	who  *accounts
 	http *http.Client
 	api  *client.API
+	// routers is nil if there are none.
+	routers *client.Routers
 	// began is the origin of the run's clock.
 	began time.Time
 
@@ -69,6 +71,11 @@ func Chat(ctx context.Context, cfg ChatConfig) (_ *ChatResult, err error) {
 	c.http = sharedHTTP(2 * cfg.Users * cfg.Devices)
 	defer c.http.CloseIdleConnections()
 	c.api = client.NewAPI(c.cfg.HTTP, "", c.http)
+	if len(c.cfg.Routers) > 0 {
+		if c.routers, err = client.NewRouters(c.cfg.Routers, c.http); err != nil {
+			return nil, err
+		}
+	}
 	if err := c.setUp(ctx); err != nil {
 		return nil, err
 	}

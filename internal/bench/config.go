@@ -46,6 +46,9 @@ type ChatConfig struct {
 	// empty: a server of its own.
 	Link string `json:"link,omitempty"`
 	HTTP string `json:"http,omitempty"`
+	// Routers are URLs of routers that devices on links ask where to connect; Link
+	// counts while none answers.
+	Routers []string `json:"routers,omitempty"`
 	// OperatorToken lets users be provisioned; without it they register.
 	OperatorToken string `json:"-"`
 	// ServerPID names the process whose CPU time and memory are reported.
@@ -95,6 +98,9 @@ func (c *ChatConfig) Validate() error {
 		return fmt.Errorf("transport: one of tcp, ws, http")
 	}
 	if c.Link == "" && c.HTTP == "" {
+		if len(c.Routers) > 0 {
+			return fmt.Errorf("with routers, the addresses of a gateway are needed too")
+		}
 		return nil
 	}
 	return c.completeTarget()

@@ -73,6 +73,7 @@ func newLinkDevice(c *chat, user int, token string, plan *schedule) *linkDevice 
 func (d *linkDevice) run(ctx context.Context, ready func()) {
 	first := true
 	for attempt := 0; ; attempt++ {
+		d.find(ctx, attempt)
 		conn, err := d.connect(ctx)
 		if err == nil {
 			if first {
@@ -113,6 +114,23 @@ func (d *linkDevice) move(connected bool, err error) {
 		d.addr = d.chat.cfg.Link
 	}
 }
+
+// find asks routers, if there are any, where to connect: every attempt tries another
+// of the gateways that they name.
+func (d *linkDevice) find(ctx context.Context, attempt int) {
+	if d.chat.routers == nil {
+		return
+	}
+	list, err := d.chat.routers.Gateways(ctx, d.chat.who.ids[d.user-1], routed)
+	if err != nil {
+		d.chat.say("user %d: %v", d.user, err)
+		return
+	}
+	d.addr = "tcp://" + list[attempt%len(list)].Link
+}
+
+// routed is how many gateways a router is asked for.
+const routed = 4
 
 // judge decides what to do after a link's end: come back after a while, or
 // give up.
