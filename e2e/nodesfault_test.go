@@ -3,6 +3,7 @@ package e2e
 import (
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -159,6 +160,36 @@ func TestMailboxJoinsAndDrains(t *testing.T) {
 	if strings.Contains(x.one.logs.String(), "another node has acquired them") {
 		t.Log("slots were acquired before they were handed over")
 	}
+}
+
+// Nodes that start at the same moment share the slots without taking them from each
+// other, and serve everybody soon.
+func TestMailboxesStartAtOnce(t *testing.T) {
+	t.Parallel()
+	c := newNodes(t, filepath.Join(t.TempDir(), "data"))
+	names := []string{"one", "two", "three"}
+	boxes := make([]*server, len(names))
+	errs := make([]error, len(names))
+	began := time.Now()
+	var started sync.WaitGroup
+	for i, name := range names {
+		started.Go(func() { boxes[i], errs[i] = launch(c.args("mailbox", name)...) })
+	}
+	started.Wait()
+	for i, s := range boxes {
+		if errs[i] != nil {
+			t.Fatal(errs[i])
+		}
+		t.Cleanup(s.kill)
+	}
+	c.await("all slots are served", settled(len(names)))
+	gate := c.gateway()
+	t.Logf("all slots were served after %v", time.Since(began).Round(10*time.Millisecond))
+	_, verdict := benchChat(t, gate, "--users", "50", "--friends", "5", "--rate", "200", "--duration", "2s")
+	r := verdict()
+	r.check(t)
+	ack, delivery := r.waits()
+	t.Logf("the longest wait for an ack was %v, for a delivery %v", ack, delivery)
 }
 
 // Of two processes with one name, the older one ends.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,16 +59,27 @@ func recovery(t *testing.T, signal syscall.Signal, count int) (ack, delivery tim
 	t.Logf("the store was silent for up to %v meanwhile", silence())
 	if out := os.Getenv("TEST_RECOVERY_LOGS"); out != "" {
 		for i, s := range append(boxes, x.gate) {
-			name := filepath.Join(out, fmt.Sprintf("%d-%d.log", began.UnixMilli(), i))
-			if err := os.WriteFile(name, []byte(s.logs.String()), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			keep(t, filepath.Join(out, fmt.Sprintf("%d-%d", began.UnixMilli(), i)), s)
 		}
 	}
 	for _, s := range append(boxes, x.gate) {
 		s.kill()
 	}
 	return r.waits()
+}
+
+// keep keeps what a node has logged and counted.
+func keep(t *testing.T, path string, s *server) {
+	t.Helper()
+	if err := os.WriteFile(path+".log", []byte(s.logs.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	client := http.Client{Timeout: time.Second}
+	if status, body := get(&client, "http://"+s.Ops+"/metrics"); status == http.StatusOK {
+		if err := os.WriteFile(path+".metrics", []byte(body), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // watchStore asks a Redis server all the time whether it is there, and says what

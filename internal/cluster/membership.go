@@ -3,6 +3,7 @@ package cluster
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -125,12 +126,25 @@ func New(cfg Config) *Membership {
 // Start writes the node's record, reads the others', and goes on doing so.
 // Changed has been called once when it returns without error.
 func (m *Membership) Start(ctx context.Context) error {
-	if err := m.look(ctx); err != nil {
+	if err := errors.Join(m.enter(ctx), m.look(ctx)); err != nil {
 		close(m.done)
 		return err
 	}
 	go m.run()
 	return nil
+}
+
+// enter writes the node's record before the others' count: of two nodes that join
+// at the same moment, one at least sees the other.
+func (m *Membership) enter(ctx context.Context) error {
+	records, err := m.cfg.Records.Members(ctx)
+	if err != nil {
+		return im.Errorf(im.Unavailable, "the nodes' records cannot be read: %w", err)
+	}
+	if !m.yields(m.parse(records)) {
+		_, err = m.write(ctx)
+	}
+	return err
 }
 
 func (m *Membership) run() {

@@ -60,6 +60,57 @@ func (r *records) breakDown(err error) {
 	r.broken = err
 }
 
+// crowd is a store at which several nodes arrive at the same moment: what they read
+// first is what was there before any of them.
+type crowd struct {
+	*records
+	arrived sync.WaitGroup
+	first   sync.Map
+}
+
+func (c *crowd) as(node string) Records { return &member{c, node} }
+
+type member struct {
+	*crowd
+	node string
+}
+
+func (m *member) Members(ctx context.Context) ([]store.Member, error) {
+	list, err := m.records.Members(ctx)
+	if _, again := m.first.LoadOrStore(m.node, true); !again {
+		m.arrived.Done()
+		m.arrived.Wait()
+	}
+	return list, err
+}
+
+// Of nodes that join at the same moment, one at least knows of all: so not all of them
+// begin to acquire everything.
+func TestJoinAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &crowd{records: newRecords()}
+		c.arrived.Add(2)
+		var both [2]*watch
+		var started sync.WaitGroup
+		for i, name := range []string{"a", "b"} {
+			started.Go(func() { both[i] = join(t, c.as(name), node(name)) })
+		}
+		started.Wait()
+		seen := 0
+		for _, w := range both {
+			w.mu.Lock()
+			if len(w.views[0]) == 2 {
+				seen++
+			}
+			w.mu.Unlock()
+		}
+		if seen == 0 {
+			t.Error("each believes to be alone")
+		}
+		_, _ = both[0].Leave(t.Context()), both[1].Leave(t.Context())
+	})
+}
+
 // watch is a node whose view of the others is recorded.
 type watch struct {
 	*Membership

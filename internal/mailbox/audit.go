@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/skein-im/skein/internal/im"
-	"github.com/skein-im/skein/internal/shard"
 )
 
 // DefaultAudit is the default of Config.AuditEvery.
@@ -54,26 +53,19 @@ func (m *Mailbox) auditOnce() error {
 	if err != nil {
 		return err
 	}
-	lost := map[*shard.Shard]*share{}
-	n := 0
+	var lost []im.Slot
+	var old []im.Epoch
 	for i, slot := range held {
 		if owners[i].Epoch == epochs[i] && owners[i].Node == m.cfg.Node {
 			continue
 		}
-		m.learn(owners[i].Node, []im.Slot{slot}, []im.Epoch{owners[i].Epoch})
-		s := m.shardOfSlot(slot)
-		if lost[s] == nil {
-			lost[s] = &share{}
-		}
-		lost[s].slots, lost[s].epochs = append(lost[s].slots, slot), append(lost[s].epochs, epochs[i])
-		n++
+		m.learn(owners[i].Node, held[i:i+1], []im.Epoch{owners[i].Epoch})
+		lost, old = append(lost, slot), append(old, epochs[i])
 	}
-	if n > 0 {
-		m.cfg.Logger.Warn("slots have been acquired by other nodes without notice", "slots", n)
+	if len(lost) > 0 {
+		m.cfg.Logger.Warn("slots have been acquired by other nodes without notice", "slots", len(lost))
 	}
-	for s, l := range lost {
-		s.Disown(l.slots, l.epochs)
-	}
+	m.disown(lost, old)
 	return nil
 }
 

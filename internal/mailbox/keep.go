@@ -60,18 +60,34 @@ func (m *Mailbox) Hurry(list []im.Slot) {
 // AcquiredElsewhere says that another node has acquired slots, under which epochs if
 // it says so: entities here need not wait longer for an answer from there, those who ask
 // this node for the slots are told, and slots that this node takes for its own are
-// asked for. Of nodes that start at the same moment, each has acquired all slots,
+// given up, or asked for if the epoch is not known. Of nodes that start at the same moment, each has acquired all slots,
 // and the first has nothing to commit by which it would learn that it lost some.
 func (m *Mailbox) AcquiredElsewhere(node string, list []im.Slot, epochs []im.Epoch) {
 	m.Hurry(list)
 	if len(epochs) > 0 {
 		m.learn(node, list, epochs)
 	}
-	for _, slot := range list {
-		if m.slots.here[slot].Load() {
-			m.Audit()
-			return
+	lost, old, doubt := m.slots.overtaken(list, epochs)
+	if doubt {
+		m.Audit()
+	}
+	m.disown(lost, old)
+}
+
+// disown drops slots that others have acquired, unless they have been acquired here
+// again since.
+func (m *Mailbox) disown(list []im.Slot, epochs []im.Epoch) {
+	shares := map[*shard.Shard]*share{}
+	for i, slot := range list {
+		s := m.shardOfSlot(slot)
+		if shares[s] == nil {
+			shares[s] = &share{}
 		}
+		sh := shares[s]
+		sh.slots, sh.epochs = append(sh.slots, slot), append(sh.epochs, epochs[i])
+	}
+	for s, sh := range shares {
+		s.Disown(sh.slots, sh.epochs)
 	}
 }
 
@@ -157,6 +173,10 @@ func (m *Mailbox) acquire(ctx context.Context, list []im.Slot) error {
 	if list = m.slots.stillWanted(list); len(list) == 0 {
 		return nil
 	}
+	list, err := m.free(ctx, list)
+	if err != nil || len(list) == 0 {
+		return err
+	}
 	epochs, err := m.store.Acquire(ctx, m.cfg.Node, list)
 	if err != nil {
 		return im.Errorf(im.Unavailable, "cannot acquire slots: %w", err)
@@ -226,8 +246,11 @@ func (m *Mailbox) byShard(list []im.Slot) map[*shard.Shard][]im.Slot {
 func (m *Mailbox) leave(list []im.Slot) {
 	for s, part := range m.byShard(list) {
 		s.Leave(part, func() {
-			m.slots.gone(part, time.Time{}, leaving)
+			epochs := m.slots.left(part)
 			m.cfg.Logger.Info("slots are handed over", "slots", len(part))
+			if m.cfg.Left != nil {
+				m.cfg.Left(part, epochs)
+			}
 		})
 	}
 }

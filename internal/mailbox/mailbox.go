@@ -35,6 +35,14 @@ type Config struct {
 	// Acquired hears that this node serves slots from now on, under which
 	// epochs; it must return at once, and may be nil.
 	Acquired func(list []im.Slot, epochs []im.Epoch)
+	// Left hears that this node has handed over slots; it must return at once,
+	// and may be nil.
+	Left func(list []im.Slot, epochs []im.Epoch)
+	// Hands reports whether a node is there that says when it has handed slots
+	// over, to Released: they are not acquired before, unless that takes longer
+	// than HandOver (0: DefaultHandOver). nil: there is none.
+	Hands    func(node string) bool
+	HandOver time.Duration
 	// Fenced hears that another node has acquired a slot that this one served;
 	// it must return at once, and may be nil.
 	Fenced func()
@@ -111,7 +119,7 @@ func New(cfg Config, st store.Store) *Mailbox {
 	cfg.Core.Logger = cfg.Logger
 	cfg.Core.Confirm = cfg.Core.Confirm || cfg.Shared
 	cfg.Core.MaxHot /= cfg.Shards
-	m := &Mailbox{cfg: cfg, store: st, control: admit.NewController(cfg.Admission), slots: newSlots(), acquirers: make(chan struct{}, acquirers), doubted: make(chan struct{}, 1)}
+	m := &Mailbox{cfg: cfg, store: st, control: admit.NewController(cfg.Admission), slots: newSlots(cfg.Shared), acquirers: make(chan struct{}, acquirers), doubted: make(chan struct{}, 1)}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	if cfg.Shared {
 		cfg.Core.OwnerOf = m.slots.ownerOf

@@ -44,6 +44,9 @@ func (w *twins) open(t *testing.T, name string, other func() *Mailbox) *Mailbox 
 		return true
 	}
 	cfg.Acquired = func(list []im.Slot, epochs []im.Epoch) { other().AcquiredElsewhere(name, list, epochs) }
+	cfg.Hands = func(node string) bool { return node == "a" || node == "b" }
+	cfg.HandOver = time.Hour
+	cfg.Left = func(list []im.Slot, epochs []im.Epoch) { other().Released(list, epochs) }
 	m = New(cfg, w.store)
 	return m
 }

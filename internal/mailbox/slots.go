@@ -28,8 +28,11 @@ type slots struct {
 	want  [im.Slots]bool
 	stage [im.Slots]stage
 	epoch [im.Slots]im.Epoch
-	// known is who has acquired a slot last, as far as this node has heard.
-	known [im.Slots]im.Owner
+	// known is who has acquired a slot last, as far as this node has heard; ended
+	// is the last epoch that its owner has ended itself, awaited the one whose
+	// end was waited for. They are nil where there are no other nodes.
+	known          []im.Owner
+	ended, awaited []im.Epoch
 	// rest is until when a slot is not acquired again: another node has just
 	// acquired it, or the store could not be asked.
 	rest [im.Slots]time.Time
@@ -41,7 +44,13 @@ type slots struct {
 	changed chan struct{}
 }
 
-func newSlots() *slots { return &slots{changed: make(chan struct{})} }
+func newSlots(shared bool) *slots {
+	s := &slots{changed: make(chan struct{})}
+	if shared {
+		s.known, s.ended, s.awaited = make([]im.Owner, im.Slots), make([]im.Epoch, im.Slots), make([]im.Epoch, im.Slots)
+	}
+	return s
+}
 
 // set moves a slot on. The caller has the mutex.
 func (s *slots) set(slot im.Slot, to stage) {
@@ -129,7 +138,7 @@ func (s *slots) acquired(node string, list []im.Slot, epochs []im.Epoch) {
 // learn notes who has acquired a slot, unless somebody else has since. The caller
 // has the mutex.
 func (s *slots) learn(slot im.Slot, o im.Owner) {
-	if o.Epoch > s.known[slot].Epoch {
+	if s.known != nil && o.Epoch > s.known[slot].Epoch {
 		s.known[slot] = o
 	}
 }
@@ -164,6 +173,37 @@ func (s *slots) gone(list []im.Slot, rest time.Time, from ...stage) (wanted int)
 	}
 	s.announce()
 	return wanted
+}
+
+// overtaken are those of some slots that are served here, and that another node has
+// acquired under later epochs; the epochs are those that they had here. doubt:
+// some are served here, and the other's epochs are not known.
+func (s *slots) overtaken(list []im.Slot, epochs []im.Epoch) (lost []im.Slot, old []im.Epoch, doubt bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, slot := range list {
+		switch {
+		case s.stage[slot] != served:
+		case len(epochs) == 0:
+			doubt = true
+		case epochs[i] > s.epoch[slot]:
+			lost, old = append(lost, slot), append(old, s.epoch[slot])
+		}
+	}
+	return lost, old, doubt
+}
+
+// left notes that slots have been handed over, and returns the epochs that have
+// ended thereby.
+func (s *slots) left(list []im.Slot) []im.Epoch {
+	s.gone(list, time.Time{}, leaving)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	epochs := make([]im.Epoch, len(list))
+	for i, slot := range list {
+		epochs[i] = s.epoch[slot]
+	}
+	return epochs
 }
 
 // held are the slots that are served, and their epochs.

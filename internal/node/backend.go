@@ -32,6 +32,7 @@ func (n *Node) startBackend(ctx context.Context) error {
 	if n.shared != nil {
 		cfg.Node, cfg.Shared = n.name, true
 		cfg.Elsewhere, cfg.Fenced, cfg.Acquired = n.carry, n.stale, n.announceSlots
+		cfg.Left, cfg.Hands = func(slots []im.Slot, epochs []im.Epoch) { n.back.roles.Left(slots, epochs) }, n.hands
 		if cfg.Core.Retain.Kept() && n.cfg.Store == config.StoreRedis {
 			n.log.Warn("history is kept for ever, in the memory of Redis; bound it with --retain-days or --retain-entries")
 		}

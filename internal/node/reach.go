@@ -27,6 +27,10 @@ func (n *Node) newRoute(secret string, inner bool) *route.Mailbox {
 				Addr: m.Roles, Secret: []byte(secret), Node: n.name, Instance: instance, Inner: inner, Logger: n.log,
 				Up: func() { n.reached(m.Node) }, Down: func(err error) { n.missed(m.Node, err) },
 				Served: func(slots []im.Slot, epochs []im.Epoch) { r.Learn(m.Node, slots, epochs) },
+				Left: func(slots []im.Slot, epochs []im.Epoch) {
+					r.Leave(m.Node, slots, epochs)
+					n.left(slots, epochs)
+				},
 			})
 		},
 	})

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -160,6 +161,14 @@ func (n *Node) announceSlots(slots []im.Slot, epochs []im.Epoch) {
 	n.back.roles.Announce(slots, epochs)
 }
 
+// hands reports whether a node is there that says when it has handed slots over;
+// those of earlier versions do not, and do not count how often they have written
+// their records either.
+func (n *Node) hands(node string) bool {
+	members, _ := n.shared.membership.Members()
+	return slices.ContainsFunc(members, func(m cluster.Member) bool { return m.Node == node && m.Beat > 0 })
+}
+
 // served hears that another node serves slots: what was sent to them in vain goes
 // out again, to that node.
 func (n *Node) served(node string, slots []im.Slot, epochs []im.Epoch) {
@@ -168,6 +177,13 @@ func (n *Node) served(node string, slots []im.Slot, epochs []im.Epoch) {
 		n.route.Learn(node, slots, epochs)
 	}
 	n.back.mailbox.AcquiredElsewhere(node, slots, epochs)
+}
+
+// left hears that another node has handed over slots.
+func (n *Node) left(slots []im.Slot, epochs []im.Epoch) {
+	if n.back != nil {
+		n.back.mailbox.Released(slots, epochs)
+	}
 }
 
 // reached hears that there is a way to another node again, or from it: what was

@@ -126,6 +126,8 @@ func (l *clientLink) frame(t wire.Type, payload []byte) error {
 		return l.reach(payload)
 	case typeServed:
 		return l.served(payload)
+	case typeLeft:
+		return l.left(payload)
 	case typeGoAway:
 		l.client.mu.Lock()
 		l.asked = true

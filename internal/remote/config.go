@@ -154,8 +154,10 @@ type ClientConfig struct {
 	Up   func()
 	Down func(err error)
 	// Served hears which slots the node serves from now on, and under which
-	// epochs; it must return at once. nil: nobody wants to know.
+	// epochs, Left which it has handed over; they must return at once. nil:
+	// nobody wants to know.
 	Served func(slots []im.Slot, epochs []im.Epoch)
+	Left   func(slots []im.Slot, epochs []im.Epoch)
 	// Rand returns a number in [0, n); it spreads attempts to connect.
 	Rand func(n int64) int64
 }

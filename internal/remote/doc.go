@@ -32,7 +32,8 @@
 // its slots to others (Client.Announce), are frames without an answer: they are
 // dropped, and messages counted, where there is no link or over MaxForwardBytes
 // wait. Their senders send again. A server tells its clients likewise which slots
-// it serves (Server.Announce), all of them when a link comes up.
+// it serves (Server.Announce), all of them when a link comes up, and which it has
+// handed over (Server.Left).
 //
 // A link may lead to another region (ClientConfig.Region) instead of the node's own
 // mailbox: the node is a relay then, with a Way there. Commands and link messages

@@ -108,7 +108,8 @@ func TestServed(t *testing.T) {
 	served := make(chan string, 10)
 	ln, addr := listen(t, "tcp")
 	s := serve(t, ln, ServerConfig{Mailbox: newFakeMailbox(), Serving: func() ([]im.Slot, []im.Epoch) { return []im.Slot{1, 2}, []im.Epoch{5, 6} }})
-	connect(t, ClientConfig{Addr: addr, Served: func(slots []im.Slot, epochs []im.Epoch) { served <- fmt.Sprint(slots, epochs) }})
+	connect(t, ClientConfig{Addr: addr, Served: func(slots []im.Slot, epochs []im.Epoch) { served <- fmt.Sprint(slots, epochs) },
+		Left: func(slots []im.Slot, epochs []im.Epoch) { served <- fmt.Sprint("not ", slots, epochs) }})
 	deaf := connect(t, ClientConfig{Addr: addr})
 	if got := <-served; got != "[1 2] [5 6]" {
 		t.Errorf("at first the client was told %v", got)
@@ -117,6 +118,10 @@ func TestServed(t *testing.T) {
 	s.Announce([]im.Slot{4095}, []im.Epoch{1 << 33})
 	if got := <-served; got != "[4095] [8589934592]" {
 		t.Errorf("later the client was told %v", got)
+	}
+	s.Left([]im.Slot{1}, []im.Epoch{5})
+	if got := <-served; got != "not [1] [5]" {
+		t.Errorf("in the end the client was told %v", got)
 	}
 	do(t, deaf, im.User(1), &im.ListDevices{})
 }

@@ -28,6 +28,8 @@ const (
 	typeServed wire.Type = 46
 	// typeReach says how it stands with the region that a link leads to.
 	typeReach wire.Type = 47
+	// typeLeft says which slots a node has handed over.
+	typeLeft wire.Type = 48
 )
 
 const (

@@ -1,6 +1,9 @@
 package remote
 
-import "github.com/skein-im/skein/internal/im"
+import (
+	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/wire"
+)
 
 // Nodes tell each other, and their gateways, which slots they have acquired. Who is
 // not told, because there is no link, finds out from an answer, or the members.
@@ -17,12 +20,22 @@ func (s *Server) Announce(slots []im.Slot, epochs []im.Epoch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for l := range s.links {
-		l.announce(slots, epochs)
+		l.announce(typeServed, slots, epochs)
+	}
+}
+
+// Left tells every client that this node has handed over slots that it had under
+// these epochs.
+func (s *Server) Left(slots []im.Slot, epochs []im.Epoch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l := range s.links {
+		l.announce(typeLeft, slots, epochs)
 	}
 }
 
 // announce tells the client of this link.
-func (l *serverLink) announce(slots []im.Slot, epochs []im.Epoch) {
+func (l *serverLink) announce(t wire.Type, slots []im.Slot, epochs []im.Epoch) {
 	if len(slots) == 0 {
 		return
 	}
@@ -33,7 +46,7 @@ func (l *serverLink) announce(slots []im.Slot, epochs []im.Epoch) {
 	}
 	before := len(l.out)
 	var at int
-	l.out, at = openFrame(l.out, typeServed)
+	l.out, at = openFrame(l.out, t)
 	l.out = closeFrame(appendServed(l.out, slots, epochs), at)
 	l.queued(before)
 }
@@ -85,14 +98,18 @@ func (l *serverLink) served(payload []byte) error {
 	return nil
 }
 
-// served hears from the mailbox node that it serves slots from now on.
-func (l *clientLink) served(payload []byte) error {
+// served hears from the mailbox node that it serves slots from now on, left that it
+// does so no longer.
+func (l *clientLink) served(payload []byte) error { return hear(payload, l.client.cfg.Served) }
+func (l *clientLink) left(payload []byte) error   { return hear(payload, l.client.cfg.Left) }
+
+func hear(payload []byte, tell func([]im.Slot, []im.Epoch)) error {
 	slots, epochs, err := readServed(payload)
 	if err != nil {
 		return err
 	}
-	if l.client.cfg.Served != nil && len(epochs) > 0 {
-		l.client.cfg.Served(slots, epochs)
+	if tell != nil && len(epochs) > 0 {
+		tell(slots, epochs)
 	}
 	return nil
 }

@@ -61,7 +61,8 @@ func (l *serverLink) run() {
 	log.Info("role link up")
 	l.srv.cfg.Joined(l.peer.node)
 	if l.srv.cfg.Serving != nil {
-		l.announce(l.srv.cfg.Serving())
+		slots, epochs := l.srv.cfg.Serving()
+		l.announce(typeServed, slots, epochs)
 	}
 	var writer sync.WaitGroup
 	writer.Go(func() { l.write(l.fill) })

@@ -29,6 +29,20 @@ func (m *Mailbox) Learn(name string, slots []im.Slot, epochs []im.Epoch) {
 	}
 }
 
+// Leave hears from a node which slots it has handed over, that it had under these
+// epochs: commands go to who is to serve them next.
+func (m *Mailbox) Leave(name string, slots []im.Slot, epochs []im.Epoch) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v := m.view.Load()
+	for i, slot := range slots {
+		if t := &m.tenures[slot]; t.epoch <= epochs[i] {
+			*t = tenure{epoch: epochs[i], node: name, over: true}
+			m.place(v, slot)
+		}
+	}
+}
+
 // heed takes from a node's answer, that it does not serve a slot, what it says of
 // who does, and reports whether another node is to be asked now.
 func (m *Mailbox) heed(slot im.Slot, asked *node, err error) (another bool) {

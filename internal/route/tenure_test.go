@@ -60,7 +60,12 @@ func TestLaterTenuresCount(t *testing.T) {
 	w.m.Submit(im.User(2), &im.Counters{}, w.outcome("counters"))
 	w.want("b: *im.Counters", "a: *im.Counters", "counters: unspecified")
 	where("a")
+	w.m.Leave("a", []im.Slot{slot}, []im.Epoch{4})
 	learn("b", 6)
+	where("b")
+	w.m.Leave("b", []im.Slot{slot}, []im.Epoch{6})
+	where("a")
+	learn("b", 7)
 	where("b")
 	// Of a node that is gone nothing counts.
 	w.place("a", "a")
