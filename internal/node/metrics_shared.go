@@ -44,6 +44,7 @@ func (n *Node) sharedCollector() prometheus.Collector {
 	c.gauge("skein_cluster_members", "Nodes that share the store.", func(s *sharedSample) float64 { return float64(len(s.members)) })
 	c.gauge("skein_cluster_mailboxes", "Those of them that have mailboxes.", func(s *sharedSample) float64 { return float64(s.route.Nodes) })
 	c.count("skein_route_repeated_total", "Commands submitted again because another node serves their entity.", func(s *sharedSample) float64 { return float64(s.route.Repeated) })
+	c.count("skein_route_corrected_total", "Commands that went on at once to the node that the one before had named.", func(s *sharedSample) float64 { return float64(s.route.Corrected) })
 	c.gauge("skein_route_waiting", "Commands that wait to be submitted again.", func(s *sharedSample) float64 { return float64(s.route.Waiting) })
 	c.count("skein_route_unknown_sessions_total", "Commands about sessions that no node has.", func(s *sharedSample) float64 { return float64(s.route.Unrouted) })
 	c.count("skein_route_forwarded_total", "Link messages sent to other nodes.", func(s *sharedSample) float64 { return float64(s.links.Forwarded) })
