@@ -137,31 +137,38 @@ type status struct {
 	}
 }
 
-func (c *nodes) status() (st status) {
+func (c *nodes) status() status {
 	c.t.Helper()
-	out, err := run(c.t, "", append([]string{"cluster", "status", "--json"}, c.shared...)...)
-	if err == nil {
-		err = json.Unmarshal([]byte(out), &st)
-	}
+	st, err := c.askStatus()
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	return st
 }
 
-// await waits until the nodes' state satisfies a condition.
+func (c *nodes) askStatus() (st status, err error) {
+	c.t.Helper()
+	out, err := run(c.t, "", append([]string{"cluster", "status", "--json"}, c.shared...)...)
+	if err == nil {
+		err = json.Unmarshal([]byte(out), &st)
+	}
+	return st, err
+}
+
+// await waits until the nodes' state satisfies a condition. A store that does not
+// answer for a moment, because the machine has too much to do, is asked again.
 func (c *nodes) await(what string, ok func(st status) bool) {
 	c.t.Helper()
 	ctx := testContext(c.t)
 	for {
-		st := c.status()
-		if ok(st) {
+		st, err := c.askStatus()
+		if err == nil && ok(st) {
 			return
 		}
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-ctx.Done():
-			c.t.Fatalf("%s: it does not happen: %+v", what, st)
+			c.t.Fatalf("%s: it does not happen: %+v, %v", what, st, err)
 		}
 	}
 }
