@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/skein-im/skein/client"
+	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
 )
 
 // freePorts are those that freeAddr has given out.
@@ -204,19 +205,23 @@ func spendAcross(t *testing.T, eastFront, westFront, east, west *server) {
 	wantMoney(t, bc, client.ToppedUp, 70)
 	move(t, east, "alice", "west")
 	move(t, west, "bob", "east")
-	sent, err := ac.SendEnvelope(testContext(t), client.NewKey(), client.Envelope{To: []client.UserID{bob.id}, Total: 300, Shares: 1, Greeting: "from afar"})
-	if err != nil {
-		t.Fatal(err)
+	send := func(cents client.Cents) *skeinv1.SendEnvelopeResponse {
+		t.Helper()
+		key, e := client.NewKey(), client.Envelope{To: []client.UserID{bob.id}, Total: cents, Shares: 1, Greeting: "from afar"}
+		sent, err := patiently(testContext(t), func() (*skeinv1.SendEnvelopeResponse, error) { return ac.SendEnvelope(testContext(t), key, e) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sent
 	}
+	sent := send(300)
 	wantMoney(t, bc, client.EnvelopeReceived, 0)
-	if _, err := bc.OpenEnvelope(testContext(t), sent.Envelope); err != nil {
+	if _, err := patiently(testContext(t), func() (client.Cents, error) { return bc.OpenEnvelope(testContext(t), sent.Envelope) }); err != nil {
 		t.Fatal(err)
 	}
 	wantMoney(t, bc, client.EnvelopeOpened, 300)
 	move(t, east, "bob", "west")
-	if _, err := ac.SendEnvelope(testContext(t), client.NewKey(), client.Envelope{To: []client.UserID{bob.id}, Total: 100, Shares: 1}); err != nil {
-		t.Fatal(err)
-	}
+	send(100)
 }
 
 // checkBooks audits what spendAcross has left in two regions' stores.
