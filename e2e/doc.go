@@ -16,7 +16,9 @@
 //	TestOlderRefuses: marks on a data directory; TestUnfitRedis
 //	TestMailboxDies, TestGatewayDies: roles over the embedded store; TestCrash
 //	TestOneOfTwoMailboxesDies, TestOneOfTwoMailboxesIsPaused, TestMailboxJoinsAndDrains: several nodes; TestCrash, TestRestart
-//	TestMailboxIsCutOffFromTheStore, TestMailboxIsCutOffFromItsPeers: several nodes
+//	TestMailboxIsCutOffFromTheStore, TestMailboxIsCutOffFromItsPeers, TestMailboxRefusesItsPeers: several nodes
+//	TestMailboxesStartAtOnce, TestOneOfSeveralGatewaysDies: several nodes
+//	TestGatewayIsCutOffFromTheMailbox, TestGatewayIsPaused: roles in processes of their own
 //	TestRecovery: a measurement, of several nodes
 //	TestRedisPrimaryDies, TestRollingRestart: a shared store; TestCrash, TestRestart
 //	TestCanary, TestRouter, TestScale: several nodes
