@@ -263,13 +263,9 @@ func (c *copier) send(ctx context.Context, o *original, has im.Seq) error {
 	}
 	return c.link.send(frameEntity, &storev1.StandbyEntity{
 		Slot: uint32(c.slot), Addr: addrToProto(o.addr), First: uint64(o.first), Whole: true,
-		Records: recordsToProto(o.records), Pending: c.pending[o.addr] && o.exists(),
+		Records: recordsToProto(o.records), Pending: c.pending[o.addr],
 	})
 }
-
-// exists reports whether there was anything. What was removed after it was listed
-// has no mark either, and nobody would find one in the copy.
-func (o *original) exists() bool { return len(o.records) > 0 || o.first <= o.last }
 
 // wanted brings a copier its answer.
 func (s *Source) wanted(m *storev1.StandbyLogs) error {

@@ -248,10 +248,17 @@ func (t *turn) removeStale(slot im.Slot, list []*storev1.Addr) error {
 	if err != nil {
 		return err
 	}
-	for _, a := range held {
+	// What has only a mark is not listed: of a copy that was begun before, of what
+	// was removed meanwhile.
+	marked, err := t.f.cfg.Engine.Pending(context.Background(), slot)
+	if err != nil {
+		return err
+	}
+	for _, a := range append(held, marked...) {
 		if kept[a] || a.Kind == im.KindPosition {
 			continue
 		}
+		kept[a] = true // It may be in both lists.
 		end, err := t.logEnd(a, 0)
 		if err != nil {
 			return err
