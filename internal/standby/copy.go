@@ -98,16 +98,20 @@ func (c *copier) run(ctx context.Context, held []im.Addr) (err error) {
 		}
 		rest = rest[n:]
 	}
-	end := &storev1.StandbyCopy{Slot: uint32(c.slot), Position: c.after}
-	for _, a := range all {
-		end.Entities = append(end.Entities, addrToProto(a))
+	// What was read may include commits of an owner that has come meanwhile, even
+	// some without a number, if that one has no standby: the copy would not show it.
+	if own, err := c.link.owned(ctx, []im.Slot{c.slot}); err != nil || len(own) == 0 {
+		return err
 	}
-	// What was read may include commits of a newer owner.
+	// The last commits are perhaps not known here yet.
 	now, err := readPosition(ctx, c.link.src.Engine, c.slot)
 	if err != nil {
 		return err
 	}
-	end.Until = max(now.number, c.after)
+	end := &storev1.StandbyCopy{Slot: uint32(c.slot), Position: c.after, Until: max(now.number, c.after)}
+	for _, a := range all {
+		end.Entities = append(end.Entities, addrToProto(a))
+	}
 	if err := c.link.send(frameCopyEnd, end); err != nil {
 		return err
 	}

@@ -41,7 +41,8 @@
 // entries of its log that the copy lacks, and then all commits since the copy
 // began are applied. Applying a commit to an entity that has it already changes
 // nothing in the end: records are absolute, and entries have sequences. Entities
-// that the slot no longer has are removed.
+// that the slot no longer has are removed. When the slot gets a newer owner before
+// all is read, the copy is left unfinished: what that one writes may have no number.
 //
 // # Bounds
 //
