@@ -2,6 +2,7 @@ package standby
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	storev1 "github.com/skein-im/skein/gen/skein/store/v1"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
 	"github.com/skein-im/skein/internal/store/memstore"
@@ -72,4 +74,44 @@ func TestOvertakenCopy(t *testing.T) {
 			t.Errorf("in the end, the copy has %d entries, %v", len(log), err)
 		}
 	})
+}
+
+// A node does not keep what it has queued for a slot that a newer owner has taken
+// further in the copy.
+func TestQueueOfAFormerOwner(t *testing.T) {
+	for what, broken := range map[string]bool{"whole": false, "being copied": true} {
+		t.Run(what, func(t *testing.T) {
+			original, a := memstore.New(time.Now), im.User(1)
+			src := NewSource(Config{
+				Engine: original, Region: "home", Node: "a", Snapshot: snapshot, Logger: slog.New(slog.DiscardHandler),
+				Dial: func(ctx context.Context) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() },
+			})
+			defer src.Close()
+			epochs, err := src.Acquire(t.Context(), "a", []im.Slot{a.Slot()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			src.slots[a.Slot()].phase = following
+			b := &store.Batch{Changes: []store.Change{{Addr: a, Epoch: epochs[0], First: 1, Append: [][]byte{{1}}}}}
+			if err := src.Commit(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+			write(t, original, a, 2)
+			b.Changes[0].First = 3
+			var fenced *store.SlotError
+			if err := src.Commit(t.Context(), b); !errors.As(err, &fenced) {
+				t.Fatal(err)
+			}
+			said := &storev1.StandbyPosition{Slot: uint32(a.Slot()), Position: 7, Broken: broken}
+			if err := src.heard(&storev1.StandbyPositions{Slots: []*storev1.StandbyPosition{said}}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := src.collect(nil, nil); err != nil {
+				t.Fatal(err)
+			}
+			if st := src.Stats(); st.QueuedBytes != 0 {
+				t.Errorf("%+v", st)
+			}
+		})
+	}
 }

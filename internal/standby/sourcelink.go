@@ -181,11 +181,11 @@ func (s *Source) placeLocked(at im.Slot, p *storev1.StandbyPosition) {
 			sl.copied = sl.position
 		}
 		s.yieldLocked(at)
-	case sl.phase == following && whole && !known:
+	case sl.phase == following && !known:
 		// Only a newer owner can have brought it there.
 		sl.phase = unasked
 		s.readyLocked(at)
-	case sl.phase == following && known:
+	case sl.phase == following:
 		s.tookLocked(sl, number)
 	case answer && whole && sl.covered(number):
 		s.tookLocked(sl, number)
@@ -251,7 +251,9 @@ func (s *Source) collect(out []byte, copies chan<- []im.Slot) ([]byte, error) {
 		sl := &s.slots[at]
 		switch sl.phase {
 		case unasked:
-			if sl.epoch != 0 {
+			if sl.epoch == 0 {
+				s.yieldLocked(at)
+			} else {
 				sl.phase = asked
 				ask.Slots, ask.Epochs = append(ask.Slots, uint32(at)), append(ask.Epochs, uint64(sl.epoch))
 			}
