@@ -11,7 +11,7 @@
 // event sets off, and a node hears one frame at a time. So a run that fails, fails
 // again:
 //
-//	go test ./internal/sim/standbys                            40 seeds (-short: 15), those that found something, and the defects
+//	go test ./internal/sim/standbys                            12 seeds (-short: 5), those that found something, the defects
 //	go test ./internal/sim/standbys -run TestSeeds -seed=K     seed K, with its trace if it fails
 //
 // # A run
