@@ -10,9 +10,8 @@ import (
 
 // user is a user's mailbox.
 type user struct {
-	id     im.UserID
-	exists bool
-	name   string
+	id   im.UserID
+	name string
 
 	head   im.Seq
 	sendID uint64
@@ -44,7 +43,7 @@ type user struct {
 	// forks are where the timeline has gone on in other generations.
 	forks []fork
 
-	dirty         bool
+	exists, dirty bool
 	unsnapshotted int
 }
 
