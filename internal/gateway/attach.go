@@ -15,11 +15,12 @@ const (
 	maxBackoff = 3 * time.Second
 )
 
-// While a mailbox is moving to another node, which takes a second or two, sessions
-// ask at least every movingBackoff: the first movingTries times.
+// While nobody serves a mailbox, which takes a second or two when it moves to another
+// node and five or six when its part of the store fails over, sessions ask at least
+// every movingBackoff: the first movingTries times, which is for about 15 seconds.
 const (
 	movingBackoff = 250 * time.Millisecond
-	movingTries   = 24
+	movingTries   = 80
 )
 
 // A session that has been live for calmAfter seconds is resumed as if it were for

@@ -14,8 +14,9 @@ import (
 
 const (
 	// acquireRetry is how long to wait before slots are acquired again that
-	// could not be.
-	acquireRetry = time.Second
+	// could not be. Stores try for seconds before they give up, so this is a
+	// pause only where they refuse at once.
+	acquireRetry = 250 * time.Millisecond
 	// fencedRest is how long to wait, and as long again at random, before a
 	// slot is taken back that another node has acquired: by then the table
 	// should say whose it is.
