@@ -70,3 +70,22 @@ func TestDoesNotAwaitForEver(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A slot counts as served when its shard has been told, and not before: who waits
+// for that asks at once, and is refused by a shard that does not know. One that is
+// lost again meanwhile is not served.
+func TestSlotsAreServedOnceShardsKnow(t *testing.T) {
+	s := newSlots(true)
+	list, epochs := []im.Slot{4, 5}, []im.Epoch{1, 1}
+	s.assign(list)
+	s.plan(time.Now())
+	s.acquired("here", list, epochs)
+	if ok, _ := s.settled(); ok || s.here[4].Load() {
+		t.Fatal("slots are served before their shards have them")
+	}
+	s.gone(list[1:], time.Time{}, starting, served)
+	s.started(list)
+	if !s.here[4].Load() || s.here[5].Load() {
+		t.Fatal("of two slots, the one that was not lost is served")
+	}
+}

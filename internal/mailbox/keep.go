@@ -196,11 +196,11 @@ func (m *Mailbox) acquire(ctx context.Context, list []im.Slot) error {
 		sh.slots, sh.epochs = append(sh.slots, slot), append(sh.epochs, epochs[i])
 		sh.pending = append(sh.pending, pending[i]...)
 	}
-	// Before the shards know: they may lose slots again at once.
 	m.slots.acquired(m.cfg.Node, list, epochs)
 	for s, sh := range shares {
 		s.Own(sh.slots, sh.epochs, sh.pending)
 	}
+	m.slots.started(list)
 	if m.cfg.Shared {
 		m.Hurry(list)
 	}
@@ -268,7 +268,7 @@ func (m *Mailbox) onLost(list []im.Slot, err error) {
 			m.cfg.Fenced()
 		}
 	}
-	switch wanted := m.slots.gone(list, rest, served); {
+	switch wanted := m.slots.gone(list, rest, starting, served); {
 	case wanted == 0:
 	case fenced != nil:
 		m.cfg.Logger.Warn("slots are not served: another node has acquired them", "slots", wanted)

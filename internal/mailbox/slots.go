@@ -16,6 +16,8 @@ const (
 	absent stage = iota
 	// acquiring: it is being acquired.
 	acquiring
+	// starting: it has been acquired, and its shard is being told.
+	starting
 	// served: its shard has it.
 	served
 	// leaving: its shard is handing it over.
@@ -123,14 +125,26 @@ func (s *slots) stillWanted(list []im.Slot) []im.Slot {
 	return kept
 }
 
-// acquired notes that slots are served from now on, by this node.
+// acquired notes that this node has acquired slots. Shards may lose them again as
+// soon as they hear of it, so it is noted before.
 func (s *slots) acquired(node string, list []im.Slot, epochs []im.Epoch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, slot := range list {
 		s.epoch[slot] = epochs[i]
 		s.learn(slot, im.Owner{Node: node, Epoch: epochs[i]})
-		s.set(slot, served)
+		s.set(slot, starting)
+	}
+}
+
+// started notes that shards have slots, unless they have lost them since.
+func (s *slots) started(list []im.Slot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, slot := range list {
+		if s.stage[slot] == starting {
+			s.set(slot, served)
+		}
 	}
 	s.announce()
 }
@@ -183,7 +197,7 @@ func (s *slots) overtaken(list []im.Slot, epochs []im.Epoch) (lost []im.Slot, ol
 	defer s.mu.Unlock()
 	for i, slot := range list {
 		switch {
-		case s.stage[slot] != served:
+		case s.stage[slot] != served && s.stage[slot] != starting:
 		case len(epochs) == 0:
 			doubt = true
 		case epochs[i] > s.epoch[slot]:
