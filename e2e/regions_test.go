@@ -7,6 +7,7 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/skein-im/skein/client"
@@ -18,9 +19,12 @@ var freePorts sync.Map
 
 // freeAddr is an address on loopback that nobody listens at. Its port is below
 // those that the system gives to connections, of which one could take it before
-// it is used.
+// it is used. No process is started meanwhile: until it runs its program, it would
+// have the listener too.
 func freeAddr(t *testing.T) string {
 	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	for range 1000 {
 		port := 12_000 + rand.IntN(20_000)
 		if _, taken := freePorts.LoadOrStore(port, true); taken {
