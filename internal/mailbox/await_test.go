@@ -32,10 +32,11 @@ func TestAwaitsHandOver(t *testing.T) {
 		}
 		return true
 	}
-	for !awaited() {
+	deadline := testContext(t)
+	for changed := w.b.slots.watch(); !awaited(); changed = w.b.slots.watch() {
 		select {
-		case <-w.b.slots.watch():
-		case <-testContext(t).Done():
+		case <-changed:
+		case <-deadline.Done():
 			t.Fatal("it does not wait for the other node")
 		}
 	}
