@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/skein-im/skein/internal/im"
@@ -108,6 +109,10 @@ type Membership struct {
 	// forgive is until when members that are missing count as there: the store
 	// was away, and they could not refresh their records either.
 	forgive time.Time
+	// wrong is what is wrong with records that were of no use at last, by node.
+	wrong map[string]string
+	// useless counts the times that one was read.
+	useless atomic.Uint64
 
 	// nudge makes it look at once.
 	nudge      chan struct{}
@@ -229,20 +234,6 @@ func (m *Membership) look(ctx context.Context) error {
 	m.known = m.cfg.Now()
 	m.take(with(m.feel(members, began), self), began)
 	return nil
-}
-
-// parse leaves out the records that are of no use.
-func (m *Membership) parse(records []store.Member) []Member {
-	members := make([]Member, 0, len(records)+1)
-	for _, r := range records {
-		member, err := parse(r)
-		if err != nil {
-			m.cfg.Logger.Warn("a node's record is of no use", "err", err)
-			continue
-		}
-		members = append(members, member)
-	}
-	return members
 }
 
 // yields reports whether a later process has the node's name.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -375,5 +376,42 @@ func TestSync(t *testing.T) {
 		if err := a.Sync(t.Context()); err == nil {
 			t.Error("a node that has left looks at records")
 		}
+	})
+}
+
+// Records that are of no use are read again all the time: what is wrong with one is
+// logged once, and again when it changes.
+func TestUselessRecords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecords()
+		var out strings.Builder
+		a := New(Config{Records: r, Self: node("a"), Logger: slog.New(slog.NewTextHandler(&out, nil))})
+		bad := func(value string, times int) {
+			t.Helper()
+			out.Reset()
+			if err := r.PutMember(t.Context(), store.Member{Node: "b", Value: []byte(value)}, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(20 * DefaultEvery)
+			synctest.Wait()
+			if got := strings.Count(out.String(), "node=b"); got != times {
+				t.Errorf("%q: %d lines are logged, not %d:\n%s", value, got, times, out.String())
+			}
+		}
+		if err := a.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		bad("x", 1)
+		bad("x", 0)
+		bad(`{"node":"c"}`, 1)
+		if n := a.Useless(); n < 40 {
+			t.Errorf("%d are counted", n)
+		}
+		before := a.Useless()
+		bad(`{"node":"b"}`, 1)
+		if n := a.Useless(); n > before+1 {
+			t.Errorf("%d are counted of a good one", n-before)
+		}
+		_ = a.Leave(t.Context())
 	})
 }

@@ -32,6 +32,7 @@ func (n *Node) storeMetrics() pebble.Metrics {
 // others.
 type sharedSample struct {
 	members []cluster.Member
+	useless uint64
 	route   route.Stats
 	links   remote.ClientStats
 }
@@ -39,10 +40,11 @@ type sharedSample struct {
 func (n *Node) sharedCollector() prometheus.Collector {
 	c := &collector[sharedSample]{samples: func() []sharedSample {
 		members, _ := n.shared.membership.Members()
-		return []sharedSample{{cluster.Nodes(members), n.route.Stats(), n.linkStats()}}
+		return []sharedSample{{cluster.Nodes(members), n.shared.membership.Useless(), n.route.Stats(), n.linkStats()}}
 	}}
 	c.gauge("skein_cluster_members", "Nodes that share the store.", func(s *sharedSample) float64 { return float64(len(s.members)) })
 	c.gauge("skein_cluster_mailboxes", "Those of them that have mailboxes.", func(s *sharedSample) float64 { return float64(s.route.Nodes) })
+	c.count("skein_cluster_useless_records_total", "Times that a node's record was read that was of no use.", func(s *sharedSample) float64 { return float64(s.useless) })
 	c.count("skein_route_repeated_total", "Commands submitted again because another node serves their entity.", func(s *sharedSample) float64 { return float64(s.route.Repeated) })
 	c.count("skein_route_corrected_total", "Commands that went on at once to the node that the one before had named.", func(s *sharedSample) float64 { return float64(s.route.Corrected) })
 	c.gauge("skein_route_waiting", "Commands that wait to be submitted again.", func(s *sharedSample) float64 { return float64(s.route.Waiting) })
