@@ -50,15 +50,46 @@ func load(t *testing.T, what, text string) config.Config {
 	return c
 }
 
-// optional are settings in comments.
-var optional = regexp.MustCompile(`(?m)^# ([a-z_]+ = .*)$`)
+// optional are settings, those in comments too.
+var optional = regexp.MustCompile(`(?m)^(?:# )?((?:store = "([a-z]+)"|([a-z]+)[a-z_]* = ).*)$`)
 
-// Every settings file is valid, as it is and with the lines in comments.
+// with has all settings of a file, of shared stores only those of one.
+func with(store, text string) string {
+	return optional.ReplaceAllStringFunc(text, func(line string) string {
+		m := optional.FindStringSubmatch(line)
+		for _, of := range []string{"redis", "postgres"} {
+			if of != store && (m[2] == of || m[3] == of) {
+				return ""
+			}
+		}
+		return m[1]
+	})
+}
+
+// Every settings file is valid, as it is and with the lines in comments, which
+// have each shared store.
 func TestSettingsFiles(t *testing.T) {
 	for _, name := range files(t, "systemd/*.toml") {
 		text := read(t, name)
 		load(t, name, text)
-		load(t, name+" with all lines", optional.ReplaceAllString(text, "$1"))
+		for _, store := range []string{config.StoreRedis, config.StorePostgres} {
+			c := load(t, name+" with all lines of "+store, with(store, text))
+			if c.Store != store && name != "systemd/skein.toml" {
+				t.Errorf("%s says nothing of %s", name, store)
+			}
+		}
+	}
+}
+
+// Passwords are in files: neither arguments nor the environment have one.
+func TestPasswordsAreInFiles(t *testing.T) {
+	said := regexp.MustCompile(`(?i)[a-z]+://[^/@\s]*:[^/@\s]*@|(?:password|secret|token)=[^$]|PGPASSWORD|_PASSWORD: `)
+	for _, pattern := range []string{"systemd/*", "docker/*.yaml", "docker/Dockerfile", "check/testdata/*.yaml"} {
+		for _, name := range files(t, pattern) {
+			if found := said.FindString(read(t, name)); found != "" {
+				t.Errorf("%s: %s", name, found)
+			}
+		}
 	}
 }
 

@@ -136,6 +136,18 @@ region: {name: east, directory: east, regions: "west=a.west.example.com:7003|b.w
 tls: {secret: certificate}
 `
 
+// postgresValues have all that is said about PostgreSQL.
+const postgresValues = `
+mode: split
+secret: skein
+store: postgres
+postgres: {url: "postgres://skein@db-1,db-2,db-3/skein", standbys: 1, passwordSecret: postgres, caSecret: authority}
+mailbox: {replicas: 3}
+router: {replicas: 2}
+relay: {replicas: 2}
+region: {name: east, directory: east, regions: "west=relay.west.example.com:7003", secret: east}
+`
+
 // cases are values and the objects that they make.
 var cases = map[string]struct {
 	values string
@@ -152,6 +164,13 @@ var cases = map[string]struct {
 	"region-single": {`region: {name: west, directory: east, regions: "east=relay.east.example.com:7003", secret: west}`,
 		[]string{"ConfigMap", "PodDisruptionBudget", "Service", "Service", "StatefulSet"}},
 	"standby": {`{mode: standby, region: {name: east, secret: east}}`,
+		[]string{"ConfigMap", "PodDisruptionBudget", "Service", "StatefulSet"}},
+	"postgres": {postgresValues, []string{"ConfigMap", "ConfigMap", "ConfigMap", "ConfigMap", "Deployment", "Deployment", "Deployment",
+		"NetworkPolicy", "NetworkPolicy", "PodDisruptionBudget", "PodDisruptionBudget", "PodDisruptionBudget", "PodDisruptionBudget",
+		"Service", "Service", "Service", "Service", "StatefulSet"}},
+	"postgres-single": {`{secret: skein, store: postgres, postgres: {url: "postgres://skein@db/skein", schema: chat, passwordSecret: db}, single: {replicas: 3}}`,
+		[]string{"ConfigMap", "NetworkPolicy", "PodDisruptionBudget", "Service", "StatefulSet"}},
+	"postgres-standby": {`{mode: standby, region: {name: east, secret: east}, store: postgres, postgres: {url: "postgres://skein@db/copy", passwordSecret: db}}`,
 		[]string{"ConfigMap", "PodDisruptionBudget", "Service", "StatefulSet"}},
 }
 
@@ -232,26 +251,37 @@ func golden(t *testing.T, name, got string) {
 
 // Values that cannot work are refused, with words that say why.
 func TestChartRefuses(t *testing.T) {
+	split, shared := "mode: split, secret: s, ", "mode: split, secret: s, store: redis, redis: {addresses: a}, "
 	for values, want := range map[string]string{
-		"{mode: both}":                                     "mode",
-		"{replicas: 3}":                                    "replicas",
-		"{settings: {Max-Conns: 1}}":                       "Max-Conns",
-		"{settings: {max_conns: 1.5}}":                     "settings",
-		"{settings: {store: redis}}":                       "'not' failed",
-		"{mode: split}":                                    "operator.token and cluster.secret",
-		"{mode: split, secret: s, mailbox: {replicas: 2}}": "more need store redis",
-		"{mode: split, secret: s, store: redis}":           "redis.addresses",
-		"{service: {type: Load}}":                          "type",
-		"{settings: {region: east}}":                       "'not' failed",
-		"{mode: standby}":                                  "region.name",
-		"{mode: standby, region: {name: east}}":            "region.secret",
-		"{mode: split, secret: s, router: {replicas: 1}}":  "router.replicas",
-		"{region: {name: east}}":                           "region.directory",
-		"{mode: split, secret: s, store: redis, redis: {addresses: a}, relay: {replicas: 1}}": "region.name",
-		"{mode: split, secret: s, region: {name: east, directory: east}}":                     "store redis",
-		"{mode: split, secret: s, store: redis, redis: {addresses: a}, region: {name: East}}": "name",
+		"mode: both":                              "mode",
+		"replicas: 3":                             "replicas",
+		"settings: {Max-Conns: 1}":                "Max-Conns",
+		"settings: {max_conns: 1.5}":              "settings",
+		"settings: {store: redis}":                "'not' failed",
+		"settings: {postgres: postgres://db/x}":   "'not' failed",
+		"settings: {region: east}":                "'not' failed",
+		"service: {type: Load}":                   "type",
+		"region: {name: east}":                    "region.directory",
+		"mode: split":                             "operator.token and cluster.secret",
+		"store: postgres, postgres: {url: u}":     "operator.token and cluster.secret",
+		"single: {replicas: 2}":                   "more need store redis or postgres",
+		"mode: standby":                           "region.name",
+		"mode: standby, region: {name: east}":     "region.secret",
+		"mode: standby, standby: {replicas: 2}":   "one pod keeps the copy",
+		split + "mailbox: {replicas: 2}":          "more need store redis or postgres",
+		split + "store: redis":                    "redis.addresses",
+		split + "store: postgres":                 "postgres.url",
+		split + "router: {replicas: 1}":           "router.replicas",
+		split + "region: {name: e, directory: e}": "store redis or postgres",
+		shared + "relay: {replicas: 1}":           "region.name",
+		shared + "region: {name: East}":           "name",
+		"secret: s, store: redis, redis: {addresses: a}, region: {name: e, directory: e, secret: e}": "mode split",
+		split + "store: postgres, postgres: {url: 'postgres://skein:secret@db/skein'}":               "'not' failed",
+		split + "store: postgres, postgres: {url: 'host=db password=secret'}":                        "'not' failed",
+		split + "store: postgres, postgres: {url: u, standbys: 17}":                                  "standbys",
+		split + "store: postgres, postgres: {url: u, caSecret: a}, settings: {postgres_ca: /x}":      "give one of them",
 	} {
-		if _, err := render(t, values); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := render(t, "{"+values+"}"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", values, err)
 		}
 	}

@@ -32,8 +32,9 @@ func project(t *testing.T, name string) *types.Project {
 
 func TestCompose(t *testing.T) {
 	for name, services := range map[string][]string{
-		"compose.yaml":       {"skein"},
-		"compose.split.yaml": {"gateway", "mailbox", "redis", "router"},
+		"compose.yaml":          {"skein"},
+		"compose.split.yaml":    {"gateway", "mailbox", "redis", "router"},
+		"compose.postgres.yaml": {"gateway", "mailbox", "postgres", "router"},
 		"compose.regions.yaml": {"east-gateway", "east-mailbox", "east-redis", "east-relay", "east-standby",
 			"west-gateway", "west-mailbox", "west-redis", "west-relay"},
 	} {
@@ -42,18 +43,29 @@ func TestCompose(t *testing.T) {
 			t.Errorf("%s: services %v", name, got)
 		}
 		for _, s := range p.Services {
-			checkService(t, name, &s)
+			checkService(t, name, p, &s)
 		}
 	}
 }
 
-// checkService: nothing is published beyond this machine, and what is built
-// here can be built.
-func checkService(t *testing.T, file string, s *types.ServiceConfig) {
+// checkService: nothing is published beyond this machine, secrets are where the
+// settings say, and what is built here can be built.
+func checkService(t *testing.T, file string, p *types.Project, s *types.ServiceConfig) {
 	t.Helper()
 	for _, port := range s.Ports {
 		if port.HostIP != "127.0.0.1" {
 			t.Errorf("%s: %s publishes %s at %q", file, s.Name, port.Published, port.HostIP)
+		}
+	}
+	for _, given := range s.Secrets {
+		if _, ok := p.Secrets[given.Source]; !ok {
+			t.Errorf("%s: %s is given a secret %s that nobody has", file, s.Name, given.Source)
+		}
+	}
+	for key, value := range s.Environment {
+		at, ok := strings.CutPrefix(*value, "/run/secrets/")
+		if ok && !slices.ContainsFunc(s.Secrets, func(c types.ServiceSecretConfig) bool { return c.Source == at }) {
+			t.Errorf("%s: %s: there is no file for %s", file, s.Name, key)
 		}
 	}
 	if s.Build == nil {

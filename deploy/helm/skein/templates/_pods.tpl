@@ -23,12 +23,25 @@ labels:
 {{- $roles = list "gateway" "mailbox" }}
 {{- range list "router" "relay" }}
 {{- if index $v . "replicas" }}
-{{- if ne $v.store "redis" }}{{ fail (printf "%s.replicas: it finds the others in a store that they share; set store redis" .) }}{{ end }}
+{{- if eq $v.store "pebble" }}{{ fail (printf "%s.replicas: it finds the others in a store that they share; set store redis or postgres" .) }}{{ end }}
 {{- $roles = append $roles . }}
 {{- end }}
 {{- end }}
 {{- end }}
 {{- toJson $roles }}
+{{- end }}
+
+{{/* skein.embedded says whether a role's pods have the embedded store, skein.alone
+whether they know no other nodes, and so need no secret: "true" or nothing. */}}
+{{- define "skein.embedded" -}}
+{{- if and (has .role (list "single" "mailbox" "standby")) (eq .root.Values.store "pebble") -}}
+true
+{{- end }}
+{{- end }}
+{{- define "skein.alone" -}}
+{{- if or (eq .role "standby") (and (eq .role "single") (include "skein.embedded" .)) -}}
+true
+{{- end }}
 {{- end }}
 
 {{/* skein.certified says whether a role's pods show the region's certificate: "true"
@@ -47,7 +60,8 @@ true
 {{- $_ := required (printf "region.name: a %s has a region" .role) $v.region.name }}
 {{- end }}
 {{- if and $v.region.name (has .role (list "single" "mailbox" "relay" "standby")) }}
-{{- if and (eq .role "mailbox") (ne $v.store "redis") }}{{ fail "region.name: with mode split, one of several regions needs store redis and relays" }}{{ end }}
+{{- if and (eq .role "mailbox") (eq $v.store "pebble") }}{{ fail "region.name: with mode split, one of several regions needs relays, and store redis or postgres" }}{{ end }}
+{{- if and (eq .role "single") (ne $v.store "pebble") }}{{ fail "region.name: a region over a shared store needs mode split, and relays" }}{{ end }}
 region = {{ $v.region.name | quote }}
 {{- if ne .role "standby" }}
 directory = {{ required "region.directory: the region that knows where users live" $v.region.directory | quote }}
@@ -75,6 +89,7 @@ comes last, and the schema keeps it out of the values. */}}
 {{- define "skein.settings" -}}
 {{- $v := .root.Values }}
 {{- $all := merge (dict) (index $v .role).settings $v.settings }}
+{{- if and $v.postgres.caSecret (hasKey $all "postgres_ca") }}{{ fail "postgres.caSecret: settings.postgres_ca says something else; give one of them" }}{{ end }}
 {{- range $key, $value := $all }}
 {{ $key }} = {{ if kindIs "string" $value }}{{ $value | quote }}{{ else }}{{ int64 $value }}{{ end }}
 {{- end }}
@@ -93,10 +108,29 @@ tls_cert = "/etc/skein/tls/tls.crt"
 tls_key = "/etc/skein/tls/tls.key"
 {{- end }}
 {{- include "skein.region" . }}
-{{- if not (has .role (list "single" "standby")) }}
+{{- if not (include "skein.alone" .) }}
 cluster_secret = "/etc/skein/secret/cluster.secret"
 {{- end }}
-{{- if ne .role "single" }}
+{{- include "skein.store" . }}
+{{- if and (eq .role "gateway") (eq $v.store "pebble") }}
+mailbox = "{{ .root.Release.Name }}-mailbox:7002"
+{{- end }}
+{{- if include "skein.linked" . }}
+role_listen = "0.0.0.0:{{ include "skein.rolePort" . }}"
+{{- end }}
+{{- end }}
+
+{{/* skein.linked says whether other nodes connect to a role's pods: "true" or
+nothing. */}}
+{{- define "skein.linked" -}}
+{{- if or (has .role (list "mailbox" "relay")) (and (eq .role "single") (not (include "skein.embedded" .))) -}}
+true
+{{- end }}
+{{- end }}
+
+{{/* skein.store makes a role's settings of the store. */}}
+{{- define "skein.store" -}}
+{{- $v := .root.Values }}
 store = {{ $v.store | quote }}
 {{- if eq $v.store "redis" }}
 redis = {{ required "redis.addresses: with store redis, where it is" $v.redis.addresses | quote }}
@@ -104,28 +138,61 @@ redis_replicas = {{ int64 $v.redis.replicas }}
 {{- if $v.redis.passwordSecret }}
 redis_password_file = "/etc/skein/redis/password"
 {{- end }}
-{{- else if eq .role "gateway" }}
-mailbox = "{{ .root.Release.Name }}-mailbox:7002"
+{{- else if eq $v.store "postgres" }}
+postgres = {{ required "postgres.url: with store postgres, where it is" $v.postgres.url | quote }}
+postgres_schema = {{ $v.postgres.schema | quote }}
+postgres_standbys = {{ int64 $v.postgres.standbys }}
+{{- if $v.postgres.passwordSecret }}
+postgres_password_file = "/etc/skein/postgres/password"
 {{- end }}
-{{- if has .role (list "mailbox" "relay") }}
-role_listen = "0.0.0.0:{{ include "skein.rolePort" . }}"
+{{- if $v.postgres.caSecret }}
+postgres_ca = "/etc/skein/postgres-ca/ca.crt"
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* skein.secrets are the Secrets that a role's pods mount below /etc/skein, as JSON:
+the directory, the Secret's name, and which of its keys. */}}
+{{- define "skein.secrets" -}}
+{{- $v := .root.Values }}
+{{- $all := list }}
+{{- if not (include "skein.alone" .) }}
+{{- $name := required "secret: nodes that know each other need the name of a Secret with operator.token and cluster.secret" $v.secret }}
+{{- $all = append $all (dict "at" "secret" "name" $name "keys" (list "operator.token" "cluster.secret")) }}
+{{- end }}
+{{- if and (eq $v.store "redis") $v.redis.passwordSecret }}
+{{- $all = append $all (dict "at" "redis" "name" $v.redis.passwordSecret "keys" (list "password")) }}
+{{- end }}
+{{- if eq $v.store "postgres" }}
+{{- with $v.postgres.passwordSecret }}
+{{- $all = append $all (dict "at" "postgres" "name" . "keys" (list "password")) }}
+{{- end }}
+{{- with $v.postgres.caSecret }}
+{{- $all = append $all (dict "at" "postgres-ca" "name" . "keys" (list "ca.crt")) }}
+{{- end }}
+{{- end }}
+{{- if include "skein.certified" . }}
+{{- $name := required "region.secret: the name of a Secret with tls.crt, tls.key and ca.crt" $v.region.secret }}
+{{- $all = append $all (dict "at" "region" "name" $name "keys" (list "tls.crt" "tls.key" "ca.crt")) }}
+{{- end }}
+{{- if and $v.tls.secret (has .role (list "single" "gateway" "router")) }}
+{{- $all = append $all (dict "at" "tls" "name" $v.tls.secret "keys" (list "tls.crt" "tls.key")) }}
+{{- end }}
+{{- toJson $all }}
 {{- end }}
 
 {{/* skein.pod is the template of a role's pods. */}}
 {{- define "skein.pod" -}}
 {{- $v := .root.Values }}
-{{- $embedded := or (eq .role "single") (and (has .role (list "mailbox" "standby")) (eq $v.store "pebble")) }}
-{{- $alone := has .role (list "single" "standby") }}
 {{- $clients := has .role (list "single" "gateway") }}
-{{- $certified := include "skein.certified" . }}
+{{- $settings := include "skein.settings" . }}
+{{- $secrets := include "skein.secrets" . | fromJsonArray }}
 metadata:
   labels:
     {{- include "skein.labels" . | nindent 4 }}
   annotations:
     # Pods are replaced when their settings change.
-    checksum/settings: {{ include "skein.settings" . | sha256sum }}
+    checksum/settings: {{ $settings | sha256sum }}
     {{- with $v.podAnnotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -183,7 +250,7 @@ spec:
         - {name: http, containerPort: 7080}
         - {name: link, containerPort: 7001}
         {{- end }}
-        {{- if has .role (list "mailbox" "relay") }}
+        {{- if include "skein.linked" . }}
         - {name: role, containerPort: {{ include "skein.rolePort" . }}}
         {{- end }}
         {{- if or (eq .role "relay") (and (eq .role "single") $v.region.name) }}
@@ -229,18 +296,11 @@ spec:
       volumeMounts:
         - {name: settings, mountPath: /etc/skein/settings, readOnly: true}
         - {name: data, mountPath: /var/lib/skein}
-        {{- if not $alone }}
-        - {name: secret, mountPath: /etc/skein/secret, readOnly: true}
+        {{- if not (include "skein.alone" .) }}
         - {name: secret, mountPath: /var/lib/skein/operator.token, subPath: operator.token, readOnly: true}
         {{- end }}
-        {{- if and (ne .role "single") (eq $v.store "redis") $v.redis.passwordSecret }}
-        - {name: redis, mountPath: /etc/skein/redis, readOnly: true}
-        {{- end }}
-        {{- if $certified }}
-        - {name: region, mountPath: /etc/skein/region, readOnly: true}
-        {{- end }}
-        {{- if and $v.tls.secret (or $clients (eq .role "router")) }}
-        - {name: tls, mountPath: /etc/skein/tls, readOnly: true}
+        {{- range $secrets }}
+        - {name: {{ .at }}, mountPath: /etc/skein/{{ .at }}, readOnly: true}
         {{- end }}
         {{- with $v.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
@@ -249,33 +309,19 @@ spec:
     - name: settings
       configMap:
         name: {{ .root.Release.Name }}-{{ .role }}
-    {{- if not $embedded }}
+    {{- if not (include "skein.embedded" .) }}
     - name: data
       emptyDir: {}
     {{- end }}
-    {{- if not $alone }}
-    - name: secret
+    {{- range $secrets }}
+    - name: {{ .at }}
       secret:
-        secretName: {{ required "secret: with mode split, the name of a Secret with operator.token and cluster.secret" $v.secret }}
+        secretName: {{ .name }}
         defaultMode: 0440
-    {{- end }}
-    {{- if and (ne .role "single") (eq $v.store "redis") $v.redis.passwordSecret }}
-    - name: redis
-      secret:
-        secretName: {{ $v.redis.passwordSecret }}
-        defaultMode: 0440
-    {{- end }}
-    {{- if $certified }}
-    - name: region
-      secret:
-        secretName: {{ required "region.secret: the name of a Secret with tls.crt, tls.key and ca.crt" $v.region.secret }}
-        defaultMode: 0440
-    {{- end }}
-    {{- if and $v.tls.secret (or $clients (eq .role "router")) }}
-    - name: tls
-      secret:
-        secretName: {{ $v.tls.secret }}
-        defaultMode: 0440
+        items:
+          {{- range .keys }}
+          - {key: {{ . }}, path: {{ . }}}
+          {{- end }}
     {{- end }}
     {{- with $v.extraVolumes }}
     {{- toYaml . | nindent 4 }}
