@@ -193,6 +193,7 @@ func (c *chat) await(more int) {
 	c.t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
+	enough := time.After(inVain)
 	target := make([]int, len(c.chatters))
 	for i, ch := range c.chatters {
 		target[i] = ch.count() + more
@@ -203,10 +204,16 @@ func (c *chat) await(more int) {
 			case err := <-c.done:
 				c.t.Fatalf("a chatter has ended: %v", err)
 			case <-tick.C:
+			case <-enough:
+				c.t.Fatalf("%s stands still\n%s", ch.name, servers.describe(c.opts.Addresses))
 			}
 		}
 	}
 }
+
+// inVain is how long a test waits until it says that it does so in vain, and what
+// the servers know: long enough for any failover, so that it decides nothing else.
+const inVain = 3 * time.Minute
 
 func (ch *chatter) count() int {
 	ch.mu.Lock()

@@ -45,7 +45,7 @@ const electableWait = 100 * time.Millisecond
 // many have confirmed it; most is how many primaries have.
 func (s *Store) allElectable(ctx context.Context, n *node, written rueidis.RedisResult, have, most int) bool {
 	deadline := time.Now().Add(s.opts.ReplicaTimeout)
-	info, err := written.ToString()
+	info, err := report(written)
 	before := following{acked: map[string]int64{}}
 	if err != nil || before.readInfo(info) != nil || before.offset == 0 {
 		return false
@@ -94,13 +94,13 @@ type following struct {
 
 // following asks a server.
 func (n *node) following(ctx context.Context) (*following, error) {
-	info, err := n.do(ctx, "INFO", "replication").ToString()
+	info, err := report(n.do(ctx, "INFO", "replication"))
 	if err != nil {
 		return nil, err
 	}
 	// The table is read after the connections: who is in neither was not
 	// connected when it was not in the table.
-	table, err := n.do(ctx, "CLUSTER", "NODES").ToString()
+	table, err := report(n.do(ctx, "CLUSTER", "NODES"))
 	if err != nil {
 		return nil, err
 	}

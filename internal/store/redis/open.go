@@ -118,7 +118,7 @@ func (s *Store) inspect(ctx context.Context, n *node) error {
 
 // info is what INFO says.
 func (n *node) info(ctx context.Context) (map[string]string, error) {
-	text, err := n.do(ctx, "INFO").ToString()
+	text, err := report(n.do(ctx, "INFO"))
 	if err != nil {
 		return nil, err
 	}
@@ -129,6 +129,14 @@ func (n *node) info(ctx context.Context) (map[string]string, error) {
 		}
 	}
 	return fields, nil
+}
+
+// report is a text for people that a server has answered. The protocol says with
+// three letters before it what kind of text it is, and the client library leaves
+// them there.
+func report(r rueidis.RedisResult) (string, error) {
+	text, err := r.ToString()
+	return strings.TrimPrefix(text, "txt:"), err
 }
 
 // config is a setting of the server; "": it does not tell.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,18 +22,30 @@ import (
 
 // servers are started by the first test that needs them, and shared: every
 // store has keys of its own.
-var servers struct {
+var servers serverSet
+
+type serverSet struct {
 	single, cluster func() (*redistest.Cluster, error)
 	prefixes        atomic.Int64
+	started         []*redistest.Cluster
+}
+
+// describe says what the servers that a store was opened with know.
+func (set *serverSet) describe(addrs []string) string {
+	for _, c := range set.started {
+		if slices.Equal(c.Addrs(), addrs) {
+			return c.Describe(context.Background())
+		}
+	}
+	return ""
 }
 
 func TestMain(m *testing.M) {
-	var started []*redistest.Cluster
 	once := func(start func() (*redistest.Cluster, error)) func() (*redistest.Cluster, error) {
 		return sync.OnceValues(func() (*redistest.Cluster, error) {
 			c, err := start()
 			if err == nil {
-				started = append(started, c)
+				servers.started = append(servers.started, c)
 			}
 			return c, err
 		})
@@ -45,7 +58,7 @@ func TestMain(m *testing.M) {
 		return redistest.StartCluster(3, 2, redistest.ClusterSettings()...)
 	})
 	code := m.Run()
-	for _, c := range started {
+	for _, c := range servers.started {
 		if err := c.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1

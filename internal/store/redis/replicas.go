@@ -64,7 +64,7 @@ func (t *topology) recount(ctx context.Context, n *node) {
 
 // count takes one server's word for how many replicas primaries have.
 func (t *topology) count(ctx context.Context, n *node) error {
-	text, err := n.do(ctx, "CLUSTER", "NODES").ToString()
+	text, err := report(n.do(ctx, "CLUSTER", "NODES"))
 	if err != nil {
 		return err
 	}
