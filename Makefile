@@ -16,7 +16,7 @@ run: build ## build, start everything on the embedded store, print addresses
 build: ## build the one static binary, bin/skein
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/skein
 
-test: ## every test under the race detector, generated files, formatting
+test: ## every test under the race detector, and what check does
 	./scripts/deps.sh
 	./scripts/check.sh
 	TEST_NEED_REDIS=1 TEST_NEED_POSTGRES=1 TEST_NEED_PROMETHEUS=1 TEST_NEED_SYSTEMD=1 $(GO) test -race -timeout 25m ./...
@@ -24,7 +24,7 @@ test: ## every test under the race detector, generated files, formatting
 	$(GO) test ./internal/sim/standbys -run TestSeeds -seeds=100
 	cd deploy/check && $(GO) test ./...
 
-check: ## formatting, vet and generated files only
+check: ## formatting, vet, staticcheck and generated files only
 	./scripts/check.sh
 
 generate: ## make gen/ and docs/openapi.json from proto/

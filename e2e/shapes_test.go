@@ -147,15 +147,6 @@ func (p *product) ops() string {
 	return strings.Join(list, ",")
 }
 
-// logged is what all of it has logged.
-func (p *product) logged() string {
-	var b strings.Builder
-	for _, n := range p.parts {
-		b.WriteString(n.logs.String())
-	}
-	return b.String()
-}
-
 // audit counts the money of a product that has ended.
 func (p *product) audit() (string, error) {
 	p.t.Helper()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Formatting, vet, and generated files that match their sources.
+# Formatting, vet, staticcheck, and generated files that match their sources.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,6 +10,7 @@ if [ -n "$unformatted" ]; then
   exit 1
 fi
 go vet ./...
+go tool staticcheck ./...
 
 generated=(gen docs/openapi.json)
 before=$(cat $(git ls-files "${generated[@]}") | sha256sum)

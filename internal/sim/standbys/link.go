@@ -207,7 +207,7 @@ func (e *end) fail(err error) {
 // Read implements net.Conn.
 func (e *end) Read(b []byte) (int, error) {
 	for {
-		n, err, deadline := e.take(b)
+		n, deadline, err := e.take(b)
 		if n > 0 || err != nil {
 			return n, err
 		}
@@ -221,7 +221,7 @@ func (e *end) Read(b []byte) (int, error) {
 	}
 }
 
-func (e *end) take(b []byte) (n int, err error, deadline time.Time) {
+func (e *end) take(b []byte) (n int, deadline time.Time, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	n = copy(b, e.in)
@@ -235,7 +235,7 @@ func (e *end) take(b []byte) (n int, err error, deadline time.Time) {
 	case !time.Now().Before(e.deadline):
 		err = os.ErrDeadlineExceeded
 	}
-	return n, err, e.deadline
+	return n, e.deadline, err
 }
 
 // Write implements net.Conn. It takes everything: what does not get through is

@@ -112,7 +112,6 @@ type copyStore struct {
 	delay time.Duration
 	// best is the highest number with which a slot was whole.
 	best map[im.Slot]uint64
-	late []*memstore.Op
 	// unsynced is what a defect has acknowledged without writing it.
 	unsynced *store.Batch
 }
