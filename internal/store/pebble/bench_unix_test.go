@@ -4,9 +4,7 @@ package pebble
 
 import (
 	"context"
-	"encoding/binary"
 	"math/rand/v2"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +12,7 @@ import (
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
+	"github.com/skein-im/skein/internal/store/storetest"
 )
 
 // BenchmarkCommit commits batches of 64 messages as a shard does: each
@@ -34,19 +33,14 @@ func BenchmarkCommit(b *testing.B) {
 
 func benchmarkCommit(b *testing.B, shards int, heads bool) {
 	s := mustOpen(b, b.TempDir(), Options{})
-	epochs := acquireAll(b, s)
-	workers := make([]*worker, shards)
-	for i := range workers {
-		workers[i] = newWorker(s, epochs, i, shards, heads)
+	workers := storetest.NewShards(b, s, shards)
+	for _, w := range workers {
+		w.Heads = heads
 	}
 	cpu := cpuTime(b)
 	b.ReportAllocs()
 	b.ResetTimer()
-	var wg sync.WaitGroup
-	for _, w := range workers {
-		wg.Go(func() { w.run(b, b.N/shards) })
-	}
-	wg.Wait()
+	storetest.RunShards(b, workers, b.N, 64)
 	b.StopTimer()
 	m := s.Metrics()
 	b.ReportMetric(float64((cpuTime(b)-cpu).Microseconds())/float64(b.N), "cpu-us/op")
@@ -62,15 +56,18 @@ func benchmarkCommit(b *testing.B, shards int, heads bool) {
 // last 50 entries of a random one of 10,000 users with 40 entries or more.
 func BenchmarkRead(b *testing.B) {
 	s := mustOpen(b, b.TempDir(), Options{})
-	w := newWorker(s, acquireAll(b, s), 0, 1, true)
-	w.run(b, 300000)
+	shards := storetest.NewShards(b, s, 1)
+	w := shards[0]
+	w.Heads = true
+	storetest.RunShards(b, shards, 300000, 64)
 	ctx := context.Background()
+	rng := rand.New(rand.NewPCG(1, 2))
 	b.Run("ReadLog", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			u := w.rng.IntN(len(w.users))
-			from := max(1, int(w.seqs[u])-49)
-			if es, err := s.ReadLog(ctx, w.users[u], im.Seq(from), 50, 1<<20); err != nil || len(es) != int(w.seqs[u])-from+1 {
+			u := rng.IntN(len(w.Users))
+			from := max(1, int(w.Seqs[u])-49)
+			if es, err := s.ReadLog(ctx, w.Users[u], im.Seq(from), 50, 1<<20); err != nil || len(es) != int(w.Seqs[u])-from+1 {
 				b.Fatalf("%d entries, %v", len(es), err)
 			}
 		}
@@ -78,8 +75,8 @@ func BenchmarkRead(b *testing.B) {
 	b.Run("Load", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			u := w.rng.IntN(len(w.users))
-			e, err := s.Load(ctx, w.users[u], func([]store.Record) im.Seq { return w.seqs[u] })
+			u := rng.IntN(len(w.Users))
+			e, err := s.Load(ctx, w.Users[u], func([]store.Record) im.Seq { return w.Seqs[u] })
 			if err != nil || len(e.Records) != 1 {
 				b.Fatalf("%d records, %v", len(e.Records), err)
 			}
@@ -88,7 +85,7 @@ func BenchmarkRead(b *testing.B) {
 	b.Run("LoadNobody", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			e, err := s.Load(ctx, im.User(im.UserID(benchUsers+1+w.rng.IntN(1e6))), func([]store.Record) im.Seq { return 0 })
+			e, err := s.Load(ctx, im.User(im.UserID(storetest.ShardUsers+1+rng.IntN(1e6))), func([]store.Record) im.Seq { return 0 })
 			if err != nil || len(e.Records) != 0 {
 				b.Fatalf("%d records, %v", len(e.Records), err)
 			}
@@ -103,66 +100,4 @@ func cpuTime(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// worker is one shard of users.
-type worker struct {
-	store  *Store
-	epochs []im.Epoch
-	users  []im.Addr
-	seqs   []im.Seq
-	rng    *rand.Rand
-	heads  bool
-	text   []byte
-}
-
-const benchUsers = 10000
-
-func newWorker(s *Store, epochs []im.Epoch, shard, shards int, heads bool) *worker {
-	w := &worker{store: s, epochs: epochs, heads: heads, rng: rand.New(rand.NewPCG(1, uint64(shard)))}
-	for i := 1; i <= benchUsers; i++ {
-		if a := im.User(im.UserID(i)); int(a.Slot())%shards == shard {
-			w.users = append(w.users, a)
-		}
-	}
-	w.seqs = make([]im.Seq, len(w.users))
-	w.text = make([]byte, 1<<16)
-	for i := 0; i < len(w.text); i += 8 { // half random, half repeated
-		binary.LittleEndian.PutUint32(w.text[i:], w.rng.Uint32())
-		copy(w.text[i+4:], "text")
-	}
-	return w
-}
-
-func (w *worker) run(b *testing.B, messages int) {
-	for n := 0; n < messages; n += 64 {
-		batch := w.batch(min(64, messages-n))
-		if err := w.store.Commit(context.Background(), batch); err != nil {
-			b.Error(err)
-			return
-		}
-	}
-}
-
-// batch folds the changes of one entity together, as a shard does.
-func (w *worker) batch(messages int) *store.Batch {
-	b := &store.Batch{Changes: make([]store.Change, 0, 2*messages)}
-	index := make(map[int]int, 2*messages)
-	for range 2 * messages {
-		u := w.rng.IntN(len(w.users))
-		at := w.rng.IntN(len(w.text) - 350)
-		i, ok := index[u]
-		if !ok {
-			a := w.users[u]
-			i = len(b.Changes)
-			index[u] = i
-			b.Changes = append(b.Changes, store.Change{Addr: a, Epoch: w.epochs[a.Slot()], First: w.seqs[u] + 1})
-			if w.heads {
-				b.Changes[i].Put = []store.Record{{Key: "h", Value: w.text[at : at+40]}}
-			}
-		}
-		b.Changes[i].Append = append(b.Changes[i].Append, w.text[at:at+350])
-		w.seqs[u]++
-	}
-	return b
 }

@@ -4,20 +4,17 @@ package redis
 
 import (
 	"context"
-	"encoding/binary"
-	"math/rand/v2"
 	"slices"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/skein-im/skein/internal/bench"
-	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
 	"github.com/skein-im/skein/internal/store/redis/redistest"
+	"github.com/skein-im/skein/internal/store/storetest"
 )
 
 // BenchmarkCommit commits batches of messages as shards do: each message appends
@@ -49,11 +46,7 @@ func BenchmarkCommit(b *testing.B) {
 func benchmarkCommit(b *testing.B, servers *redistest.Cluster, replicas, shards, batch int) {
 	ctx := context.Background()
 	s := mustOpen(b, options(servers, replicas))
-	epochs := acquireAll(b, s)
-	workers := make([]*worker, shards)
-	for i := range workers {
-		workers[i] = newWorker(s, epochs, i, shards)
-	}
+	workers := storetest.NewShards(b, s, shards)
 	memory := usedMemory(b, servers)
 	theirs, err := servers.CPU(ctx)
 	if err != nil {
@@ -62,11 +55,7 @@ func benchmarkCommit(b *testing.B, servers *redistest.Cluster, replicas, shards,
 	cpu := cpuTime(b)
 	b.ReportAllocs()
 	b.ResetTimer()
-	var wg sync.WaitGroup
-	for _, w := range workers {
-		wg.Go(func() { w.run(b, (b.N+shards-1)/shards, batch) })
-	}
-	wg.Wait()
+	storetest.RunShards(b, workers, b.N, batch)
 	b.StopTimer()
 	cpu = cpuTime(b) - cpu
 	after, err := servers.CPU(ctx)
@@ -81,7 +70,7 @@ func benchmarkCommit(b *testing.B, servers *redistest.Cluster, replicas, shards,
 	report(float64(usedMemory(b, servers)-memory)/n, "primary-bytes/op")
 	var took []time.Duration
 	for _, w := range workers {
-		took = append(took, w.took...)
+		took = append(took, w.Took...)
 	}
 	slices.Sort(took)
 	report(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
@@ -159,79 +148,4 @@ func cpuTime(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// acquireAll makes the test the owner of every slot.
-func acquireAll(t testing.TB, s *Store) []im.Epoch {
-	t.Helper()
-	slots := make([]im.Slot, im.Slots)
-	for i := range slots {
-		slots[i] = im.Slot(i)
-	}
-	epochs, err := s.Acquire(context.Background(), "test", slots)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return epochs
-}
-
-// worker is one shard of users.
-type worker struct {
-	store  *Store
-	epochs []im.Epoch
-	users  []im.Addr
-	seqs   []im.Seq
-	rng    *rand.Rand
-	text   []byte
-	took   []time.Duration
-}
-
-const benchUsers = 10000
-
-func newWorker(s *Store, epochs []im.Epoch, shard, shards int) *worker {
-	w := &worker{store: s, epochs: epochs, rng: rand.New(rand.NewPCG(1, uint64(shard)))}
-	for i := 1; i <= benchUsers; i++ {
-		if a := im.User(im.UserID(i)); int(a.Slot())%shards == shard {
-			w.users = append(w.users, a)
-		}
-	}
-	w.seqs = make([]im.Seq, len(w.users))
-	w.text = make([]byte, 1<<16)
-	for i := 0; i < len(w.text); i += 8 { // half random, half repeated
-		binary.LittleEndian.PutUint32(w.text[i:], w.rng.Uint32())
-		copy(w.text[i+4:], "text")
-	}
-	return w
-}
-
-func (w *worker) run(b *testing.B, messages, size int) {
-	for n := 0; n < messages; n += size {
-		batch := w.batch(min(size, messages-n))
-		began := time.Now()
-		if err := w.store.Commit(context.Background(), batch); err != nil {
-			b.Error(err)
-			return
-		}
-		w.took = append(w.took, time.Since(began))
-	}
-}
-
-// batch folds the changes of one entity together, as a shard does.
-func (w *worker) batch(messages int) *store.Batch {
-	b := &store.Batch{Changes: make([]store.Change, 0, 2*messages)}
-	index := make(map[int]int, 2*messages)
-	for range 2 * messages {
-		u := w.rng.IntN(len(w.users))
-		at := w.rng.IntN(len(w.text) - 350)
-		i, ok := index[u]
-		if !ok {
-			a := w.users[u]
-			i = len(b.Changes)
-			index[u] = i
-			b.Changes = append(b.Changes, store.Change{Addr: a, Epoch: w.epochs[a.Slot()], First: w.seqs[u] + 1})
-		}
-		b.Changes[i].Append = append(b.Changes[i].Append, w.text[at:at+350])
-		w.seqs[u]++
-	}
-	return b
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/store"
 )
 
 // TestFairness: commits get their turn on a server's connections in the order
@@ -16,7 +17,10 @@ func TestFairness(t *testing.T) {
 	opts := options(single(t), 0)
 	opts.Connections = 2
 	s := mustOpen(t, opts)
-	epochs := acquireAll(t, s)
+	epochs, err := s.Acquire(t.Context(), "test", store.AllSlots())
+	if err != nil {
+		t.Fatal(err)
+	}
 	var total atomic.Int64
 	counts := make([]int, committers)
 	var wg sync.WaitGroup
