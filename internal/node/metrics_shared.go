@@ -9,6 +9,7 @@ import (
 	"github.com/skein-im/skein/internal/store/pebble"
 	"github.com/skein-im/skein/internal/store/postgres"
 	"github.com/skein-im/skein/internal/store/redis"
+	"github.com/skein-im/skein/internal/store/tenure"
 )
 
 // storeMetrics are the store's numbers; of a shared one, only those that every
@@ -17,15 +18,14 @@ func (n *Node) storeMetrics() pebble.Metrics {
 	if n.shared == nil {
 		return n.back.store.Metrics()
 	}
+	var m tenure.Metrics
 	switch st := n.shared.store.(type) {
 	case *redis.Store:
-		m := st.Metrics()
-		return pebble.Metrics{CommitTimes: m.CommitTimes, Fenced: m.Fenced}
+		m = st.Metrics().Metrics
 	case *postgres.Store:
-		m := st.Metrics()
-		return pebble.Metrics{CommitTimes: m.CommitTimes, Fenced: m.Fenced}
+		m = st.Metrics().Metrics
 	}
-	return pebble.Metrics{}
+	return pebble.Metrics{CommitTimes: m.CommitTimes, Fenced: m.Fenced}
 }
 
 // sharedSample is what a node that shares its store says of that and of the

@@ -10,6 +10,7 @@ import (
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
+	"github.com/skein-im/skein/internal/store/tenure"
 )
 
 // Acquire implements store.Store. It waits for the commits under way of those who
@@ -26,11 +27,7 @@ func (s *Store) Acquire(ctx context.Context, owner string, slots []im.Slot) ([]i
 	var wanted, seen array
 	for _, slot := range slots {
 		wanted.int2(uint16(slot))
-		epoch := im.Epoch(0)
-		if t := s.tenures[slot].Load(); t != nil {
-			epoch = t.epoch
-		}
-		seen.int8(uint64(epoch))
+		seen.int8(uint64(s.book.Epoch(slot)))
 	}
 	q := &query{st: sqlAcquire, params: [][]byte{int8Param(s.writer), []byte(owner), wanted.param(oidInt2), seen.param(oidInt8)}}
 	if err := s.acquire(ctx, q, &wanted); err != nil {
@@ -75,7 +72,7 @@ func (s *Store) begin(slots []im.Slot, rows [][][]byte) ([]im.Epoch, error) {
 		}
 	}
 	for i, slot := range slots {
-		s.tenures[slot].Store(&tenure{epoch: epochs[i]})
+		s.book.Begin(slot, tenure.Tenure{Epoch: epochs[i]})
 	}
 	return epochs, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
+	"github.com/skein-im/skein/internal/store/tenure"
 )
 
 // encoder writes the parameters of commit_1.
@@ -43,14 +44,14 @@ type recordKey struct {
 }
 
 // encode makes the query that commits parts.
-func (s *Store) encode(parts []*part) (*query, error) {
+func (s *Store) encode(parts []tenure.Part) (*query, error) {
 	e := encoder{number: make(map[im.Addr]uint32, len(parts)), ends: make(map[uint32]im.Seq, len(parts))}
 	e.reserve(parts)
 	for _, p := range parts {
-		e.slots.int2(uint16(p.slot))
-		e.epochs.int8(uint64(p.tenure.epoch))
-		for _, c := range p.changes {
-			if err := e.change(p.slot, c); err != nil {
+		e.slots.int2(uint16(p.Slot))
+		e.epochs.int8(uint64(p.Tenure.Epoch))
+		for _, c := range p.Changes {
+			if err := e.change(p.Slot, c); err != nil {
 				return nil, err
 			}
 		}
@@ -61,10 +62,10 @@ func (s *Store) encode(parts []*part) (*query, error) {
 }
 
 // reserve makes room for bodies, which are most of it.
-func (e *encoder) reserve(parts []*part) {
+func (e *encoder) reserve(parts []tenure.Part) {
 	n, bytes := 0, 0
 	for _, p := range parts {
-		for _, c := range p.changes {
+		for _, c := range p.Changes {
 			for _, body := range c.Append {
 				n++
 				bytes += len(body)

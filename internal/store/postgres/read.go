@@ -24,16 +24,15 @@ func (s *Store) read(ctx context.Context, slot im.Slot, q *query) ([][][]byte, e
 	if s.wanted == 0 {
 		return s.rows(ctx, 0, q, q)
 	}
-	if t := s.tenures[slot].Load(); t != nil && !t.doubtful {
+	if t := s.book.Sure(slot); t != nil {
 		rows, err := s.rows(ctx, 0, q, q)
 		if err != nil {
 			return nil, err
 		}
-		if im.Epoch(asInt8(q.rows[0][0])) == t.epoch && asInt8(q.rows[0][1]) == s.writer {
-			if err := s.settled(ctx, slot); err != nil {
+		if im.Epoch(asInt8(q.rows[0][0])) == t.Epoch && asInt8(q.rows[0][1]) == s.writer {
+			if durable, err := s.book.Settled(ctx, slot, t); err != nil {
 				return nil, err
-			}
-			if s.tenures[slot].Load() == t {
+			} else if durable {
 				return rows, nil
 			}
 		}
@@ -55,21 +54,6 @@ func (s *Store) rows(ctx context.Context, m mode, q *query, queries ...*query) (
 		return nil, nil
 	}
 	return q.rows, nil
-}
-
-// settled waits for the commit that a read may have seen. One that it saw had
-// announced itself before.
-func (s *Store) settled(ctx context.Context, slot im.Slot) error {
-	in := s.inflight[slot].Load()
-	if in == nil {
-		return nil
-	}
-	select {
-	case <-in.done:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // entityParams are the parameters by which an entity is found.

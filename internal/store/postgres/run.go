@@ -48,7 +48,7 @@ func (s *Store) run(ctx context.Context, p *pool, m mode, queries ...*query) err
 			return err
 		}
 		if o == unknown && m&once != 0 {
-			s.counts.unknown.Add(1)
+			s.book.Unknown.Add(1)
 			return fmt.Errorf("the fate of a write is unknown: %w", err)
 		}
 		var refusal *pgconn.PgError
@@ -57,7 +57,7 @@ func (s *Store) run(ctx context.Context, p *pool, m mode, queries ...*query) err
 		if final || errors.As(err, &standbys) {
 			return err
 		}
-		s.counts.retries.Add(1)
+		s.book.Retries.Add(1)
 		select {
 		case <-time.After(retryPause(attempt)):
 		case <-ctx.Done():
@@ -92,7 +92,7 @@ func (s *Store) try(ctx context.Context, p *pool, m mode, queries []*query) (out
 func (s *Store) noticed(c *conn, err error) {
 	var standbys *StandbyError
 	if errors.As(err, &standbys) {
-		s.counts.unconfirmed.Add(1)
+		s.book.Unconfirmed.Add(1)
 	}
 	var refusal *pgconn.PgError
 	if !errors.As(err, &refusal) || refusal.SeverityUnlocalized != "ERROR" || refusal.Code == codeReadOnly {

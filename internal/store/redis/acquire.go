@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/store/tenure"
 )
 
 // Acquire implements store.Store. What earlier owners have written to the
@@ -30,13 +31,9 @@ func (s *Store) Acquire(ctx context.Context, owner string, slots []im.Slot) ([]i
 	token := rand.Text()[:13]
 	calls := make([]*call, len(slots))
 	for i, slot := range slots {
-		var seen im.Epoch
-		if t := s.tenures[slot].Load(); t != nil {
-			seen = t.epoch
-		}
 		calls[i] = &call{
 			place: s.keys.places[slot], script: s.scripts.acquire, keys: []string{s.keys.epoch(slot)},
-			args: []string{strconv.FormatUint(uint64(seen), 10), token, owner},
+			args: []string{strconv.FormatUint(uint64(s.book.Epoch(slot)), 10), token, owner},
 		}
 	}
 	if err := s.run(ctx, confirmed, calls); err != nil {
@@ -56,7 +53,7 @@ func (s *Store) begin(slots []im.Slot, calls []*call, token, owner string) ([]im
 		epochs[i] = im.Epoch(epoch)
 	}
 	for i, slot := range slots {
-		s.tenures[slot].Store(&tenure{epoch: epochs[i], held: fmt.Sprintf("%d %s %s", epochs[i], token, owner)})
+		s.book.Begin(slot, tenure.Tenure{Epoch: epochs[i], Held: fmt.Sprintf("%d %s %s", epochs[i], token, owner)})
 	}
 	return epochs, nil
 }

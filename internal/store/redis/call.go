@@ -59,7 +59,7 @@ func (s *Store) run(ctx context.Context, m mode, calls []*call) error {
 		if calls, err = s.left(m, calls, err); err != nil || len(calls) == 0 {
 			return err
 		}
-		s.counts.retries.Add(uint64(len(calls)))
+		s.book.Retries.Add(uint64(len(calls)))
 		if err := s.relocate(ctx, attempt, calls); err != nil {
 			return err
 		}
@@ -289,7 +289,7 @@ func (s *Store) confirm(ctx context.Context, g *group, rest []rueidis.RedisResul
 		g.doubt(err)
 		return nil
 	}
-	s.counts.unconfirmed.Add(1)
+	s.book.Unconfirmed.Add(1)
 	return &ReplicaError{Addr: g.node.addr, Confirmed: int(n), Wanted: want, Waited: s.opts.ReplicaTimeout}
 }
 
@@ -314,7 +314,7 @@ func (s *Store) left(m mode, calls []*call, err error) ([]*call, error) {
 	for _, c := range calls {
 		switch {
 		case c.outcome == unknown && m&once != 0:
-			s.counts.unknown.Add(1)
+			s.book.Unknown.Add(1)
 			err = errors.Join(err, c.err)
 			return nil, fmt.Errorf("the fate of a write is unknown: %w", err)
 		case c.outcome == unknown, c.outcome == refused:
@@ -361,12 +361,12 @@ func (s *Store) relocate(ctx context.Context, attempt int, calls []*call) error 
 // redirected follows a server that has said where a call belongs.
 func (s *Store) redirected(c *call, refusal *rueidis.RedisError) bool {
 	if addr, ok := refusal.IsMoved(); ok {
-		s.counts.moved.Add(1)
+		s.moved.Add(1)
 		s.topology.owners[c.place].Store(s.topology.node(addr))
 		return true
 	}
 	if addr, ok := refusal.IsAsk(); ok {
-		s.counts.moved.Add(1)
+		s.moved.Add(1)
 		c.ask = s.topology.node(addr)
 		return true
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
+	"github.com/skein-im/skein/internal/store/tenure"
 )
 
 // encoder writes the arguments of commit.lua.
@@ -18,8 +19,8 @@ type encoder struct {
 }
 
 // encode makes the call that commits a part. Values are not copied.
-func (s *Store) encode(p *part) (*call, error) {
-	changes, err := p.perEntity()
+func (s *Store) encode(p *tenure.Part) (*call, error) {
+	changes, err := perEntity(p.Changes)
 	if err != nil {
 		return nil, err
 	}
@@ -28,12 +29,12 @@ func (s *Store) encode(p *part) (*call, error) {
 		size += 12 + len(c.Append) + 2*len(c.Put) + len(c.Delete)
 	}
 	e := encoder{keys: make([]string, 1, 1+2*len(changes)), args: make([]string, 2, size)}
-	e.keys[0], e.args[0] = s.keys.epoch(p.slot), p.tenure.held
+	e.keys[0], e.args[0] = s.keys.epoch(p.Slot), p.Tenure.Held
 	if s.confirms() {
 		e.args[1] = "touch"
 	}
-	e.writeAll(s.keys, p.slot, changes)
-	return &call{place: s.keys.places[p.slot], script: s.scripts.commit, keys: e.keys, args: e.args}, nil
+	e.writeAll(s.keys, p.Slot, changes)
+	return &call{place: s.keys.places[p.Slot], script: s.scripts.commit, keys: e.keys, args: e.args}, nil
 }
 
 // writeAll puts operations in the order that commit.lua wants: what may remove
@@ -116,9 +117,9 @@ func (e *encoder) op(name string, key int, number uint64, args int) {
 
 // perEntity returns one change for each entity, in which no key is both put
 // and deleted unless it came to be deleted last.
-func (p *part) perEntity() ([]*store.Change, error) {
-	merged := make([]*store.Change, 0, len(p.changes))
-	for _, c := range p.changes {
+func perEntity(changes []*store.Change) ([]*store.Change, error) {
+	merged := make([]*store.Change, 0, len(changes))
+	for _, c := range changes {
 		i := slices.IndexFunc(merged, func(m *store.Change) bool { return m.Addr == c.Addr })
 		if i < 0 {
 			merged = append(merged, c)

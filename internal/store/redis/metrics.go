@@ -1,59 +1,14 @@
 package redis
 
-import (
-	"sync/atomic"
-	"time"
+import "github.com/skein-im/skein/internal/store/tenure"
 
-	"github.com/skein-im/skein/internal/telemetry"
-)
-
-// Metrics are the store's numbers since it was opened.
+// Metrics are the store's numbers since it was opened. A commit's fate is unknown
+// if a server did not answer, and unconfirmed if too few replicas did.
 type Metrics struct {
-	Commits    uint64 // that were acknowledged, in whole or in part
-	CommitTime time.Duration
-	CommitMax  time.Duration
-	// CommitTimes are those of the same commits.
-	CommitTimes telemetry.Counts
-	Fenced      uint64 // slots refused
-	// Unconfirmed counts the times that too few replicas confirmed in time.
-	Unconfirmed uint64
-	// Unknown counts commits that a server did not answer.
-	Unknown uint64
-	// Holes counts commits that were refused because a log did not end where
-	// its owner had written to: acknowledged entries are gone.
-	Holes uint64
-	// Retries counts calls that were made again, Moved those of them that
-	// another server has now.
-	Retries, Moved uint64
-}
-
-type counts struct {
-	fenced, unconfirmed, unknown, holes, retries, moved atomic.Uint64
-	commits                                             telemetry.Histogram
-	commitMax                                           atomic.Int64
-}
-
-func (c *counts) committed(took time.Duration) {
-	c.commits.Observe(took)
-	for m := c.commitMax.Load(); int64(took) > m && !c.commitMax.CompareAndSwap(m, int64(took)); {
-		m = c.commitMax.Load()
-	}
+	tenure.Metrics
+	// Moved counts those of the retries that another server has now.
+	Moved uint64
 }
 
 // Metrics returns the store's numbers.
-func (s *Store) Metrics() Metrics {
-	c := &s.counts
-	commits := c.commits.Counts()
-	return Metrics{
-		Commits:     commits.Total(),
-		CommitTime:  time.Duration(commits.Sum),
-		CommitTimes: commits,
-		CommitMax:   time.Duration(c.commitMax.Load()),
-		Fenced:      c.fenced.Load(),
-		Unconfirmed: c.unconfirmed.Load(),
-		Unknown:     c.unknown.Load(),
-		Holes:       c.holes.Load(),
-		Retries:     c.retries.Load(),
-		Moved:       c.moved.Load(),
-	}
-}
+func (s *Store) Metrics() Metrics { return Metrics{s.book.Metrics(), s.moved.Load()} }

@@ -26,7 +26,7 @@ func (s *Store) read(ctx context.Context, slot im.Slot, q query, keys, args []st
 	if !s.confirms() {
 		return s.answer(ctx, 0, c)
 	}
-	if t := s.tenures[slot].Load(); t != nil && !t.doubtful {
+	if t := s.book.Sure(slot); t != nil {
 		fields, err := s.answer(ctx, 0, c)
 		if err != nil {
 			return nil, err
@@ -35,11 +35,10 @@ func (s *Store) read(ctx context.Context, slot im.Slot, q query, keys, args []st
 		if err != nil {
 			return nil, err
 		}
-		if held == t.held {
-			if err := s.settled(ctx, slot); err != nil {
+		if held == t.Held {
+			if durable, err := s.book.Settled(ctx, slot, t); err != nil {
 				return nil, err
-			}
-			if s.tenures[slot].Load() == t {
+			} else if durable {
 				return fields, nil
 			}
 		}
@@ -63,21 +62,6 @@ func (s *Store) answer(ctx context.Context, m mode, c *call) ([]rueidis.RedisMes
 		return nil, corruptf("a script answered %d fields", len(fields))
 	}
 	return fields, nil
-}
-
-// settled waits for the commit that a read may have seen. One that it saw had
-// announced itself before.
-func (s *Store) settled(ctx context.Context, slot im.Slot) error {
-	in := s.inflight[slot].Load()
-	if in == nil {
-		return nil
-	}
-	select {
-	case <-in.done:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // Load implements store.Store.

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
+	"github.com/skein-im/skein/internal/store/tenure"
 )
 
 // Store is the engine. Make one with Open.
@@ -19,35 +19,19 @@ type Store struct {
 	keys     *keyspace
 	scripts  *scripts
 	topology *topology
-	counts   counts
+	// book has the slots that this store has acquired, and what became of its
+	// commits; moved counts calls that another server has now.
+	book  tenure.Book
+	moved atomic.Uint64
 	// maxListed is the constant, but for tests.
 	maxListed int
 
 	// life is held for reading by every running call and taken by Close.
 	life   sync.RWMutex
 	closed bool
-
-	// tenures are the slots that this store has acquired.
-	tenures [im.Slots]atomic.Pointer[tenure]
-	// inflight is the commit that is about to change a slot and not yet
-	// durable. Reads wait for it.
-	inflight [im.Slots]atomic.Pointer[inflight]
 }
 
 var _ store.Store = (*Store)(nil)
-
-// tenure is one acquisition of a slot.
-type tenure struct {
-	epoch im.Epoch
-	// held is what the slot's epoch key holds while the tenure lasts.
-	held string
-	// doubtful: nobody knows what became of a commit. What is read may not
-	// be durable, and nothing is written before the slot is acquired again.
-	doubtful bool
-}
-
-// inflight is a commit under way.
-type inflight struct{ done chan struct{} }
 
 var errClosed = errors.New("the store is closed")
 
