@@ -43,17 +43,18 @@ func TestWrongTokensAreLimited(t *testing.T) {
 	}
 	_, before := fetch(t, http.DefaultClient, ops, right)
 	for _, url := range []string{ops, api} {
-		refused := 0
-		for range account.TokenFailures + 20 {
-			if status := ask(url, "wrong"); status == http.StatusTooManyRequests {
-				refused++
-			} else if status != http.StatusUnauthorized {
-				t.Fatalf("%s: %d", url, status)
-			}
+		status := http.StatusUnauthorized
+		for asked := 0; status == http.StatusUnauthorized && asked < 10*account.TokenFailures; asked++ {
+			status = ask(url, "wrong")
 		}
-		if refused == 0 {
-			t.Errorf("%s: nothing is refused", url)
+		if status != http.StatusTooManyRequests {
+			t.Errorf("%s: wrong tokens are answered with %d at last", url, status)
 		}
+	}
+	// So many failures that they are not forgiven before the next request, however
+	// slow the machine is.
+	for range 10 * account.TokenFailures {
+		n.bearer[listenerOps].Failed("127.0.0.1:1")
 	}
 	if status := ask(ops, right); status != http.StatusTooManyRequests {
 		t.Errorf("the right token is looked at: %d", status)
