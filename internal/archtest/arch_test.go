@@ -17,7 +17,7 @@ const module = "github.com/skein-im/skein/"
 // layers order the packages: a package imports only from layers below its
 // own. Test files and test-only packages are free.
 var layers = [][]string{
-	{"internal/im", "gen", "docs", "web/admin"},
+	{"internal/im", "internal/freeport", "gen", "docs", "web/admin"},
 	{"internal/accept", "internal/capacity", "internal/config", "internal/telemetry", "internal/trace", "internal/wire", "internal/evloop", "internal/sched", "internal/series", "internal/samplelog", "internal/report"},
 	{"internal/entity", "internal/store", "internal/link", "internal/admit", "internal/clientcore"},
 	{"internal/store/pebble", "internal/store/redis", "internal/store/postgres", "internal/shard", "internal/remote", "internal/supervise", "internal/cluster", "internal/audit", "internal/standby", "client"},
@@ -30,7 +30,7 @@ var layers = [][]string{
 }
 
 // testOnly packages may import what they test, and nothing else imports them.
-var testOnly = []string{"internal/sim", "internal/archtest", "internal/store/storetest", "internal/store/memstore", "internal/account/fakemailbox", "internal/releases", "e2e", "deploy"}
+var testOnly = []string{"internal/sim", "internal/archtest", "internal/store/storetest", "internal/store/memstore", "internal/account/fakemailbox", "internal/releases", "internal/patience", "e2e", "deploy"}
 
 // roles never import each other.
 var roles = []string{"internal/gateway", "internal/shake", "internal/mailbox", "internal/relay", "internal/router", "internal/monitor"}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skein-im/skein/internal/freeport"
 	"github.com/skein-im/skein/internal/im"
 )
 
@@ -127,11 +128,14 @@ func newWorker(t *testing.T, addr string) *rig {
 // TestReserveAfterListening: connections that were closed a moment ago by a
 // listener that did not share, and is gone, do not keep the port from those who do.
 func TestReserveAfterListening(t *testing.T) {
-	ln, err := Listen(t.Context(), "127.0.0.1:0")
+	addr, err := freeport.Take()
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := ln.Addr().String()
+	ln, err := Listen(t.Context(), addr)
+	if err != nil {
+		t.Fatal(err)
+	}
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/skein-im/skein/internal/entity"
+	"github.com/skein-im/skein/internal/freeport"
 	"github.com/skein-im/skein/internal/im"
 )
 
@@ -103,12 +104,11 @@ func wait[T any](t *testing.T, ch <-chan T) T {
 // free is an address that nobody listens at.
 func free(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := freeport.Take()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	return addr
 }
 
 func TestMessagesArriveInBatches(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/skein-im/skein/internal/freeport"
 	"github.com/skein-im/skein/internal/im"
 )
 
@@ -237,8 +238,10 @@ func TestWhileDown(t *testing.T) {
 
 // TestPatienceEnds for everything that waits, in order.
 func TestPatienceEnds(t *testing.T) {
-	ln, addr := listen(t, "tcp")
-	ln.Close()
+	addr, err := freeport.Take()
+	if err != nil {
+		t.Fatal(err)
+	}
 	c := connect(t, ClientConfig{Addr: addr, Patience: 50 * time.Millisecond})
 	j := newJournal()
 	c.Submit(im.User(1), &im.Attach{Session: 1, Sink: named{j, "one"}}, j)

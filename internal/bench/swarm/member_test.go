@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
+	"github.com/skein-im/skein/internal/freeport"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
 )
@@ -160,12 +161,11 @@ func FuzzAnswers(f *testing.F) {
 
 // What nobody listens to is tried again and again.
 func TestMemberWithoutAServer(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := freeport.Take()
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln.Close()
-	b := hire(t, oneConn(ln.Addr().String()))
+	b := hire(t, oneConn(addr))
 	b.tell(&Order{Connect: &Connect{Window: 1}})
 	r := b.until(func(r *Report) bool { return r.Status.Retries > 2 })
 	if r.Status.Errors["connect: connection refused"] < 3 || r.Status.Connected != 0 || r.Status.Wrong != 0 {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/skein-im/skein/internal/freeport"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store/redis/redistest"
 )
@@ -34,12 +35,10 @@ func TestTLS(t *testing.T) {
 		return path
 	}
 	certFile := file("cert", "CERTIFICATE", cert.Certificate[0])
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := freeport.Take()
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	_ = l.Close()
 	_, port, _ := net.SplitHostPort(addr)
 	server(t, append(redistest.Safe(), "--tls-port", port, "--tls-auth-clients", "no",
 		"--tls-cert-file", certFile, "--tls-key-file", file("key", "PRIVATE KEY", key), "--tls-ca-cert-file", certFile)...)

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/skein-im/skein/internal/freeport"
 )
 
 // Server is a running server, or one that was killed.
@@ -107,32 +109,19 @@ func (s *Server) run(program string, args ...string) error {
 	return nil
 }
 
-// startAnywhere starts the server on a free port. Between finding one and using
-// it, somebody else may.
+// startAnywhere starts the server on a free port.
 func (s *Server) startAnywhere() (err error) {
-	for range 5 {
-		if err = s.choosePort(); err == nil {
-			if err = s.Restart(); err == nil {
-				return nil
-			}
-		}
-	}
-	return err
-}
-
-func (s *Server) choosePort() error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	if s.Addr, err = freeport.Take(); err != nil {
 		return err
 	}
-	defer l.Close()
-	s.Addr = l.Addr().String()
-	_, s.port, err = net.SplitHostPort(s.Addr)
-	return err
+	if _, s.port, err = net.SplitHostPort(s.Addr); err != nil {
+		return err
+	}
+	return s.Restart()
 }
 
 // startTimeout is how long a server may take to answer.
-const startTimeout = 30 * time.Second
+const startTimeout = time.Minute
 
 // Restart starts the server again on what it has on disk.
 func (s *Server) Restart() error {

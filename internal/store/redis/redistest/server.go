@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/skein-im/skein/internal/freeport"
 )
 
 // Server is a running server, or one that was killed.
@@ -61,37 +63,31 @@ func Start(settings ...string) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{dir: dir, binary: binary, extra: settings}
-	// Between finding a free port and using it, somebody else may.
-	for range 5 {
-		if err = s.choosePorts(); err == nil {
-			if err = s.Restart(); err == nil {
-				return s, nil
-			}
-		}
+	if err = s.choosePorts(); err == nil {
+		err = s.Restart()
 	}
-	return nil, errors.Join(err, os.RemoveAll(dir))
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return s, nil
 }
 
 func (s *Server) choosePorts() error {
-	var ports [2]string
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return err
-		}
-		defer l.Close()
-		_, ports[i], err = net.SplitHostPort(l.Addr().String())
-		if err != nil {
-			return err
-		}
+	bus, err := freeport.Take()
+	if err == nil {
+		_, s.bus, err = net.SplitHostPort(bus)
 	}
-	s.port, s.bus = ports[0], ports[1]
-	s.Addr = net.JoinHostPort("127.0.0.1", s.port)
-	return nil
+	if err == nil {
+		s.Addr, err = freeport.Take()
+	}
+	if err == nil {
+		_, s.port, err = net.SplitHostPort(s.Addr)
+	}
+	return err
 }
 
 // startTimeout is how long a server may take to answer.
-const startTimeout = 20 * time.Second
+const startTimeout = time.Minute
 
 // Restart starts the server again on what it has on disk.
 func (s *Server) Restart() error {
