@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/skein-im/skein/internal/patience"
 )
 
 // callError is an error answer of the HTTP API.
@@ -31,10 +33,10 @@ func (e *callError) Error() string { return fmt.Sprintf("%d %s: %s", e.status, e
 // call calls a method as curl would, and comes back when it is told to: other
 // tests may keep the server's machine busy.
 func call(addr, token, method string, req, resp any) error {
-	for {
+	for deadline := time.Now().Add(patience.Limit); ; {
 		err := callOnce(addr, token, method, req, resp)
 		var busy *callError
-		if !errors.As(err, &busy) || busy.again == 0 {
+		if !errors.As(err, &busy) || busy.again == 0 || time.Now().After(deadline) {
 			return err
 		}
 		<-time.After(busy.again)
@@ -54,7 +56,7 @@ func callOnce(addr, token, method string, req, resp any) error {
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
-	res, err := http.DefaultClient.Do(r)
+	res, err := web.Do(r)
 	if err != nil {
 		return err
 	}

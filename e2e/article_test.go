@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/skein-im/skein/internal/patience"
 )
 
 // articleCounters is the answer to GET /api/user/<id>.
@@ -113,7 +115,7 @@ func articleClient(t *testing.T, addr, user string, friends []string, messages i
 }
 
 func articleSend(t *testing.T, client *http.Client, link string) bool {
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(patience.Limit)
 	for time.Now().Before(deadline) {
 		status, body := get(client, link)
 		switch status {
@@ -134,7 +136,7 @@ func articleSend(t *testing.T, client *http.Client, link string) bool {
 }
 
 func readCounters(addr, user string) (c articleCounters, ok bool) {
-	status, body := get(http.DefaultClient, "http://"+addr+"/api/user/"+user)
+	status, body := get(web, "http://"+addr+"/api/user/"+user)
 	return c, status == http.StatusOK && json.Unmarshal([]byte(body), &c) == nil
 }
 
@@ -142,7 +144,7 @@ func readCounters(addr, user string) (c articleCounters, ok bool) {
 func waitForSends(t *testing.T, addr string, friends map[string][]string) {
 	t.Helper()
 	before := map[string]uint64{}
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(patience.Limit)
 	for time.Now().Before(deadline) {
 		moved, finished := 0, true
 		for user, list := range friends {
@@ -169,7 +171,7 @@ func checkCounters(t *testing.T, addr, user string, friends []string, messages i
 	t.Helper()
 	want := uint64(len(friends) * messages)
 	var c articleCounters
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(patience.Limit)
 	for time.Now().Before(deadline) {
 		var ok bool
 		if c, ok = readCounters(addr, user); ok && c.SendId == want && c.SendAckId == want && c.ReceiveId == want {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/skein-im/skein/client"
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
+	"github.com/skein-im/skein/internal/patience"
 )
 
 // world is a server and how to reach it.
@@ -281,7 +282,7 @@ func clientSeqIsRemembered(t *testing.T, s *product) {
 	ac, bc := alice.dial(t, "tcp://"+s.Link, alice.token), bob.dial(t, "tcp://"+s.Link, bob.token)
 	makeFriends(t, alice, bob, ac, bc)
 	send := func(cs client.ClientSeq, text string) (client.Receipt, error) {
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		ctx, cancel := context.WithTimeout(t.Context(), patience.Limit)
 		defer cancel()
 		return alice.api.Send(ctx, bob.id, cs, client.Text(text))
 	}

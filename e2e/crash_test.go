@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -62,8 +63,10 @@ func startChat(t *testing.T, s *server, more ...string) *chat {
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	over := time.AfterFunc(lifetime(t), func() { _ = c.cmd.Process.Signal(syscall.SIGABRT) })
 	go func() {
 		c.err = c.cmd.Wait()
+		over.Stop()
 		close(c.done)
 	}()
 	return c

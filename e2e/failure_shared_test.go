@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/skein-im/skein/internal/patience"
 	"github.com/skein-im/skein/internal/store/redis/redistest"
 )
 
@@ -40,14 +41,14 @@ func TestFullRedis(t *testing.T) {
 	if _, err := redis.Do(t.Context(), "CONFIG", "SET", "maxmemory", "400mb"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "sends are taken again", func() (bool, any) {
+	patience.Until(t, "sends are taken again", func() (bool, any) {
 		err := alice.send(bob, fmt.Appendf(nil, "message %d ", acknowledged))
 		return err == nil, err
 	})
 	checkReceived(t, bob, acknowledged+1)
-	eventually(t, "all nodes are well", func() (bool, any) {
+	patience.Until(t, "all nodes are well", func() (bool, any) {
 		for _, n := range p.parts {
-			if status, body := get(http.DefaultClient, "http://"+n.Ops+"/healthz"); status != http.StatusOK {
+			if status, body := get(web, "http://"+n.Ops+"/healthz"); status != http.StatusOK {
 				return false, body
 			}
 		}

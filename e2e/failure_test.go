@@ -17,7 +17,7 @@ func TestSecondServerOnOneDirectory(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
 	start(t, dir)
-	if second, err := tryStart(dir); err == nil {
+	if second, err := tryStart(t, dir); err == nil {
 		second.kill()
 		t.Fatal("two servers run on one directory")
 	} else if !strings.Contains(err.Error(), "in use by another process") {
@@ -35,7 +35,7 @@ func TestBadSettings(t *testing.T) {
 		{"--tls-cert", "/nowhere.pem", "tls_cert and tls_key"},
 		{"--article-data", "/nowhere.txt", "article data"},
 	} {
-		s, err := tryStart(filepath.Join(t.TempDir(), "data"), test.flag, test.value)
+		s, err := tryStart(t, filepath.Join(t.TempDir(), "data"), test.flag, test.value)
 		if err == nil {
 			s.kill()
 			t.Errorf("%s %s: it starts", test.flag, test.value)
@@ -62,7 +62,7 @@ func TestDamagedDirectory(t *testing.T) {
 	if err != nil || damaged == 0 {
 		t.Fatalf("found %d manifests to damage, %v", damaged, err)
 	}
-	if s, err := tryStart(dir); err == nil {
+	if s, err := tryStart(t, dir); err == nil {
 		s.kill()
 		t.Fatal("it starts on damaged data")
 	} else if !strings.Contains(err.Error(), "damaged") || strings.Contains(err.Error(), "goroutine ") {
@@ -86,7 +86,7 @@ func TestFullDisk(t *testing.T) {
 	befriend(t, alice, bob)
 
 	acknowledged := fill(t, alice, bob)
-	if status, body := get(http.DefaultClient, "http://"+s.Ops+"/healthz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "no space left") {
+	if status, body := get(web, "http://"+s.Ops+"/healthz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "no space left") {
 		t.Fatalf("health says %d %s", status, body)
 	}
 	s.kill()

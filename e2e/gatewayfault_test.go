@@ -23,9 +23,9 @@ func TestGatewayIsCutOffFromTheMailbox(t *testing.T) {
 	for name, cut := range cuts {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := startNode(t, mailboxArgs(filepath.Join(t.TempDir(), "data"))...)
+			m := startNode(t, mailboxArgs(t, filepath.Join(t.TempDir(), "data"))...)
 			way := newProxy(t, m.Roles)
-			g := startNode(t, gatewayArgs(m, "--mailbox", way.Addr)...)
+			g := startNode(t, gatewayArgs(t, m, "--mailbox", way.Addr)...)
 			x := &trial{nodes: &nodes{t: t}, gate: g}
 			x.chat(untilJudged)
 			cut(way)

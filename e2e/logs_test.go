@@ -15,6 +15,7 @@ import (
 
 	"github.com/skein-im/skein/client"
 	"github.com/skein-im/skein/internal/account"
+	"github.com/skein-im/skein/internal/patience"
 )
 
 // secrets are what must be in no log, by what it is.
@@ -148,7 +149,7 @@ func request(t *testing.T, method, url, token, body string) int {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := web.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +206,7 @@ func provoke(t *testing.T, p *product, planted secrets) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "the worker is started again", func() (bool, any) {
+	patience.Until(t, "the worker is started again", func() (bool, any) {
 		return metric(t, g, "skein_worker_restarts_total") >= 1 && metric(t, g, "skein_workers_ready") == 2, nil
 	})
 }
@@ -242,7 +243,7 @@ func logLevel(t *testing.T, p *product) {
 	wants := func(n int) {
 		t.Helper()
 		c := ann.dial(t, "tcp://"+s.Link, ann.token)
-		eventually(t, "the worker says more", func() (bool, any) { return debugs() >= n, s.logs.String() })
+		patience.Until(t, "the worker says more", func() (bool, any) { return debugs() >= n, s.logs.String() })
 		c.Close()
 	}
 	wants(1)
@@ -251,11 +252,11 @@ func logLevel(t *testing.T, p *product) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "the worker is started again", func() (bool, any) {
+	patience.Until(t, "the worker is started again", func() (bool, any) {
 		return metric(t, s, "skein_worker_restarts_total") >= 1 && metric(t, s, "skein_workers_ready") == 1, nil
 	})
 	before := debugs()
-	eventually(t, "the new worker says more", func() (bool, any) {
+	patience.Until(t, "the new worker says more", func() (bool, any) {
 		ann.dial(t, "tcp://"+s.Link, ann.token).Close()
 		return debugs() > before, s.logs.String()
 	})

@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write the generated part of docs/METRIC
 // scrape is what a node's /metrics says, by name.
 func scrape(t *testing.T, s *server) map[string]*dto.MetricFamily {
 	t.Helper()
-	status, body := get(http.DefaultClient, "http://"+s.Ops+"/metrics")
+	status, body := get(web, "http://"+s.Ops+"/metrics")
 	if status != http.StatusOK {
 		t.Fatalf("%d %s", status, body)
 	}
@@ -113,7 +113,7 @@ const (
 func TestMetricsAreDocumented(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	m := startNode(t, mailboxArgs(filepath.Join(dir, "m"))...)
+	m := startNode(t, mailboxArgs(t, filepath.Join(dir, "m"))...)
 	uplinked, relay := startUplinked(t)
 	all, away := map[string]*documented{}, startSite(t, "async")
 	for _, role := range []struct {
@@ -121,7 +121,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 		node *server
 	}{
 		{"mailbox", m},
-		{"gateway", startNode(t, gatewayArgs(m, "--workers", "1")...)},
+		{"gateway", startNode(t, gatewayArgs(t, m, "--workers", "1")...)},
 		{"serve", start(t, filepath.Join(dir, "s"), "--workers", "1")},
 		{"monitor", startNode(t, "monitor", "--json", "--data", filepath.Join(dir, "w"), "--ops", "127.0.0.1:0", "--monitor-targets", m.Ops)},
 		{"router", startNode(t, newNodes(t, filepath.Join(dir, "n")).args("router", "way")...)},

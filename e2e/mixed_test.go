@@ -45,8 +45,8 @@ func TestMixedVersions(t *testing.T) {
 // mixedRoles has a mailbox of one version and a gateway of the other.
 func mixedRoles(t *testing.T, v versions) {
 	t.Parallel()
-	m := startProgram(t, v.older, mailboxArgs(filepath.Join(t.TempDir(), "data"))...)
-	g := startProgram(t, v.newer, gatewayArgs(m, "--workers", "1")...)
+	m := startProgram(t, v.older, mailboxArgs(t, filepath.Join(t.TempDir(), "data"))...)
+	g := startProgram(t, v.newer, gatewayArgs(t, m, "--workers", "1")...)
 	finished, verdict := longChat(t, g, 100, "--friends", "10", "--rate", "500")
 	between(t, finished, verdict)
 	verdict().check(t)
@@ -109,8 +109,8 @@ func mixedRegions(t *testing.T, v versions) {
 	}
 	eastRelay, westRelay := freeAddr(t), freeAddr(t)
 	p := &pair{
-		east: startProgram(t, v.older, serveArgs(filepath.Join(dir, "east"), regionArgs(t, certs, "east", "west", westRelay, eastRelay)...)...),
-		west: startProgram(t, v.newer, serveArgs(filepath.Join(dir, "west"), regionArgs(t, certs, "west", "east", eastRelay, westRelay)...)...),
+		east: startProgram(t, v.older, serveArgs(t, filepath.Join(dir, "east"), regionArgs(t, certs, "east", "west", westRelay, eastRelay)...)...),
+		west: startProgram(t, v.newer, serveArgs(t, filepath.Join(dir, "west"), regionArgs(t, certs, "west", "east", eastRelay, westRelay)...)...),
 	}
 	c := newCrowd(t, p, 4)
 	c.begin()
@@ -131,7 +131,7 @@ func mixedStandby(t *testing.T, v versions) {
 	s := newSite(t)
 	s.program = v.newer
 	s.startStandby(t)
-	s.region = startProgram(t, v.older, serveArgs(s.data, s.serving("--standby", s.standby.Standby, "--standby-mode", "sync")...)...)
+	s.region = startProgram(t, v.older, serveArgs(t, s.data, s.serving("--standby", s.standby.Standby, "--standby-mode", "sync")...)...)
 	finished, verdict := longChat(t, s.region, 50, "--friends", "10", "--rate", "300")
 	between(t, finished, verdict)
 	s.lose(t)

@@ -25,7 +25,7 @@ func monitorAsk(t *testing.T, s *server, path string, into any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := web.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,16 +98,16 @@ func (c *nodes) redis() string { return c.shared[slices.Index(c.shared, "--redis
 
 // args are those of a node's command.
 func (c *nodes) args(role, name string, more ...string) []string {
-	args := []string{role, "--json", "--data", filepath.Join(c.data, name), "--node", name, "--ops", "127.0.0.1:0",
+	args := []string{role, "--json", "--data", filepath.Join(c.data, name), "--node", name, "--ops", freeAddr(c.t),
 		"--cluster-secret", filepath.Join(c.data, "cluster.secret")}
 	if role == "router" {
-		return append(append(args, "--router-listen", "127.0.0.1:0"), append(c.shared, more...)...)
+		return append(append(args, "--router-listen", freeAddr(c.t)), append(c.shared, more...)...)
 	}
 	if role != "mailbox" && role != "relay" {
-		args = append(args, "--http", "127.0.0.1:0", "--link", "127.0.0.1:0")
+		args = append(args, "--http", freeAddr(c.t), "--link", freeAddr(c.t))
 	}
 	if role != "gateway" {
-		args = append(args, "--role-listen", "127.0.0.1:0")
+		args = append(args, "--role-listen", freeAddr(c.t))
 	}
 	return append(append(args, c.shared...), more...)
 }

@@ -198,7 +198,7 @@ func TestTwoNodesWithOneName(t *testing.T) {
 	c := newNodes(t, filepath.Join(t.TempDir(), "data"))
 	old := c.mailbox("one")
 	again := startNode(t, append(c.args("mailbox", "one"), "--data", filepath.Join(c.data, "other"))...)
-	<-old.done
+	old.await(t)
 	if old.err == nil || !strings.Contains(old.logs.String(), "another process has joined") {
 		t.Errorf("the older node ended with %v", old.err)
 	}

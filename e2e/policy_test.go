@@ -3,10 +3,11 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"path/filepath"
 	"regexp"
 	"testing"
+
+	"github.com/skein-im/skein/internal/patience"
 )
 
 // heldBy is how many slots a node has.
@@ -23,7 +24,7 @@ func heldBy(st status, node string) int {
 // the nodes.
 func (c *nodes) cluster(args ...string) (st status) {
 	c.t.Helper()
-	out, err := run(c.t, "", append(append([]string{"cluster"}, args...), append([]string{"--json", "--wait", patience.String()}, c.shared...)...)...)
+	out, err := run(c.t, "", append(append([]string{"cluster"}, args...), append([]string{"--json", "--wait", patience.Limit.String()}, c.shared...)...)...)
 	if err == nil {
 		err = json.Unmarshal([]byte(out), &st)
 	}
@@ -96,7 +97,7 @@ func TestCanaryGateways(t *testing.T) {
 	for _, percent := range []string{"10", "50", "100", "0"} {
 		c.cluster("canary", "2", percent)
 		want := 0.0
-		eventually(t, "the canary's clients are at its gateway", func() (bool, any) {
+		patience.Until(t, "the canary's clients are at its gateway", func() (bool, any) {
 			want = float64(includedBy(t, way, users))
 			here, there := metric(t, old, "skein_gateway_sessions"), metric(t, canary, "skein_gateway_sessions")
 			return there == want && here == users-want, [3]float64{here, there, want}
@@ -124,7 +125,7 @@ func TestCanaryGateways(t *testing.T) {
 func includedBy(t *testing.T, way *server, users int) (n int) {
 	t.Helper()
 	for user := 1; user <= users; user++ {
-		_, body := get(http.DefaultClient, fmt.Sprintf("http://%s/v1/addresses?user=%d&n=1", way.Router, user))
+		_, body := get(web, fmt.Sprintf("http://%s/v1/addresses?user=%d&n=1", way.Router, user))
 		var answer routed
 		if err := json.Unmarshal([]byte(body), &answer); err != nil || len(answer.Addresses) != 1 {
 			t.Fatalf("user %d: %s", user, body)

@@ -3,8 +3,6 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -14,7 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/skein-im/skein/internal/patience"
 )
 
 // deploy is where the files for operators are.
@@ -152,12 +151,7 @@ func startPrometheus(t *testing.T, nodes ...*server) *prometheus {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &prometheus{ln.Addr().String()}
-	ln.Close()
+	p := &prometheus{freeAddr(t)}
 	logs := &logBuffer{}
 	cmd := exec.Command(program, "--config.file", config, "--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", p.addr)
 	cmd.Stderr = logs
@@ -176,7 +170,7 @@ func startPrometheus(t *testing.T, nodes ...*server) *prometheus {
 
 // ask asks for a path of the HTTP API, and puts the data into reply.
 func (p *prometheus) ask(path string, query url.Values, reply any) error {
-	status, body := get(http.DefaultClient, "http://"+p.addr+"/api/v1/"+path+"?"+query.Encode())
+	status, body := get(web, "http://"+p.addr+"/api/v1/"+path+"?"+query.Encode())
 	var answer struct {
 		Status, Error string
 		Data          json.RawMessage
@@ -199,39 +193,21 @@ func (p *prometheus) values(query string) (values []string, err error) {
 	return values, err
 }
 
-// eventually asks until the answer is good: Prometheus does not tell when it has
-// scraped.
-func eventually(t *testing.T, what string, good func() (ok bool, got any)) {
-	t.Helper()
-	ctx := testContext(t)
-	for {
-		ok, got := good()
-		if ok {
-			return
-		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-ctx.Done():
-			t.Fatalf("%s: %v", what, got)
-		}
-	}
-}
-
 // A real Prometheus scrapes every role, evaluates the shipped rules, and
 // answers what the dashboard asks.
 func TestPrometheus(t *testing.T) {
 	t.Parallel()
 	installed(t, "prometheus")
 	dir := t.TempDir()
-	m := startNode(t, mailboxArgs(filepath.Join(dir, "m"))...)
-	g := startNode(t, gatewayArgs(m)...)
+	m := startNode(t, mailboxArgs(t, filepath.Join(dir, "m"))...)
+	g := startNode(t, gatewayArgs(t, m)...)
 	s := start(t, filepath.Join(dir, "s"), "--workers", "1")
 	p := startPrometheus(t, m, g, s)
 	for _, node := range []*server{g, s} {
 		ann := newUser(t, &world{server: node, http: "http://" + node.HTTP}, "ann")
 		ann.dial(t, "tcp://"+node.Link, ann.token)
 	}
-	eventually(t, "three targets are up", func() (bool, any) {
+	patience.Until(t, "three targets are up", func() (bool, any) {
 		var data struct {
 			ActiveTargets []struct{ Health, LastError, ScrapeURL string }
 		}
@@ -254,7 +230,7 @@ func TestPrometheus(t *testing.T) {
 		"sum(skein_mailbox_sessions) > bool 1":   {"1"},
 		"count by (role) (skein_build_info) > 1": nil,
 	} {
-		eventually(t, query, func() (bool, any) {
+		patience.Until(t, query, func() (bool, any) {
 			values, err := p.values(query)
 			return err == nil && slices.Equal(values, want), fmt.Sprint(values, err)
 		})
@@ -265,7 +241,7 @@ func TestPrometheus(t *testing.T) {
 		}
 	}
 	for _, node := range []*server{m, g, s} {
-		_, body := get(http.DefaultClient, "http://"+node.Ops+"/metrics")
+		_, body := get(web, "http://"+node.Ops+"/metrics")
 		promtool(t, body, "check", "metrics")
 	}
 }

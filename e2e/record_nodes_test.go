@@ -33,7 +33,7 @@ func recordNodes(t *testing.T, dir string) {
 	facts := history(t, g)
 	answers := map[string]json.RawMessage{}
 	for _, path := range []string{"/v1/addresses?user=1&n=9", "/v1/nodes", "/v1/slots?user=1", "/server"} {
-		status, body := get(http.DefaultClient, "http://"+router.Router+path)
+		status, body := get(web, "http://"+router.Router+path)
 		if status != http.StatusOK {
 			t.Fatalf("%s: %d %s", path, status, body)
 		}

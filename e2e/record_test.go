@@ -29,9 +29,9 @@ func TestRecordRelease(t *testing.T) {
 	binary = program
 	t.Cleanup(func() { binary = ours })
 	data := filepath.Join(t.TempDir(), "data")
-	m := startNode(t, mailboxArgs(data)...)
+	m := startNode(t, mailboxArgs(t, data)...)
 	role := newTap(t, m.Roles)
-	g := startNode(t, gatewayArgs(m, "--mailbox", role.addr())...)
+	g := startNode(t, gatewayArgs(t, m, "--mailbox", role.addr())...)
 	link := newTap(t, g.Link)
 	_, verdict := benchChat(t, &server{addresses: addresses{HTTP: g.HTTP, Link: link.addr(), Data: data}},
 		"--users", "6", "--friends", "2", "--messages", "2")
@@ -45,8 +45,8 @@ func TestRecordRelease(t *testing.T) {
 	g.stop(t)
 	m.kill()
 	record(t, filepath.Join(dir, "killed.tar.gz"), archive(t, data))
-	again := startNode(t, mailboxArgs(data)...)
-	gate := startNode(t, gatewayArgs(again)...)
+	again := startNode(t, mailboxArgs(t, data)...)
+	gate := startNode(t, gatewayArgs(t, again)...)
 	for _, u := range facts.Users {
 		keepCursor(t, gate, u)
 	}

@@ -91,6 +91,7 @@ func watchStore(t *testing.T, addr string) (longest func() time.Duration) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_ = nc.SetDeadline(time.Now().Add(lifetime(t)))
 	var worst time.Duration
 	done := make(chan struct{})
 	go func() {

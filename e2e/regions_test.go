@@ -3,41 +3,12 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"path/filepath"
-	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/skein-im/skein/client"
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
 )
-
-// freePorts are those that freeAddr has given out.
-var freePorts sync.Map
-
-// freeAddr is an address on loopback that nobody listens at. Its port is below
-// those that the system gives to connections, of which one could take it before
-// it is used. No process is started meanwhile: until it runs its program, it would
-// have the listener too.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	for range 1000 {
-		port := 12_000 + rand.IntN(20_000)
-		if _, taken := freePorts.LoadOrStore(port, true); taken {
-			continue
-		}
-		if ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			defer ln.Close()
-			return ln.Addr().String()
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
-}
 
 // pair are two regions; the directory is in the first.
 type pair struct {
@@ -71,8 +42,8 @@ func startPair(t *testing.T, toWest, toEast func(relay string) string) *pair {
 		return via(relay)
 	}
 	p := &pair{args: map[string][]string{
-		"east": serveArgs(filepath.Join(dir, "east"), regionArgs(t, certs, "east", "west", way(toWest, west), east)...),
-		"west": serveArgs(filepath.Join(dir, "west"), regionArgs(t, certs, "west", "east", way(toEast, east), west)...),
+		"east": serveArgs(t, filepath.Join(dir, "east"), regionArgs(t, certs, "east", "west", way(toWest, west), east)...),
+		"west": serveArgs(t, filepath.Join(dir, "west"), regionArgs(t, certs, "west", "east", way(toEast, east), west)...),
 	}}
 	p.east, p.west = startNode(t, p.args["east"]...), startNode(t, p.args["west"]...)
 	return p
@@ -163,9 +134,9 @@ func TestRegionOfTwoProcesses(t *testing.T) {
 	}
 	eastRelay, westRelay, link := freeAddr(t), freeAddr(t), freeAddr(t)
 	flags := regionArgs(t, certs, "east", "west", westRelay, eastRelay)
-	m := startNode(t, mailboxArgs(filepath.Join(dir, "east"), append(flags[:len(flags)-4], "--region-links", link)...)...)
-	east := startNode(t, gatewayArgs(m, "--link", link)...)
-	west := startNode(t, serveArgs(filepath.Join(dir, "west"), regionArgs(t, certs, "west", "east", eastRelay, westRelay)...)...)
+	m := startNode(t, mailboxArgs(t, filepath.Join(dir, "east"), append(flags[:len(flags)-4], "--region-links", link)...)...)
+	east := startNode(t, gatewayArgs(t, m, "--link", link)...)
+	west := startNode(t, serveArgs(t, filepath.Join(dir, "west"), regionArgs(t, certs, "west", "east", eastRelay, westRelay)...)...)
 	alice, bob := newUser(t, worldOf(east), "alice"), newUser(t, worldOf(west), "bob")
 	ac, bc := alice.dial(t, "tcp://"+east.Link, alice.token), bob.dial(t, "tcp://"+west.Link, bob.token)
 	makeFriends(t, alice, bob, ac, bc)

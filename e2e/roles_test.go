@@ -14,18 +14,19 @@ import (
 	"time"
 
 	"github.com/skein-im/skein/client"
+	"github.com/skein-im/skein/internal/patience"
 )
 
 // mailboxArgs are the arguments for a mailbox on free ports.
-func mailboxArgs(data string, more ...string) []string {
-	args := []string{"mailbox", "--json", "--data", data, "--role-listen", "127.0.0.1:0", "--ops", "127.0.0.1:0"}
+func mailboxArgs(t *testing.T, data string, more ...string) []string {
+	args := []string{"mailbox", "--json", "--data", data, "--role-listen", freeAddr(t), "--ops", freeAddr(t)}
 	return append(args, more...)
 }
 
 // gatewayArgs are the arguments for a gateway of a mailbox, on free ports.
-func gatewayArgs(m *server, more ...string) []string {
+func gatewayArgs(t *testing.T, m *server, more ...string) []string {
 	args := []string{"gateway", "--json", "--data", m.Data, "--mailbox", m.Roles,
-		"--http", "127.0.0.1:0", "--link", "127.0.0.1:0", "--ops", "127.0.0.1:0"}
+		"--http", freeAddr(t), "--link", freeAddr(t), "--ops", freeAddr(t)}
 	return append(args, more...)
 }
 
@@ -47,13 +48,13 @@ func between(t *testing.T, finished <-chan struct{}, verdict func() benchResult)
 func TestMailboxDies(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
-	m := startNode(t, mailboxArgs(data)...)
-	g := startNode(t, gatewayArgs(m)...)
+	m := startNode(t, mailboxArgs(t, data)...)
+	g := startNode(t, gatewayArgs(t, m)...)
 	finished, verdict := longChat(t, g, 100, "--friends", "10", "--rate", "200")
 	for range kills {
 		between(t, finished, verdict)
 		m.kill()
-		m = startNode(t, mailboxArgs(data, "--role-listen", m.Roles, "--ops", m.Ops)...)
+		m = startNode(t, mailboxArgs(t, data, "--role-listen", m.Roles, "--ops", m.Ops)...)
 	}
 	r := verdict()
 	r.check(t)
@@ -67,9 +68,9 @@ func TestMailboxDies(t *testing.T) {
 func TestGatewayDies(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
-	m := startNode(t, mailboxArgs(data)...)
-	g := startNode(t, gatewayArgs(m)...)
-	fixed := gatewayArgs(m, g.fixed()...)
+	m := startNode(t, mailboxArgs(t, data)...)
+	g := startNode(t, gatewayArgs(t, m)...)
+	fixed := gatewayArgs(t, m, g.fixed()...)
 	finished, verdict := longChat(t, g, 100, "--friends", "10", "--rate", "200")
 	for range kills {
 		between(t, finished, verdict)
@@ -125,7 +126,7 @@ func workerDies(t *testing.T, p *product) {
 	if r.Reconnects >= 100*killed {
 		t.Errorf("%d links broke when %d of 2 workers died; the others should have stayed", r.Reconnects, killed)
 	}
-	if _, body := get(http.DefaultClient, "http://"+p.Ops+"/metrics"); !strings.Contains(body, "skein_workers 2") {
+	if _, body := get(web, "http://"+p.Ops+"/metrics"); !strings.Contains(body, "skein_workers 2") {
 		t.Error("the metrics do not tell of the workers")
 	}
 	p.stop(t)
@@ -168,7 +169,7 @@ func drainDuringChat(t *testing.T, p *product) (verdict func() benchResult) {
 	if !strings.Contains(out, "has stopped") {
 		t.Errorf("drain says %q", out)
 	}
-	<-p.done
+	p.await(t)
 	if p.err != nil {
 		t.Errorf("it ended with %v", p.err)
 	}
@@ -178,7 +179,7 @@ func drainDuringChat(t *testing.T, p *product) (verdict func() benchResult) {
 // metric is one number of a node's metrics.
 func metric(t *testing.T, s *server, name string) float64 {
 	t.Helper()
-	status, body := get(http.DefaultClient, "http://"+s.Ops+"/metrics")
+	status, body := get(web, "http://"+s.Ops+"/metrics")
 	if status != http.StatusOK {
 		t.Fatalf("metrics: %d %s", status, body)
 	}
@@ -205,7 +206,7 @@ func TestDrainAsksForTheToken(t *testing.T) {
 			if _, err := run(t, "", "drain", n.Ops, "--token-file", wrong); err == nil || !strings.Contains(err.Error(), "401") {
 				t.Fatalf("drain with a wrong token: %v", err)
 			}
-			if status, _ := get(http.DefaultClient, "http://"+n.Ops+"/readyz"); status != http.StatusOK {
+			if status, _ := get(web, "http://"+n.Ops+"/readyz"); status != http.StatusOK {
 				t.Errorf("readyz: %d", status)
 			}
 		}
@@ -228,7 +229,7 @@ func TestSecondSignal(t *testing.T) {
 		if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		<-s.done
+		s.await(t)
 		if code := s.cmd.ProcessState.ExitCode(); code != 130 {
 			t.Errorf("it exits with %d", code)
 		}
@@ -286,8 +287,10 @@ func TestFloodFromOneAddress(t *testing.T) {
 			}
 			defer c.Close()
 		}
-		for metric(t, p.server, `skein_link_refused_total{reason="address_open"}`) < 3*most {
-		}
+		patience.Until(t, "what is too much is refused", func() (bool, any) {
+			n := metric(t, p.server, `skein_link_refused_total{reason="address_open"}`)
+			return n >= 3*most, n
+		})
 		if n := metric(t, p.server, "skein_link_open"); n > most {
 			t.Errorf("%v links are open", n)
 		}

@@ -21,7 +21,7 @@ func askRouter[A any](t *testing.T, s *server, path, what string, ok func(A) boo
 	t.Helper()
 	ctx := testContext(t)
 	for {
-		status, body := get(http.DefaultClient, "http://"+s.Router+path)
+		status, body := get(web, "http://"+s.Router+path)
 		answer = *new(A)
 		if status > 0 && json.Unmarshal([]byte(body), &answer) == nil && ok(answer) {
 			return answer
@@ -76,7 +76,7 @@ func TestRouter(t *testing.T) {
 
 	redis.cut()
 	askRouter(t, two, "/v1/addresses?n=9", "the router without a store says what it knew", func(r routed) bool { return r.Stale && leads(a, b)(r) })
-	if status, body := get(http.DefaultClient, "http://"+two.Router+"/regist/redis/1/?id=late&host=h&port=1"); status != http.StatusServiceUnavailable {
+	if status, body := get(web, "http://"+two.Router+"/regist/redis/1/?id=late&host=h&port=1"); status != http.StatusServiceUnavailable {
 		t.Errorf("a registration without a store: %d %s", status, body)
 	}
 	hold := clientThatStays(t, a)
@@ -90,7 +90,7 @@ func TestRouter(t *testing.T) {
 	default:
 	}
 	hold.Close()
-	<-a.done
+	a.await(t)
 	redis.heal()
 	askRouter(t, two, "/v1/addresses?n=9", "the other router knows it too", func(r routed) bool { return !r.Stale && leads(b)(r) })
 	for _, r := range routers {
@@ -101,7 +101,7 @@ func TestRouter(t *testing.T) {
 // registerRedis registers a server at one router, and finds it at another.
 func (c *nodes) registerRedis(at, seen *server) {
 	c.t.Helper()
-	status, body := get(http.DefaultClient, "http://"+at.Router+"/regist/redis/1/?id=res1&host=10.29.101.3&port=1501&cellid=1")
+	status, body := get(web, "http://"+at.Router+"/regist/redis/1/?id=res1&host=10.29.101.3&port=1501&cellid=1")
 	if status != http.StatusOK {
 		c.t.Fatalf("%d %s", status, body)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -85,7 +84,7 @@ func (r *rush) provision() (tokens []string) {
 		everybody = append(everybody, id)
 	}
 	req.Users[0].Friends = everybody[1:]
-	admin := skeinv1connect.NewAdminServiceClient(http.DefaultClient, "http://"+r.server.HTTP, r.bearer)
+	admin := skeinv1connect.NewAdminServiceClient(web, "http://"+r.server.HTTP, r.bearer)
 	if _, err := admin.Provision(testContext(r.t), connect.NewRequest(req)); err != nil {
 		r.t.Fatal(err)
 	}
@@ -130,7 +129,7 @@ func (r *rush) all(n int, do func(int) error) {
 // send has the giver send an envelope, and everybody see it.
 func (r *rush) send() (envelope uint64) {
 	r.t.Helper()
-	treasury := skeinv1connect.NewTreasuryServiceClient(http.DefaultClient, "http://"+r.server.HTTP, r.bearer)
+	treasury := skeinv1connect.NewTreasuryServiceClient(web, "http://"+r.server.HTTP, r.bearer)
 	if _, err := treasury.TopUp(testContext(r.t), connect.NewRequest(&skeinv1.TopUpRequest{Reference: "rush", User: 1, Cents: rushCents})); err != nil {
 		r.t.Fatal(err)
 	}

@@ -18,6 +18,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/skein-im/skein/internal/freeport"
+	"github.com/skein-im/skein/internal/patience"
 )
 
 // binary is the program, built once for all tests.
@@ -57,14 +60,33 @@ func buildAndRun(m *testing.M) int {
 	return m.Run()
 }
 
-// patience bounds every wait of these tests: long enough for a slow machine,
-// so that running into it means that what is waited for does not happen.
-const patience = 2 * time.Minute
+// begun is when the tests began.
+var begun = time.Now()
 
-func testContext(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	return ctx
+// lifetime is how long a process may run for a test: half the time that all tests have
+// (-timeout), and not to its very end. Then it says what all its goroutines are at,
+// and the test, whatever it is that it waits for, goes on without it and fails.
+func lifetime(t *testing.T) time.Duration {
+	deadline, ok := t.Deadline()
+	if !ok {
+		return 24 * time.Hour
+	}
+	return min(deadline.Sub(begun)/2, time.Until(deadline)-30*time.Second)
+}
+
+func testContext(t *testing.T) context.Context { return patience.Context(t) }
+
+// web asks servers over HTTP.
+var web = &http.Client{Timeout: patience.Limit}
+
+// freeAddr is an address that a server can have, and have again.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	addr, err := freeport.Take()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr
 }
 
 type addresses struct{ HTTP, Link, Ops, Article, Roles, Relay, Standby, Router, Data string }
@@ -96,8 +118,8 @@ func (l *logBuffer) String() string {
 }
 
 // serveArgs are the arguments for a server on free ports.
-func serveArgs(data string, more ...string) []string {
-	args := []string{"serve", "--json", "--data", data, "--http", "127.0.0.1:0", "--link", "127.0.0.1:0", "--ops", "127.0.0.1:0"}
+func serveArgs(t *testing.T, data string, more ...string) []string {
+	args := []string{"serve", "--json", "--data", data, "--http", freeAddr(t), "--link", freeAddr(t), "--ops", freeAddr(t)}
 	return append(args, more...)
 }
 
@@ -105,7 +127,7 @@ func serveArgs(data string, more ...string) []string {
 // win, so more can set fixed ports.
 func start(t *testing.T, data string, more ...string) *server {
 	t.Helper()
-	return startNode(t, serveArgs(data, more...)...)
+	return startNode(t, serveArgs(t, data, more...)...)
 }
 
 // startNode starts any node; args begin with its command.
@@ -121,7 +143,11 @@ func startProgram(t *testing.T, program string, args ...string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	over := time.AfterFunc(lifetime(t), s.abort)
 	t.Cleanup(func() {
+		if !over.Stop() {
+			t.Errorf("the test takes too long")
+		}
 		s.kill()
 		if t.Failed() {
 			t.Logf("log of %v:\n%s", args, s.logs)
@@ -130,8 +156,8 @@ func startProgram(t *testing.T, program string, args ...string) *server {
 	return s
 }
 
-func tryStart(data string, more ...string) (*server, error) {
-	return launch(serveArgs(data, more...)...)
+func tryStart(t *testing.T, data string, more ...string) (*server, error) {
+	return launch(serveArgs(t, data, more...)...)
 }
 
 func launch(args ...string) (*server, error) { return launchProgram(binary, args...) }
@@ -147,7 +173,9 @@ func launchProgram(program string, args ...string) (*server, error) {
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
+	late := time.AfterFunc(patience.Limit, s.abort)
 	line, readErr := bufio.NewReader(out).ReadString('\n')
+	late.Stop()
 	go func() {
 		_, _ = io.Copy(io.Discard, out)
 		s.err = s.cmd.Wait()
@@ -163,10 +191,28 @@ func launchProgram(program string, args ...string) (*server, error) {
 	return s, nil
 }
 
+// abort ends the server, paused or not, with what all goroutines are at in its log.
+func (s *server) abort() {
+	_ = s.cmd.Process.Signal(syscall.SIGABRT)
+	_ = s.cmd.Process.Signal(syscall.SIGCONT)
+}
+
 // kill ends the server as a power cut would end it.
 func (s *server) kill() {
 	_ = s.cmd.Process.Signal(syscall.SIGKILL)
 	<-s.done
+}
+
+// await waits until the server has ended by itself.
+func (s *server) await(t *testing.T) {
+	t.Helper()
+	select {
+	case <-s.done:
+	case <-testContext(t).Done():
+		s.abort()
+		<-s.done
+		t.Fatal("the server does not stop")
+	}
 }
 
 func (s *server) signal(t *testing.T, sig syscall.Signal) {
@@ -180,14 +226,7 @@ func (s *server) signal(t *testing.T, sig syscall.Signal) {
 func (s *server) stop(t *testing.T) {
 	t.Helper()
 	s.signal(t, syscall.SIGTERM)
-	select {
-	case <-s.done:
-	case <-testContext(t).Done():
-		// Its log says then what all goroutines are at.
-		_ = s.cmd.Process.Signal(syscall.SIGABRT)
-		<-s.done
-		t.Fatal("the server does not stop")
-	}
+	s.await(t)
 	if s.err != nil {
 		t.Fatalf("the server stopped with %v\n%s", s.err, s.logs)
 	}

@@ -53,14 +53,14 @@ var shapes = map[string]shape{
 
 func inOne(t *testing.T, data string, more setup) *product {
 	p := &product{t: t, store: []string{"--data", data}}
-	p.add(serveArgs(data, slices.Concat(fixedFront(t), more.every, more.back, more.front)...)...)
+	p.add(serveArgs(t, data, slices.Concat(more.every, more.back, more.front)...)...)
 	return p
 }
 
 func inTwo(t *testing.T, data string, more setup) *product {
 	p := &product{t: t, store: []string{"--data", data}}
-	m := p.add(mailboxArgs(data, slices.Concat(fixedBack(t), more.every, more.back)...)...)
-	p.add(gatewayArgs(m.server, slices.Concat(fixedFront(t), more.every, more.front)...)...)
+	m := p.add(mailboxArgs(t, data, slices.Concat(more.every, more.back)...)...)
+	p.add(gatewayArgs(t, m.server, slices.Concat(more.every, more.front)...)...)
 	return p
 }
 
@@ -72,9 +72,9 @@ func overRedis(t *testing.T, data string, more setup) *product {
 func overStore(t *testing.T, c *nodes, more setup) *product {
 	p := &product{t: t, store: c.shared, shared: c}
 	for _, name := range []string{"one", "two"} {
-		p.add(c.args("mailbox", name, slices.Concat(fixedBack(t), more.every, more.back)...)...)
+		p.add(c.args("mailbox", name, slices.Concat(more.every, more.back)...)...)
 	}
-	p.add(c.args("gateway", "gate", slices.Concat(fixedFront(t), more.every, more.front)...)...)
+	p.add(c.args("gateway", "gate", slices.Concat(more.every, more.front)...)...)
 	return p
 }
 
@@ -84,15 +84,6 @@ func withWorkers(s shape) shape {
 		more.front = append(slices.Clip(more.front), "--workers", "2")
 		return s(t, data, more)
 	}
-}
-
-// fixedFront and fixedBack are ports that stay free while their process is away.
-func fixedFront(t *testing.T) []string {
-	return []string{"--http", freeAddr(t), "--link", freeAddr(t), "--ops", freeAddr(t)}
-}
-
-func fixedBack(t *testing.T) []string {
-	return []string{"--role-listen", freeAddr(t), "--ops", freeAddr(t)}
 }
 
 // add starts one more process, which is what clients connect to until there is

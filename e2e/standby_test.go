@@ -61,7 +61,7 @@ func (s *site) lose(t *testing.T) {
 	if err := os.RemoveAll(s.region.Data); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := launchProgram(s.program, serveArgs(s.copy, s.serving()...)...); err == nil {
+	if _, err := launchProgram(s.program, serveArgs(t, s.copy, s.serving()...)...); err == nil {
 		t.Fatal("a server serves from what is a standby's")
 	}
 	s.standby.stop(t)
@@ -75,7 +75,7 @@ func (s *site) promote(t *testing.T, at []string) {
 	if err != nil || !strings.Contains(out, "the region's store now") {
 		t.Fatalf("%v: %s", err, out)
 	}
-	s.region = startProgram(t, s.program, serveArgs(s.copy, s.serving(at...)...)...)
+	s.region = startProgram(t, s.program, serveArgs(t, s.copy, s.serving(at...)...)...)
 }
 
 // TestStandby loses a region in the middle of a chat, with everything that it

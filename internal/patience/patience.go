@@ -1,0 +1,50 @@
+package patience
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+)
+
+// Limit is how long a test waits for one thing.
+const Limit = 2 * time.Minute
+
+// pause is the time between two questions of Until.
+const pause = 10 * time.Millisecond
+
+// Context ends with the test, or after the limit, and then says so.
+func Context(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeoutCause(context.Background(), Limit, fmt.Errorf("the test has waited for %v", Limit))
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// Receive returns what comes from a channel, or ends the test.
+func Receive[T any](t testing.TB, what string, from <-chan T) T {
+	t.Helper()
+	timer := time.NewTimer(Limit)
+	defer timer.Stop()
+	select {
+	case v := <-from:
+		return v
+	case <-timer.C:
+		t.Fatalf("%s: it does not come in %v", what, Limit)
+		panic("unreachable")
+	}
+}
+
+// Until asks until the answer is yes, or ends the test with what was seen last. It is for
+// what nobody tells; what can be waited for is waited for.
+func Until(t testing.TB, what string, ask func() (ok bool, seen any)) {
+	t.Helper()
+	for deadline := time.Now().Add(Limit); ; time.Sleep(pause) {
+		ok, seen := ask()
+		if ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not in %v; last seen: %v", what, Limit, seen)
+		}
+	}
+}
