@@ -43,7 +43,7 @@ func (m *Mailbox) audit() {
 }
 
 func (m *Mailbox) auditOnce() error {
-	held, epochs := m.slots.held()
+	held, epochs := m.slots.Held()
 	if len(held) == 0 {
 		return nil
 	}
@@ -59,7 +59,7 @@ func (m *Mailbox) auditOnce() error {
 		if owners[i].Epoch == epochs[i] && owners[i].Node == m.cfg.Node {
 			continue
 		}
-		m.learn(owners[i].Node, held[i:i+1], []im.Epoch{owners[i].Epoch})
+		m.slots.Learn(owners[i].Node, held[i:i+1], []im.Epoch{owners[i].Epoch})
 		lost, old = append(lost, slot), append(old, epochs[i])
 	}
 	if len(lost) > 0 {
@@ -79,6 +79,6 @@ func (m *Mailbox) findOwners(list []im.Slot) {
 		return
 	}
 	for i, o := range owners {
-		m.learn(o.Node, list[i:i+1], []im.Epoch{o.Epoch})
+		m.slots.Learn(o.Node, list[i:i+1], []im.Epoch{o.Epoch})
 	}
 }

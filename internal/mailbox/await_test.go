@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -22,25 +23,19 @@ func TestAwaitsHandOver(t *testing.T) {
 	w.assign(t, func(im.Slot) bool { return true })
 	all, half := allAndHalf()
 	w.b.Assign(half)
+	// It knows the owner of what it waits for.
 	awaited := func() bool {
-		w.b.slots.mu.Lock()
-		defer w.b.slots.mu.Unlock()
-		for _, slot := range half {
-			if w.b.slots.awaited[slot] == 0 {
-				return false
-			}
-		}
-		return true
+		return !slices.ContainsFunc(half, func(s im.Slot) bool { return w.b.slots.OwnerOf(s) == nil })
 	}
 	deadline := testContext(t)
-	for changed := w.b.slots.watch(); !awaited(); changed = w.b.slots.watch() {
+	for changed := w.b.slots.Watch(); !awaited(); changed = w.b.slots.Watch() {
 		select {
 		case <-changed:
 		case <-deadline.Done():
 			t.Fatal("it does not wait for the other node")
 		}
 	}
-	if n := w.a.slots.count(); n != im.Slots {
+	if n := w.a.slots.Count(); n != im.Slots {
 		t.Errorf("%d slots are served meanwhile", n)
 	}
 	w.a.Assign(all[:im.Slots/2])
@@ -52,7 +47,7 @@ func TestAwaitsHandOver(t *testing.T) {
 			t.Errorf("%d commits were fenced", n)
 		}
 	}
-	_, epochs := w.b.slots.held()
+	_, epochs := w.b.slots.Held()
 	for i, e := range epochs {
 		if e != 2 {
 			t.Fatalf("slot %d was acquired %d times", half[i], e)
@@ -69,24 +64,5 @@ func TestDoesNotAwaitForEver(t *testing.T) {
 	w.b.Assign(half)
 	if err := w.b.Settled(testContext(t)); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// A slot counts as served when its shard has been told, and not before: who waits
-// for that asks at once, and is refused by a shard that does not know. One that is
-// lost again meanwhile is not served.
-func TestSlotsAreServedOnceShardsKnow(t *testing.T) {
-	s := newSlots(true)
-	list, epochs := []im.Slot{4, 5}, []im.Epoch{1, 1}
-	s.assign(list)
-	s.plan(time.Now())
-	s.acquired("here", list, epochs)
-	if ok, _ := s.settled(); ok || s.here[4].Load() {
-		t.Fatal("slots are served before their shards have them")
-	}
-	s.gone(list[1:], time.Time{}, starting, served)
-	s.started(list)
-	if !s.here[4].Load() || s.here[5].Load() {
-		t.Fatal("of two slots, the one that was not lost is served")
 	}
 }

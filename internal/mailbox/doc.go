@@ -4,7 +4,7 @@
 // durable timelines straight from the store.
 //
 // On a store of its own a node serves every slot. On a shared one it serves what
-// Assign says, and nothing is relied on for safety: it waits for nodes that are
+// Assign says (package slots), and nothing is relied on for safety: it waits for nodes that are
 // there to hand over what they have, hands over what is not
 // wanted any more, takes back what the store has fenced if that is still wanted,
 // and audits now and then whether its slots are its own. Link messages for

@@ -33,12 +33,12 @@ const (
 // Assign says which slots this node is to serve from now on: it hands over the
 // others, and acquires what it lacks, in the background. Only for a node that
 // shares its store.
-func (m *Mailbox) Assign(list []im.Slot) { m.slots.assign(list) }
+func (m *Mailbox) Assign(list []im.Slot) { m.slots.Assign(list) }
 
 // Settled waits until everything assigned is served and nothing else.
 func (m *Mailbox) Settled(ctx context.Context) error {
 	for {
-		ok, changed := m.slots.settled()
+		ok, changed := m.slots.Settled()
 		if ok {
 			return nil
 		}
@@ -66,9 +66,9 @@ func (m *Mailbox) Hurry(list []im.Slot) {
 func (m *Mailbox) AcquiredElsewhere(node string, list []im.Slot, epochs []im.Epoch) {
 	m.Hurry(list)
 	if len(epochs) > 0 {
-		m.learn(node, list, epochs)
+		m.slots.Learn(node, list, epochs)
 	}
-	lost, old, doubt := m.slots.overtaken(list, epochs)
+	lost, old, doubt := m.slots.Overtaken(list, epochs)
 	if doubt {
 		m.Audit()
 	}
@@ -92,26 +92,17 @@ func (m *Mailbox) disown(list []im.Slot, epochs []im.Epoch) {
 	}
 }
 
-// learn notes who has acquired slots.
-func (m *Mailbox) learn(node string, list []im.Slot, epochs []im.Epoch) {
-	m.slots.mu.Lock()
-	defer m.slots.mu.Unlock()
-	for i, slot := range list {
-		m.slots.learn(slot, im.Owner{Node: node, Epoch: epochs[i]})
-	}
-}
-
 // Held are the slots that are served here, and their epochs.
-func (m *Mailbox) Held() ([]im.Slot, []im.Epoch) { return m.slots.held() }
+func (m *Mailbox) Held() ([]im.Slot, []im.Epoch) { return m.slots.Held() }
 
 // Serves reports whether this node serves an entity now.
-func (m *Mailbox) Serves(a im.Addr) bool { return m.slots.here[a.Slot()].Load() }
+func (m *Mailbox) Serves(a im.Addr) bool { return m.slots.Serves(a.Slot()) }
 
 // keep sees to it that what is wanted is served, until the mailbox stops.
 func (m *Mailbox) keep() {
 	for m.ctx.Err() == nil {
-		changed := m.slots.watch()
-		acquire, leave, again := m.slots.plan(time.Now())
+		changed := m.slots.Watch()
+		acquire, leave, again := m.slots.Plan(time.Now())
 		m.leave(leave)
 		for len(acquire) > 0 {
 			n := min(len(acquire), acquireAtOnce)
@@ -148,7 +139,7 @@ func (m *Mailbox) take(list []im.Slot) {
 	if m.ctx.Err() == nil {
 		m.cfg.Logger.Warn("slots cannot be acquired yet", "slots", len(list), "err", err)
 	}
-	m.slots.gone(list, time.Now().Add(acquireRetry), acquiring)
+	m.slots.Refused(list, time.Now().Add(acquireRetry))
 }
 
 // acquireAll acquires slots, a part at a time.
@@ -171,7 +162,7 @@ func (m *Mailbox) acquire(ctx context.Context, list []im.Slot) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	if list = m.slots.stillWanted(list); len(list) == 0 {
+	if list = m.slots.StillWanted(list); len(list) == 0 {
 		return nil
 	}
 	list, err := m.free(ctx, list)
@@ -196,11 +187,11 @@ func (m *Mailbox) acquire(ctx context.Context, list []im.Slot) error {
 		sh.slots, sh.epochs = append(sh.slots, slot), append(sh.epochs, epochs[i])
 		sh.pending = append(sh.pending, pending[i]...)
 	}
-	m.slots.acquired(m.cfg.Node, list, epochs)
+	m.slots.Acquired(m.cfg.Node, list, epochs)
 	for s, sh := range shares {
 		s.Own(sh.slots, sh.epochs, sh.pending)
 	}
-	m.slots.started(list)
+	m.slots.Started(list)
 	if m.cfg.Shared {
 		m.Hurry(list)
 	}
@@ -247,7 +238,7 @@ func (m *Mailbox) byShard(list []im.Slot) map[*shard.Shard][]im.Slot {
 func (m *Mailbox) leave(list []im.Slot) {
 	for s, part := range m.byShard(list) {
 		s.Leave(part, func() {
-			epochs := m.slots.left(part)
+			epochs := m.slots.Left(part)
 			m.cfg.Logger.Info("slots are handed over", "slots", len(part))
 			if m.cfg.Left != nil {
 				m.cfg.Left(part, epochs)
@@ -268,7 +259,7 @@ func (m *Mailbox) onLost(list []im.Slot, err error) {
 			m.cfg.Fenced()
 		}
 	}
-	switch wanted := m.slots.gone(list, rest, starting, served); {
+	switch wanted := m.slots.Lost(list, rest); {
 	case wanted == 0:
 	case fenced != nil:
 		m.cfg.Logger.Warn("slots are not served: another node has acquired them", "slots", wanted)

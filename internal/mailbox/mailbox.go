@@ -13,6 +13,7 @@ import (
 	"github.com/skein-im/skein/internal/admit"
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/mailbox/slots"
 	"github.com/skein-im/skein/internal/shard"
 	"github.com/skein-im/skein/internal/store"
 	"github.com/skein-im/skein/internal/telemetry"
@@ -90,7 +91,7 @@ type Mailbox struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
-	slots  *slots
+	slots  *slots.Set
 	// doubted asks for an audit at once.
 	doubted chan struct{}
 	// acquirers holds one element per running acquisition.
@@ -119,10 +120,10 @@ func New(cfg Config, st store.Store) *Mailbox {
 	cfg.Core.Logger = cfg.Logger
 	cfg.Core.Confirm = cfg.Core.Confirm || cfg.Shared
 	cfg.Core.MaxHot /= cfg.Shards
-	m := &Mailbox{cfg: cfg, store: st, control: admit.NewController(cfg.Admission), slots: newSlots(cfg.Shared), acquirers: make(chan struct{}, acquirers), doubted: make(chan struct{}, 1)}
+	m := &Mailbox{cfg: cfg, store: st, control: admit.NewController(cfg.Admission), slots: slots.New(cfg.Shared), acquirers: make(chan struct{}, acquirers), doubted: make(chan struct{}, 1)}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	if cfg.Shared {
-		cfg.Core.OwnerOf = m.slots.ownerOf
+		cfg.Core.OwnerOf = m.slots.OwnerOf
 	}
 	for range cfg.Shards {
 		m.shards = append(m.shards, shard.New(shard.Options{
@@ -145,8 +146,8 @@ func (m *Mailbox) Start(ctx context.Context) error {
 		for i := range all {
 			all[i] = im.Slot(i)
 		}
-		m.slots.assign(all)
-		m.slots.plan(time.Now())
+		m.slots.Assign(all)
+		m.slots.Plan(time.Now())
 		if err := m.acquireAll(ctx, all); err != nil {
 			m.Stop()
 			return err
@@ -201,7 +202,7 @@ func (m *Mailbox) Receive(msg *entity.Message) {
 
 // Health is nil while every slot is served.
 func (m *Mailbox) Health() error {
-	n := m.slots.missing.Load()
+	n := m.slots.Missing()
 	if n == 0 {
 		return nil
 	}

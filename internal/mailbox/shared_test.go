@@ -130,7 +130,7 @@ func TestAudit(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range slots {
-		if w.store.Epoch(s) == 0 || !w.a.slots.here[s].Load() {
+		if w.store.Epoch(s) == 0 || !w.a.slots.Serves(s) {
 			t.Fatal("the node knows too early")
 		}
 	}
@@ -158,8 +158,8 @@ func (w *twins) takesBack(t *testing.T, slot im.Slot, after im.Epoch) {
 	t.Helper()
 	deadline := testContext(t)
 	for ok := false; !ok; {
-		changed := w.a.slots.watch()
-		if held, now := w.a.slots.held(); len(held) == im.Slots {
+		changed := w.a.slots.Watch()
+		if held, now := w.a.slots.Held(); len(held) == im.Slots {
 			ok = now[slices.Index(held, slot)] > after
 		}
 		if !ok {

@@ -17,9 +17,9 @@ func (m *Mailbox) Stats() Stats {
 	st.QueueBytes = m.cfg.QueueBytes * len(m.shards)
 	st.MaxParked = m.cfg.Core.MaxParked * len(m.shards)
 	st.Admission = m.control.Stats()
-	st.Unserved = int(m.slots.missing.Load())
+	st.Unserved = int(m.slots.Missing())
 	st.Stray = m.stray.Load()
-	st.Served = m.slots.count()
+	st.Served = m.slots.Count()
 	st.Errors[im.Busy] += st.Busy
 	for _, n := range st.Admission.Shed {
 		st.Errors[im.Busy] += n

@@ -47,7 +47,7 @@ func (m *Mailbox) rest(d time.Duration) {
 func (m *Mailbox) usersIn(lister store.Lister, part int) (users []im.UserID) {
 	var here []im.Slot
 	for slot := im.Slot(part); slot < im.Slots; slot += sweepParts {
-		if m.slots.here[slot].Load() {
+		if m.slots.Serves(slot) {
 			here = append(here, slot)
 		}
 	}

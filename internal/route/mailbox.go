@@ -160,7 +160,9 @@ func (m *Mailbox) Update(members []cluster.Member, placement Placement) {
 		if owner, ok := placement.Owner(im.Slot(slot)); ok {
 			next.due[slot] = next.byName[owner.Node]
 		}
-		m.place(next, im.Slot(slot))
+		if next.due[slot] != nil || m.tenures[slot].node != "" {
+			m.place(next, im.Slot(slot))
+		}
 	}
 	m.view.Store(next)
 	for _, n := range old.nodes {

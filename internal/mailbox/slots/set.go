@@ -1,6 +1,7 @@
-package mailbox
+package slots
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,8 +25,8 @@ const (
 	leaving
 )
 
-// slots are what this node is to serve, and what it does.
-type slots struct {
+// Set is what a node is to serve, and what it does.
+type Set struct {
 	mu    sync.Mutex
 	want  [im.Slots]bool
 	stage [im.Slots]stage
@@ -36,7 +37,7 @@ type slots struct {
 	known          []im.Owner
 	ended, awaited []im.Epoch
 	// rest is until when a slot is not acquired again: another node has just
-	// acquired it, or the store could not be asked.
+	// Acquired it, or the store could not be asked.
 	rest [im.Slots]time.Time
 	// missing counts those that are wanted and not served.
 	missing atomic.Int64
@@ -46,8 +47,10 @@ type slots struct {
 	changed chan struct{}
 }
 
-func newSlots(shared bool) *slots {
-	s := &slots{changed: make(chan struct{})}
+// New makes the Set of a node that serves nothing yet; shared: other nodes work on
+// the same store.
+func New(shared bool) *Set {
+	s := &Set{changed: make(chan struct{})}
 	if shared {
 		s.known, s.ended, s.awaited = make([]im.Owner, im.Slots), make([]im.Epoch, im.Slots), make([]im.Epoch, im.Slots)
 	}
@@ -55,13 +58,13 @@ func newSlots(shared bool) *slots {
 }
 
 // set moves a slot on. The caller has the mutex.
-func (s *slots) set(slot im.Slot, to stage) {
+func (s *Set) set(slot im.Slot, to stage) {
 	s.stage[slot] = to
 	s.here[slot].Store(to == served)
 }
 
 // announce wakes those who wait for a change. The caller has the mutex.
-func (s *slots) announce() {
+func (s *Set) announce() {
 	n := int64(0)
 	for i, st := range s.stage {
 		if s.want[i] && st != served {
@@ -73,8 +76,8 @@ func (s *slots) announce() {
 	s.changed = make(chan struct{})
 }
 
-// assign says which slots are to be served.
-func (s *slots) assign(list []im.Slot) {
+// Assign says which slots are to be served.
+func (s *Set) Assign(list []im.Slot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.want = [im.Slots]bool{}
@@ -84,9 +87,9 @@ func (s *slots) assign(list []im.Slot) {
 	s.announce()
 }
 
-// plan takes what is to be acquired and what is to be handed over now, and
+// Plan takes what is to be acquired and what is to be handed over now, and
 // returns when to look again without being asked; zero: never.
-func (s *slots) plan(now time.Time) (acquire, leave []im.Slot, again time.Time) {
+func (s *Set) Plan(now time.Time) (acquire, leave []im.Slot, again time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.stage {
@@ -109,9 +112,9 @@ func (s *slots) plan(now time.Time) (acquire, leave []im.Slot, again time.Time) 
 	return acquire, leave, again
 }
 
-// stillWanted are those of the slots being acquired that are still to be served;
+// StillWanted are those of the slots being acquired that are still to be served;
 // the others are absent from now on.
-func (s *slots) stillWanted(list []im.Slot) []im.Slot {
+func (s *Set) StillWanted(list []im.Slot) []im.Slot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	kept := make([]im.Slot, 0, len(list))
@@ -125,9 +128,9 @@ func (s *slots) stillWanted(list []im.Slot) []im.Slot {
 	return kept
 }
 
-// acquired notes that this node has acquired slots. Shards may lose them again as
+// Acquired notes that this node has acquired slots. Shards may lose them again as
 // soon as they hear of it, so it is noted before.
-func (s *slots) acquired(node string, list []im.Slot, epochs []im.Epoch) {
+func (s *Set) Acquired(node string, list []im.Slot, epochs []im.Epoch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, slot := range list {
@@ -137,8 +140,8 @@ func (s *slots) acquired(node string, list []im.Slot, epochs []im.Epoch) {
 	}
 }
 
-// started notes that shards have slots, unless they have lost them since.
-func (s *slots) started(list []im.Slot) {
+// Started notes that shards have slots, unless they have lost them since.
+func (s *Set) Started(list []im.Slot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, slot := range list {
@@ -149,16 +152,25 @@ func (s *slots) started(list []im.Slot) {
 	s.announce()
 }
 
+// Learn notes that a node has acquired slots, as far as others have not since.
+func (s *Set) Learn(node string, list []im.Slot, epochs []im.Epoch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, slot := range list {
+		s.learn(slot, im.Owner{Node: node, Epoch: epochs[i]})
+	}
+}
+
 // learn notes who has acquired a slot, unless somebody else has since. The caller
 // has the mutex.
-func (s *slots) learn(slot im.Slot, o im.Owner) {
+func (s *Set) learn(slot im.Slot, o im.Owner) {
 	if s.known != nil && o.Epoch > s.known[slot].Epoch {
 		s.known[slot] = o
 	}
 }
 
-// ownerOf is who has acquired a slot last; nil: it is not known.
-func (s *slots) ownerOf(slot im.Slot) *im.Owner {
+// OwnerOf is who has acquired a slot last; nil: it is not known.
+func (s *Set) OwnerOf(slot im.Slot) *im.Owner {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.known[slot].Epoch == 0 {
@@ -169,17 +181,13 @@ func (s *slots) ownerOf(slot im.Slot) *im.Owner {
 }
 
 // gone notes that slots in one of some stages are not served any more, and not
-// to be acquired before a time. It returns how many of them are wanted.
-func (s *slots) gone(list []im.Slot, rest time.Time, from ...stage) (wanted int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// to be acquired before a time. It returns how many of them are wanted. The caller
+// has the mutex.
+func (s *Set) gone(list []im.Slot, rest time.Time, from ...stage) (wanted int) {
 	for _, slot := range list {
-		for _, st := range from {
-			if s.stage[slot] == st {
-				s.set(slot, absent)
-				s.rest[slot] = rest
-				break
-			}
+		if slices.Contains(from, s.stage[slot]) {
+			s.set(slot, absent)
+			s.rest[slot] = rest
 		}
 		if s.want[slot] {
 			wanted++
@@ -189,10 +197,25 @@ func (s *slots) gone(list []im.Slot, rest time.Time, from ...stage) (wanted int)
 	return wanted
 }
 
-// overtaken are those of some slots that are served here, and that another node has
+// Refused notes that slots could not be acquired, and are not to be before a time.
+func (s *Set) Refused(list []im.Slot, rest time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gone(list, rest, acquiring)
+}
+
+// Lost notes that slots are not served any more, and not to be acquired before a
+// time. It returns how many of them are wanted.
+func (s *Set) Lost(list []im.Slot, rest time.Time) (wanted int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gone(list, rest, starting, served)
+}
+
+// Overtaken are those of some slots that are served here, and that another node has
 // acquired under later epochs; the epochs are those that they had here. doubt:
 // some are served here, and the other's epochs are not known.
-func (s *slots) overtaken(list []im.Slot, epochs []im.Epoch) (lost []im.Slot, old []im.Epoch, doubt bool) {
+func (s *Set) Overtaken(list []im.Slot, epochs []im.Epoch) (lost []im.Slot, old []im.Epoch, doubt bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, slot := range list {
@@ -207,12 +230,12 @@ func (s *slots) overtaken(list []im.Slot, epochs []im.Epoch) (lost []im.Slot, ol
 	return lost, old, doubt
 }
 
-// left notes that slots have been handed over, and returns the epochs that have
+// Left notes that slots have been handed over, and returns the epochs that have
 // ended thereby.
-func (s *slots) left(list []im.Slot) []im.Epoch {
-	s.gone(list, time.Time{}, leaving)
+func (s *Set) Left(list []im.Slot) []im.Epoch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.gone(list, time.Time{}, leaving)
 	epochs := make([]im.Epoch, len(list))
 	for i, slot := range list {
 		epochs[i] = s.epoch[slot]
@@ -220,8 +243,8 @@ func (s *slots) left(list []im.Slot) []im.Epoch {
 	return epochs
 }
 
-// held are the slots that are served, and their epochs.
-func (s *slots) held() (list []im.Slot, epochs []im.Epoch) {
+// Held are the slots that are served, and their epochs.
+func (s *Set) Held() (list []im.Slot, epochs []im.Epoch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, st := range s.stage {
@@ -232,14 +255,14 @@ func (s *slots) held() (list []im.Slot, epochs []im.Epoch) {
 	return list, epochs
 }
 
-// count is how many are served.
-func (s *slots) count() int {
-	list, _ := s.held()
+// Count is how many are served.
+func (s *Set) Count() int {
+	list, _ := s.Held()
 	return len(list)
 }
 
-// settled reports whether nothing is to be done, and what to wait for if not.
-func (s *slots) settled() (bool, <-chan struct{}) {
+// Settled reports whether nothing is to be done, and what to wait for if not.
+func (s *Set) Settled() (bool, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, st := range s.stage {
@@ -250,9 +273,15 @@ func (s *slots) settled() (bool, <-chan struct{}) {
 	return true, nil
 }
 
-// watch is closed at the next change.
-func (s *slots) watch() <-chan struct{} {
+// Watch is closed at the next change.
+func (s *Set) Watch() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.changed
 }
+
+// Missing counts the slots that are wanted and not served.
+func (s *Set) Missing() int64 { return s.missing.Load() }
+
+// Serves reports whether a slot is served.
+func (s *Set) Serves(slot im.Slot) bool { return s.here[slot].Load() }
