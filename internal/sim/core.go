@@ -97,6 +97,7 @@ func (c *core) cut(now im.Millis) {
 		}
 		c.busy = true
 		c.n.w.stats.Commits++
+		c.n.checkTenure(&b.Changes)
 		c.n.w.store.commit(c.n, &b.Changes, func(err error) { c.committed(b, err) })
 	}
 }
@@ -114,8 +115,7 @@ func (c *core) committed(b *shard.Batch, err error) {
 		c.n.w.logf("node %d core %d: commit failed: %v", c.n.id, c.index, err)
 	}
 	if lost := c.core.Done(c.n.clock(), b, err); len(lost) > 0 {
-		c.forget(lost)
-		c.n.acquireLater(c.n.cores)
+		c.n.lost(c, lost, err)
 	}
 	c.wake()
 }

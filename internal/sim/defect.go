@@ -87,6 +87,14 @@ const (
 	LeavesSilently
 	// PolicyForgotten: slots are placed without regard to the policy.
 	PolicyForgotten
+	// TakenByForce: a node does not wait for another one to hand over slots.
+	TakenByForce
+	// WaitsForEver: it goes on waiting for one that hands nothing over.
+	WaitsForEver
+	// LeftEarly: a node says that it has handed over a slot before it has.
+	LeftEarly
+	// OwnerGuessed: an answer names who is to serve the slot, not who does.
+	OwnerGuessed
 	defects
 )
 
@@ -102,6 +110,7 @@ var defectNames = [defects]string{
 	"entries gone before they arrived", "entries gone that a device lacks", "gone entries not told of",
 	"routing forgets to ask another node", "sessions are not told of a hand-over",
 	"placed without the policy",
+	"slots taken by force", "waits for ever for a hand-over", "hand-over told too early", "owner guessed",
 }
 
 func (d Defect) String() string { return defectNames[d] }

@@ -36,7 +36,9 @@
 // it; commits fail though they took effect, or take effect after they failed;
 // reads fail; disks are slow. Slots move at any time, for no reason, and those
 // concerned hear of it late and in any order, so that two nodes serve one slot
-// at once; who gives one up hands it over in order, or not. Nodes drain, leave and
+// at once; who gives one up hands it over in order, or not. Nodes wait for each other
+// to hand over slots (package mailbox/slots), and miss who is there and what is said of slots, or
+// hear it late. Nodes drain, leave and
 // join again, two start at one moment, and operators pin slots and give a version its
 // share: then package cluster says where slots belong. Role links between gateways and
 // nodes stall, and break with something under way in either direction; either side
@@ -57,6 +59,11 @@
 // on sees each entry once and in order, whatever happens behind its gateway; each
 // of its sends is answered once, and none overtakes another; a device's newest
 // login is not replaced by the resumption of an older one.
+//
+// Of slots (handover.go): what another node has that is there is not taken from it
+// before it says that it has handed it over, unless it has been waited for long enough,
+// and then it is; nothing is committed to what has been handed over; an answer that names
+// an owner names who acquired the slot under that epoch.
 //
 // Of money (moneyledger.go): whatever became durable, all that came in is held by
 // somebody, in flight, or went out; no balance is negative, and every statement

@@ -207,6 +207,7 @@ func (c *call) Complete(cmd im.Command, res im.Result, err error) {
 	c.core.open--
 	if !c.early {
 		c.w.checkAnswer(c.to, cmd, res, err)
+		c.w.checkOwner(c.to, err)
 		c.then(res, err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/mailbox/slots"
 	"github.com/skein-im/skein/internal/shard"
 )
 
@@ -20,11 +21,13 @@ type node struct {
 	skew    time.Duration
 	view    view
 	cores   []*core
-	// acquiring and epochs, by slot position.
-	acquiring []bool
-	epochs    []im.Epoch
-	// known is who has acquired each slot last, as far as the node has heard.
-	known []im.Owner
+	// held is what the node is to serve, and does; keeping: it is to be looked at.
+	held    *slots.Set
+	keeping bool
+	// waits are those for hand-overs, by slot position.
+	waits []wait
+	// saidAt is when what was said last arrives, by role link.
+	saidAt []time.Duration
 }
 
 // epochStart is the wall clock at the beginning of every run.
@@ -35,6 +38,9 @@ func (n *node) clock() im.Millis {
 	return im.Millis(epochStart + (n.w.now + n.skew).Milliseconds())
 }
 
+// name is the node's, as the store and the others know it.
+func (n *node) name() string { return n.w.members[n.id].Node }
+
 // healthy reports whether the failure detector hears of the node.
 func (n *node) healthy() bool { return n.up && !n.cutOff && n.stalled <= n.w.now }
 
@@ -42,15 +48,14 @@ func (n *node) healthy() bool { return n.up && !n.cutOff && n.stalled <= n.w.now
 func (n *node) boot() {
 	n.up = true
 	n.view = n.w.placement.snapshot()
-	n.acquiring = make([]bool, len(n.w.slots))
-	n.epochs = make([]im.Epoch, len(n.w.slots))
-	n.known = make([]im.Owner, len(n.w.slots))
+	n.held, n.keeping, n.waits = slots.New(true), false, make([]wait, len(n.w.slots))
+	n.saidAt = make([]time.Duration, len(n.w.nodes)+n.w.plan.gateways)
 	n.cores = nil
 	for i := range n.w.plan.cores {
 		n.cores = append(n.cores, newCore(n, i))
 	}
 	n.w.logf("node %d: starts", n.id)
-	n.acquireMissing()
+	n.assign()
 	n.audit(n.cores)
 	n.sweep(n.cores)
 }
@@ -76,9 +81,9 @@ func (n *node) count() {
 
 func (n *node) coreOf(slot im.Slot) *core { return n.cores[int(slot)%len(n.cores)] }
 
-// receive takes a link message off the network.
+// receive takes a link message off the network, for what is served here.
 func (n *node) receive(m *entity.Message) {
-	if n.up {
+	if n.up && n.held.Serves(m.To.Slot()) {
 		n.coreOf(m.To.Slot()).enqueue(shard.Input{To: m.To, Msg: m})
 	}
 }

@@ -52,6 +52,10 @@ type plan struct {
 	skew time.Duration
 	// staleness is how long a change of the slot table takes to spread.
 	staleness time.Duration
+	// handOver is how long nodes wait for others to hand over slots. deaf is how much
+	// nodes and gateways miss of it: who is there, and what is said of slots.
+	handOver time.Duration
+	deaf     float64
 	// blows are single faults at random moments.
 	blows []blow
 }
@@ -105,6 +109,7 @@ func draw(rng *rand.Rand) plan {
 		lag: ms(0, 20), breakConn: sometimes(0.03), loseDown: sometimes(0.03), loseRequest: sometimes(0.1), halfOpen: sometimes(0.6), stallTie: sometimes(0.02),
 		commitDelay: ms(0, 3), syncDelay: ms(0, 20), unknown: sometimes(0.03), readFails: sometimes(0.2), readDelay: ms(0, 10),
 		turnDelay: ms(0, 4), skew: time.Duration(sometimes(4000)) * time.Millisecond, staleness: ms(1, 2500),
+		handOver: ms(100, 2000), deaf: sometimes(1),
 	}
 	p.resumeFor = []time.Duration{time.Second, time.Minute}[rng.IntN(2)]
 	p.attaching = 1 << pick(0, 6)

@@ -32,6 +32,9 @@ type Report struct {
 	// What went wrong: commits that failed or were fenced, loads, those that
 	// failed, entities put out of memory, messages sent again.
 	Failed, Fenced, Loads, LoadErrors, Evicted, Resent uint64
+	// Awaited counts waits for slots to be handed over, Forced slots that were taken
+	// after one of them, and Corrected answers that named another owner.
+	Awaited, Forced, Corrected int
 	// Resumed counts sessions that gateways resumed, Unresumed those that
 	// they gave up.
 	Resumed, Unresumed uint64
@@ -57,6 +60,9 @@ func (r *Report) Add(o Report) {
 	r.LoadErrors += o.LoadErrors
 	r.Evicted += o.Evicted
 	r.Resent += o.Resent
+	r.Awaited += o.Awaited
+	r.Forced += o.Forced
+	r.Corrected += o.Corrected
 	r.Resumed += o.Resumed
 	r.Unresumed += o.Unresumed
 	r.Money += o.Money

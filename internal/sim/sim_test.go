@@ -52,7 +52,7 @@ func checkVaried(t *testing.T, r Report, seeds int) {
 	for what, n := range map[string]uint64{
 		"failed commits": r.Failed, "fenced commits": r.Fenced, "failed loads": r.LoadErrors, "evictions": r.Evicted,
 		"messages sent again": r.Resent, "resumed sessions": r.Resumed, "sessions given up": r.Unresumed, "refused messages": uint64(r.Refused), "received messages": uint64(r.Received), "traced messages": uint64(r.Traced),
-		"entries let go of": uint64(r.Trimmed), "changes of balances": uint64(r.Money), "opened shares": uint64(r.Opened), "won envelopes": uint64(r.Won),
+		"waits for hand-overs": uint64(r.Awaited), "slots waited for in vain": uint64(r.Forced), "answers that name an owner": uint64(r.Corrected), "entries let go of": uint64(r.Trimmed), "changes of balances": uint64(r.Money), "opened shares": uint64(r.Opened), "won envelopes": uint64(r.Won),
 	} {
 		if per(n) < 0.3 {
 			t.Errorf("%.2f %s a run", per(n), what)

@@ -27,7 +27,11 @@ type storage struct {
 type slotData struct {
 	// epoch counts acquisitions, safe those that are durable.
 	epoch, safe im.Epoch
-	entities    map[im.Addr]*entityData
+	// owners are who acquired it under each of them, handed those whose owners have
+	// said that they have handed the slot over.
+	owners   map[im.Epoch]string
+	handed   map[im.Epoch]bool
+	entities map[im.Addr]*entityData
 	// order is that of creation.
 	order    []*entityData
 	unsynced []*write
@@ -49,6 +53,7 @@ type entityData struct {
 type write struct {
 	changes []store.Change
 	epoch   im.Epoch
+	owner   string
 	call    *storeCall
 }
 
@@ -80,7 +85,7 @@ func newStorage(w *world) *storage {
 func (s *storage) slot(id im.Slot) *slotData {
 	sl := s.slots[id]
 	if sl == nil {
-		sl = &slotData{entities: map[im.Addr]*entityData{}}
+		sl = &slotData{entities: map[im.Addr]*entityData{}, owners: map[im.Epoch]string{}, handed: map[im.Epoch]bool{}}
 		s.slots[id] = sl
 	}
 	return sl
@@ -195,7 +200,7 @@ func (s *storage) sync(sl *slotData, n int) {
 	sl.unsynced = slices.Delete(sl.unsynced, 0, n)
 	for _, wr := range synced {
 		if wr.epoch != 0 {
-			sl.safe = wr.epoch
+			sl.safe, sl.owners[wr.epoch] = wr.epoch, wr.owner
 		}
 		for _, ch := range wr.changes {
 			s.persist(sl, ch)
@@ -260,9 +265,8 @@ func (s *storage) crash() {
 func (s *storage) reachable(n *node) bool { return s.up && !n.cutOff }
 
 // acquire raises the epochs of slots.
-func (s *storage) acquire(n *node, slots []im.Slot, done func([]im.Epoch, error)) {
-	var epochs []im.Epoch
-	call := &storeCall{done: func(err error) { done(epochs, err) }}
+func (s *storage) acquire(n *node, slots []im.Slot, epochs *[]im.Epoch, done func(error)) {
+	call := &storeCall{done: done}
 	s.w.after(s.w.between(0, s.w.plan.commitDelay), func() {
 		if !s.reachable(n) {
 			call.finish(errStoreDown)
@@ -271,10 +275,21 @@ func (s *storage) acquire(n *node, slots []im.Slot, done func([]im.Epoch, error)
 		for _, id := range slots {
 			sl := s.slot(id)
 			sl.epoch++
-			epochs = append(epochs, sl.epoch)
-			s.enqueue(sl, &write{epoch: sl.epoch, call: call})
+			*epochs = append(*epochs, sl.epoch)
+			s.enqueue(sl, &write{epoch: sl.epoch, owner: n.name(), call: call})
 		}
 	})
+}
+
+// owners reads who has acquired slots.
+func (s *storage) owners(n *node, slots []im.Slot, list *[]im.Owner, done func(error)) {
+	s.read(n, func() error {
+		for _, id := range slots {
+			sl := s.slot(id)
+			*list = append(*list, im.Owner{Node: sl.owners[sl.safe], Epoch: sl.safe})
+		}
+		return nil
+	}, done)
 }
 
 // read runs f at the moment a read takes effect, and answer when it returns.
@@ -292,18 +307,17 @@ func (s *storage) read(n *node, f func() error, answer func(error)) {
 }
 
 // pending lists the marked entities of slots.
-func (s *storage) pending(n *node, slots []im.Slot, done func([]im.Addr, error)) {
-	var marked []im.Addr
+func (s *storage) pending(n *node, slots []im.Slot, marked *[]im.Addr, done func(error)) {
 	s.read(n, func() error {
 		for _, id := range slots {
 			for _, e := range s.slot(id).order {
 				if e.pending {
-					marked = append(marked, e.addr)
+					*marked = append(*marked, e.addr)
 				}
 			}
 		}
 		return nil
-	}, func(err error) { done(marked, err) })
+	}, done)
 }
 
 // load is store.Store's Load, of what is durable now.
