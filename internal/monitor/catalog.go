@@ -44,7 +44,44 @@ const (
 	metricMemory         = "skein_memory_resident_bytes"
 	metricReady          = "skein_ready"
 	metricMonitorTargets = "skein_monitor_targets"
+
+	// Relays, and mailbox nodes that reach them over uplinks.
+	metricRelayUp      = "skein_relay_up"
+	metricRelaySent    = "skein_relay_sent_total"
+	metricRelayTaken   = "skein_relay_received_total"
+	metricRelayDropped = "skein_relay_dropped_total"
+	metricRelayOwing   = "skein_relay_owing"
+	metricRelayRaw     = "skein_relay_raw_bytes_total"
+	metricRelayBytes   = "skein_relay_sent_bytes_total"
+	metricUplinkCutOff = "skein_uplink_cut_off"
+	metricUplinkLost   = "skein_uplink_dropped_total"
+
+	// A region's standby, seen from the region, and its own copy.
+	metricBehind      = "skein_standby_behind_seconds"
+	metricBehindSlots = "skein_standby_copying_slots"
+	metricCopyNodes   = "skein_copy_nodes"
+	metricCopyBroken  = "skein_copy_broken_slots"
+
+	metricRouterGateways  = "skein_router_gateways"
+	metricRouterRequests  = "skein_router_requests_total"
+	metricRouterErrors    = "skein_router_errors_total"
+	metricRouterRefused   = "skein_router_refused_total"
+	metricRedisAlone      = "skein_redis_unconfirmed_total"
+	metricRedisUnknown    = "skein_redis_unknown_total"
+	metricRedisRetries    = "skein_redis_retries_total"
+	metricPostgresAlone   = "skein_postgres_unconfirmed_total"
+	metricPostgresUnknown = "skein_postgres_unknown_total"
+	metricPostgresRetries = "skein_postgres_retries_total"
 )
+
+// roleMetrics are those by which a process is known to have a role.
+var roleMetrics = []struct {
+	role string
+	of   selector
+}{
+	{"gateway", metricSessions}, {"mailbox", metricCommands}, {"relay", metricRelayUp}, {"router", metricRouterGateways},
+	{"standby", metricCopyNodes}, {"monitor", metricMonitorTargets},
+}
 
 // The Monitor's own series. Those of a node are called ID@NODE, where ID is one
 // of these or of perNode.
@@ -79,6 +116,7 @@ var merges = map[string]series.Merge{
 	metricAdmission: series.Min,
 	metricQueueing:  series.Max,
 	metricOldest:    series.Max,
+	metricBehind:    series.Max,
 }
 
 // mergeOf says how a series is merged across nodes and over time. The worst
@@ -116,50 +154,6 @@ var perNode = []nodeSeries{
 // wanted reports whether a metric is kept at all: those of libraries are not.
 func wanted(name string) bool { return strings.HasPrefix(name, "skein_") }
 
-// Chart is some lines that belong together.
-type Chart struct {
-	// ID is what the dashboard has titles for; Title is the English one.
-	ID    string `json:"id"`
-	Title string `json:"title"`
-	// Unit is that of the values: "/s", "s", "bytes", "bytes/s", "s/s" or ""
-	// for a number of things.
-	Unit  string `json:"unit"`
-	Lines []Line `json:"lines"`
-}
-
-// Line is the sum of some series.
-type Line struct {
-	ID string     `json:"id"`
-	Of []selector `json:"series"`
-}
-
-func line(id string, of ...selector) Line { return Line{id, of} }
-
-// Charts are those of the dashboard and of reports, in order.
-func Charts() []Chart {
-	return []Chart{
-		{"messages", "Chat messages", "/s", []Line{line("sent", metricRequest+count+`{op="send"}`), line("delivered", metricDeliveries)}},
-		{"qps", "Client and server QPS", "/s", []Line{line("client", seriesRequests), line("server", metricCommands, metricShakes)}},
-		{"envelopes", "Envelopes", "/s", []Line{
-			line("issued", metricLeases), line("won", metricShakes+`{outcome="won"}`),
-			line("sent", metricEnvelopes+`{event="sent"}`), line("opened", metricEnvelopes+`{event="opened"}`)}},
-		{"latency", "Time of a send", "s", []Line{
-			line("median", metricRequest+medianSuffix+`{op="send"}`), line("tail", metricRequest+tailSuffix+`{op="send"}`)}},
-		{"gateway", "Gateway", "", []Line{line("links", metricLinks), line("sessions", metricSessions)}},
-		{"refused", "Gateway: refused", "/s", []Line{line("failed", faults...), line("shed", metricShed), line("limited", metricLimited)}},
-		{"mailbox", "Mailbox: queue", "", []Line{line("queued", metricQueueLength+`{queue="mailbox"}`)}},
-		{"relay", "Relay: link messages", "/s", []Line{
-			line("taken", metricLinkMessages), line("acknowledged", metricLinkAcks), line("again", metricAgain)}},
-		{"outbox", "Relay: messages that wait for an ack", "", []Line{line("waiting", metricOutbox)}},
-		{"store", "Store: commits", "/s", []Line{line("commits", metricCommits), line("entries", metricEntries)}},
-		{"storetime", "Store: time of a commit and a sync", "s", []Line{line("commit", metricCommitTime+meanSuffix), line("sync", metricSyncTime+meanSuffix)}},
-		{"storebytes", "Store: bytes committed", "bytes/s", []Line{line("committed", metricCommitBytes)}},
-		{"disk", "Disk", "bytes", []Line{line("used", metricDisk), line("free", metricDiskFree)}},
-		{"cpu", "Processor time", "s/s", []Line{line("all", metricCPU)}},
-		{"memory", "Memory", "bytes", []Line{line("resident", metricMemory)}},
-	}
-}
-
 // Metrics are what of the exported metrics rules, charts and the list of nodes
 // need, with labels, for a test to look for them.
 func Metrics() []string {
@@ -183,6 +177,9 @@ func Metrics() []string {
 	}
 	for _, r := range Rules() {
 		add(r.of)
+	}
+	for _, r := range roleMetrics {
+		add([]selector{r.of})
 	}
 	for name := range merges {
 		names[name+"{"] = true

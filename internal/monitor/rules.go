@@ -99,6 +99,14 @@ func Rules() []Rule {
 			Name: "disk", Help: "share of the file system of a data directory that is full", Unit: "ratio",
 			Fire: 0.9, Clear: 0.85, For: 30, ClearFor: 30, of: []selector{metricDiskFree, metricDiskSize}, measure: measureDisk,
 		},
+		{
+			Name: "region", Help: "1 when messages do not reach a region", Unit: "",
+			Fire: 1, Clear: 0, For: 30, ClearFor: 30, of: []selector{metricRelayUp, metricUplinkCutOff}, measure: measureRegions,
+		},
+		{
+			Name: "standby", Help: "for how long the oldest commit waits for the region's standby", Unit: "s",
+			Fire: 30, Clear: 5, For: 10, ClearFor: 30, of: []selector{metricBehind}, measure: measureOf(metricBehind),
+		},
 	}
 }
 
@@ -161,6 +169,29 @@ func measureAvailability(v *view) []measured {
 			m.value = 1
 		case known && healthy == 0:
 			m.value, m.why = 1, cmp.Or(m.why, "it says that it is not healthy; see its /healthz")
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
+// measureRegions: of several relays one that is connected is enough. Mailbox nodes
+// that have no relay at all do not know which regions there are.
+func measureRegions(v *view) (all []measured) {
+	relays := selector(metricRelayUp)
+	for name, up := range v.now {
+		if relays.matches(name) {
+			m := measured{subject: label(name, "region")}
+			if up == 0 {
+				m.value, m.why = 1, "no relay is connected with it; 'skein region status' says why"
+			}
+			all = append(all, m)
+		}
+	}
+	if cut, ok := v.merged(metricUplinkCutOff); ok {
+		m := measured{value: min(cut, 1)}
+		if cut > 0 {
+			m.why = "mailbox nodes know regions that none of their relays is connected with"
 		}
 		all = append(all, m)
 	}

@@ -69,13 +69,22 @@ func (n *node) now(at time.Time, pause time.Duration, sums *aggregates) NodeNow 
 			one.Values[perNode[i].id] = acc
 		}
 	}
-	one.Roles = n.roles()
+	one.Roles = n.roles
 	return one
 }
 
-// pick finds the values that the series of the node are made of.
+// pick finds the values that the series of the node are made of, and by which it
+// is known what the node does.
 func (n *node) pick() {
-	n.picked = make([][]*value, len(perNode))
+	n.picked, n.roles = make([][]*value, len(perNode)), nil
+	for _, r := range roleMetrics {
+		for name := range n.values {
+			if r.of.matches(name) {
+				n.roles = append(n.roles, r.role)
+				break
+			}
+		}
+	}
 	for name, v := range n.values {
 		for i, s := range perNode {
 			if slices.ContainsFunc(s.of, func(s selector) bool { return s.matches(name) }) {
@@ -83,19 +92,6 @@ func (n *node) pick() {
 			}
 		}
 	}
-}
-
-// roles are those that a node has metrics of.
-func (n *node) roles() []string {
-	var roles []string
-	for _, r := range []struct{ role, metric string }{
-		{"gateway", metricSessions}, {"mailbox", metricCommands}, {"monitor", metricMonitorTargets},
-	} {
-		if n.values[r.metric] != nil {
-			roles = append(roles, r.role)
-		}
-	}
-	return roles
 }
 
 // State is everything as it is in a second.

@@ -31,6 +31,8 @@ type node struct {
 	// picked are the values that each of perNode is made of; nil: they have
 	// to be found.
 	picked [][]*value
+	// roles are those that it has metrics of, found with picked.
+	roles []string
 	// answered is when it was last of use, 0: never; failures is how many
 	// pulls have failed since.
 	answered time.Time

@@ -2,7 +2,7 @@ import type { Alert } from "./api";
 import { clock, written } from "./numbers";
 import type { Words } from "./words";
 
-const units: Record<string, string> = { latency: "s", outbox: "s" };
+const units: Record<string, string> = { latency: "s", outbox: "s", standby: "s" };
 const shares = ["errors", "queue", "disk"];
 
 function value(a: Alert): string {

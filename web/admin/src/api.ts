@@ -40,6 +40,7 @@ export interface ChartData {
   title: string;
   unit: string;
   lines: { id: string }[];
+  optional?: boolean;
   data: Data[];
 }
 

@@ -87,6 +87,11 @@ export function App() {
   );
 }
 
+// worthDrawing: what a cluster does not have needs no empty chart.
+function worthDrawing(c: ChartData): boolean {
+  return !c.optional || c.data.some((d) => d.values.some((v) => v != null));
+}
+
 function newest(charts: ChartData[] | undefined, chart: string, line: string): number | null {
   const values = charts?.find((c) => c.id === chart)?.data.find((d) => d.name === line)?.values ?? [];
   for (let i = values.length - 1; i >= Math.max(0, values.length - 5); i--) if (values[i] != null) return values[i];
@@ -153,7 +158,7 @@ function Board({ t, look, refuse }: { t: Words; look: string; refuse: () => void
           {back === 0 ? <span class="live">● {t("live")}</span> : <button onClick={() => setBack(0)}>{t("now")}</button>}
         </div>
         <div class="charts">
-          {charts.value?.charts.map((c) => (
+          {charts.value?.charts.filter(worthDrawing).map((c) => (
             <Chart key={c.id} chart={c} t={t} look={`${look}${dark}${c.data.length}`} />
           ))}
         </div>

@@ -18,11 +18,12 @@ const order = { down: 0, unhealthy: 1, draining: 2, up: 3 };
 export function Nodes({ nodes, t }: { nodes: NodeNow[]; t: Words }) {
   const [filter, setFilter] = useState("");
   const [shown, setShown] = useState(page);
+  const roles = (n: NodeNow) => (n.roles ?? []).map((r) => t("role." + r, r)).join(", ");
   const matching = nodes
-    .filter((n) => filter === "" || `${n.name} ${(n.roles ?? []).join(" ")} ${n.version} ${status(n)}`.includes(filter))
+    .filter((n) => filter === "" || `${n.name} ${(n.roles ?? []).join(" ")} ${roles(n)} ${n.version} ${status(n)}`.includes(filter))
     .sort((a, b) => order[status(a)] - order[status(b)] || a.name.localeCompare(b.name));
   const columns: [string, (n: NodeNow) => string][] = [
-    ["roles", (n) => (n.roles ?? []).join(", ") || "–"],
+    ["roles", (n) => roles(n) || "–"],
     ["version", (n) => n.version || "–"],
     ["slots", (n) => (n.slots ? String(n.slots) : "–")],
     ["links", (n) => written(n.values.links)],
