@@ -41,6 +41,22 @@ func postgresArgs(t *testing.T) []string {
 	return []string{"--store", "postgres", "--postgres", p.server.URL(), "--postgres-schema", fmt.Sprintf("t%d", p.used.Add(1))}
 }
 
+// ownPostgres are nodes with a server of their own.
+func ownPostgres(t *testing.T) (*nodes, *pgtest.Server) {
+	t.Helper()
+	needPostgres(t)
+	server, err := pgtest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return newPostgresNodes(t, filepath.Join(t.TempDir(), "data"), []string{"--store", "postgres", "--postgres", server.URL()}), server
+}
+
 func stopPostgres() {
 	if s := sharedPostgres.server; s != nil {
 		_ = s.Stop()

@@ -50,6 +50,27 @@ func recordNodes(t *testing.T, dir string) {
 	recordFirst(t, dir, "nodes", frameForward, taps...)
 }
 
+// recordPostgres records what two mailbox nodes keep in PostgreSQL, under load.
+func recordPostgres(t *testing.T, dir string) {
+	c, server := ownPostgres(t)
+	for _, name := range []string{"one", "two"} {
+		c.mailbox(name, "--version-label", name)
+	}
+	c.cluster("move-slots", "0-9", "two")
+	c.cluster("canary", "two", "30")
+	g := c.gateway()
+	_, verdict := benchChat(t, g, "--users", "6", "--friends", "2", "--messages", "2")
+	verdict().check(t)
+	facts := history(t, g)
+	dump, err := server.Dump(t.Context(), "skein")
+	if err != nil {
+		t.Fatal(err)
+	}
+	record(t, filepath.Join(dir, "postgres.gz"), dump)
+	facts.Secret = hex.EncodeToString([]byte(trimmed(t, filepath.Join(c.data, "cluster.secret"))))
+	recordFacts(t, filepath.Join(dir, "postgres.json"), facts)
+}
+
 // recordRegions records what relays of two regions say.
 func recordRegions(t *testing.T, dir string) {
 	var ways []*tap

@@ -57,6 +57,7 @@ func TestRecordRelease(t *testing.T) {
 	recordStream(t, dir, "link", link.all()[0])
 	recordFacts(t, filepath.Join(dir, "facts.json"), facts)
 	recordNodes(t, dir)
+	recordPostgres(t, dir)
 	recordRegions(t, dir)
 	recordStandby(t, dir)
 }

@@ -40,18 +40,20 @@ func TestStoresOfReleases(t *testing.T) {
 		if r.Has("redis") {
 			t.Run(r.Name+" "+apart, func(t *testing.T) {
 				t.Parallel()
-				goOnApart(t, r)
+				goOnApart(t, overKeys, r)
+			})
+		}
+		if r.Has("postgres") {
+			t.Run(r.Name+" "+apartPostgres, func(t *testing.T) {
+				t.Parallel()
+				goOnApart(t, overTables, r)
 			})
 		}
 	}
 }
 
-// goOnApart is goOn over Redis.
-func goOnApart(t *testing.T, r releases.Release) {
-	facts, err := r.NodesFacts()
-	if err != nil {
-		t.Fatal(err)
-	}
+// overKeys are nodes over what a release has left in Redis.
+func overKeys(t *testing.T, r releases.Release) (*nodes, releases.Facts) {
 	c, redis := ownRedis(t)
 	var keys []redistest.Key
 	if err := r.JSON("redis", &keys); err != nil {
@@ -60,6 +62,33 @@ func goOnApart(t *testing.T, r releases.Release) {
 	if err := redis.Load(t.Context(), keys); err != nil {
 		t.Fatal(err)
 	}
+	facts, err := r.NodesFacts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, facts
+}
+
+// overTables are nodes over what a release has left in PostgreSQL.
+func overTables(t *testing.T, r releases.Release) (*nodes, releases.Facts) {
+	c, server := ownPostgres(t)
+	dump, err := r.Statements("postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Load(t.Context(), dump); err != nil {
+		t.Fatal(err)
+	}
+	facts, err := r.PostgresFacts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, facts
+}
+
+// goOnApart is goOn over a shared store.
+func goOnApart(t *testing.T, over func(*testing.T, releases.Release) (*nodes, releases.Facts), r releases.Release) {
+	c, facts := over(t, r)
 	p := overStore(t, c, setup{})
 	if st := c.status(); st.Policy.Canary.Percent != 30 || len(st.Policy.Pins) != 1 {
 		t.Errorf("the operator's policy is %+v", st.Policy)

@@ -38,15 +38,16 @@ type shape func(t *testing.T, data string, more setup) *product
 // together and apart are the two that every test of what users see runs in: one
 // process with everything, and roles in processes of their own that share a store.
 const (
-	together = "one process"
-	apart    = "two mailboxes over Redis"
+	together      = "one process"
+	apart         = "two mailboxes over Redis"
+	apartPostgres = "two mailboxes over PostgreSQL"
 )
 
 var shapes = map[string]shape{
 	together: inOne, "workers": withWorkers(inOne),
 	"two processes": inTwo, "two processes and workers": withWorkers(inTwo),
 	apart: overRedis,
-	"two mailboxes over PostgreSQL": func(t *testing.T, data string, more setup) *product {
+	apartPostgres: func(t *testing.T, data string, more setup) *product {
 		return overStore(t, newPostgresNodes(t, data, postgresArgs(t)), more)
 	},
 }

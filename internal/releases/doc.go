@@ -15,6 +15,8 @@
 //   - redis.gz: the keys of a Redis that two nodes share, under load, with the records
 //     of nodes and of the operator's policy; nodes.json is to it what facts.json is
 //     to the directories.
+//   - postgres.gz: the same in a schema of PostgreSQL, tables and functions, as
+//     statements, and postgres.json; since 0.2.
 //   - nodes-up.gz, nodes-down.gz: a role link between two mailbox nodes.
 //   - relay-up.gz, relay-down.gz: messages from one region to another, without TLS.
 //   - standby-up.gz, standby-down.gz: a region and its standby, without TLS.

@@ -83,6 +83,9 @@ func (r Release) Facts() (Facts, error) { return r.facts("facts.json") }
 // NodesFacts reads what was true of the nodes over Redis.
 func (r Release) NodesFacts() (Facts, error) { return r.facts("nodes.json") }
 
+// PostgresFacts reads what was true of the nodes over PostgreSQL.
+func (r Release) PostgresFacts() (Facts, error) { return r.facts("postgres.json") }
+
 func (r Release) facts(name string) (f Facts, err error) {
 	b, err := os.ReadFile(filepath.Join(r.dir, name))
 	if err != nil {
@@ -109,6 +112,9 @@ func (r Release) JSON(name string, into any) error {
 
 // Stream reads one direction of a link, such as link-up or link-down.
 func (r Release) Stream(name string) ([]byte, error) { return r.unpack(name + ".gz") }
+
+// Statements reads those that make a schema of PostgreSQL with all that is in it.
+func (r Release) Statements(name string) ([]byte, error) { return r.unpack(name + ".gz") }
 
 // Schema reads what the release knew of the protocol.
 func (r Release) Schema() (*protoregistry.Files, error) {

@@ -152,7 +152,7 @@ func sayAgain(t *testing.T, f frame) (name string, again []byte) {
 		if m, err = ReadMessage(f.payload); err == nil {
 			name, again = "forward", AppendMessage(nil, m)
 		}
-	case typeServed:
+	case typeServed, typeLeft:
 		var slots []im.Slot
 		var epochs []im.Epoch
 		slots, epochs, err = readServed(f.payload)

@@ -1,6 +1,7 @@
 // Package pgtest starts PostgreSQL servers for tests and benchmarks: one, or a
 // primary with standbys, on free ports of the loopback interface, each with a
-// directory of its own; and kills, pauses, promotes and restarts them.
+// directory of its own; kills, pauses, promotes and restarts them; and dumps and
+// loads what is in them.
 //
 // It owns the processes it has started, which end with this one (on Linux,
 // even if it is killed), and their directories, which Stop removes. Servers

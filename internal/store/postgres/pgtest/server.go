@@ -37,7 +37,7 @@ type Server struct {
 var ErrMissing = errors.New("no PostgreSQL server is installed; scripts/deps.sh installs one")
 
 // programs are what is used of an installation.
-var programs = []string{"postgres", "initdb", "pg_basebackup", "pg_rewind"}
+var programs = []string{"postgres", "initdb", "pg_basebackup", "pg_dump", "pg_rewind"}
 
 // Find returns the directory of the server's programs, the newest if there are
 // several: Debian has them out of the path.
