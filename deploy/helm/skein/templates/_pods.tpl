@@ -84,11 +84,21 @@ relay_ca = "/etc/skein/region/ca.crt"
 {{- end }}
 {{- end }}
 
-{{/* skein.settings makes the settings of a role, as TOML. What the chart decides
-comes last, and the schema keeps it out of the values. */}}
+{{/* skein.decided are the settings that the values may not have, as JSON. */}}
+{{- define "skein.decided" -}}
+{{- toJson (list "data" "ops" "http" "link" "drain_seconds" "tls_cert" "tls_key" "cluster_secret" "mailbox" "role_listen" "advertise"
+  "store" "redis" "redis_replicas" "redis_password_file" "postgres" "postgres_schema" "postgres_standbys" "postgres_password_file"
+  "router_listen" "region" "directory" "regions" "relay_listen" "relay_cert" "relay_key" "relay_ca" "standby" "standby_mode"
+  "standby_listen") }}
+{{- end }}
+
+{{/* skein.settings makes the settings of a role, as TOML. */}}
 {{- define "skein.settings" -}}
 {{- $v := .root.Values }}
 {{- $all := merge (dict) (index $v .role).settings $v.settings }}
+{{- range $key := include "skein.decided" . | fromJsonArray }}
+{{- if hasKey $all $key }}{{ fail (printf "settings.%s: the chart decides this itself, from other values" $key) }}{{ end }}
+{{- end }}
 {{- if and $v.postgres.caSecret (hasKey $all "postgres_ca") }}{{ fail "postgres.caSecret: settings.postgres_ca says something else; give one of them" }}{{ end }}
 {{- range $key, $value := $all }}
 {{ $key }} = {{ if kindIs "string" $value }}{{ $value | quote }}{{ else }}{{ int64 $value }}{{ end }}
@@ -139,6 +149,7 @@ redis_replicas = {{ int64 $v.redis.replicas }}
 redis_password_file = "/etc/skein/redis/password"
 {{- end }}
 {{- else if eq $v.store "postgres" }}
+{{- if regexMatch "password=|://[^/@]*:[^/@]*@" $v.postgres.url }}{{ fail "postgres.url: no password belongs here; put it into a Secret, and its name into postgres.passwordSecret" }}{{ end }}
 postgres = {{ required "postgres.url: with store postgres, where it is" $v.postgres.url | quote }}
 postgres_schema = {{ $v.postgres.schema | quote }}
 postgres_standbys = {{ int64 $v.postgres.standbys }}
