@@ -18,6 +18,7 @@ import (
 	"github.com/skein-im/skein/client"
 	"github.com/skein-im/skein/internal/config"
 	"github.com/skein-im/skein/internal/node"
+	"github.com/skein-im/skein/internal/patience"
 )
 
 // startServer runs a node on free ports.
@@ -89,7 +90,7 @@ func (p *person) sees(words string) {
 // seesOne is sees for words of a kind; it returns which.
 func (p *person) seesOne(words *regexp.Regexp) string {
 	p.t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(patience.Limit)
 	for {
 		p.mu.Lock()
 		said, at := p.said, words.FindStringIndex(p.said)

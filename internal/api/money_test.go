@@ -13,6 +13,7 @@ import (
 	"github.com/skein-im/skein/internal/account"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/mailbox"
+	"github.com/skein-im/skein/internal/patience"
 	"github.com/skein-im/skein/internal/store/memstore"
 )
 
@@ -82,7 +83,7 @@ func (b *bank) topUp(user uint64, cents int64, reference string) (*skeinv1.Payme
 func (b *bank) balance(user int, want int64) {
 	b.t.Helper()
 	var got int64
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience.Limit); time.Now().Before(deadline); {
 		res, err := b.wallet[user-1].Get(b.t.Context(), connect.NewRequest(&skeinv1.GetWalletRequest{}))
 		if err != nil {
 			b.t.Fatal(err)
@@ -165,8 +166,8 @@ func TestEnvelopes(t *testing.T) {
 	sum := int64(0)
 	for user := 2; user <= 3; user++ {
 		open := func() int64 {
-			for {
-				res, err := b.env[user-1].Open(t.Context(), connect.NewRequest(&skeinv1.OpenEnvelopeRequest{Envelope: envelope}))
+			for ctx := patience.Context(t); ; {
+				res, err := b.env[user-1].Open(ctx, connect.NewRequest(&skeinv1.OpenEnvelopeRequest{Envelope: envelope}))
 				if err == nil {
 					return res.Msg.Cents
 				}
@@ -251,8 +252,8 @@ func TestCampaigns(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.balance(1, 100)
-	for {
-		info, err := b.op.GetCampaign(t.Context(), connect.NewRequest(&skeinv1.GetCampaignRequest{Campaign: made.Msg.Campaign}))
+	for ctx := patience.Context(t); ; {
+		info, err := b.op.GetCampaign(ctx, connect.NewRequest(&skeinv1.GetCampaignRequest{Campaign: made.Msg.Campaign}))
 		if connect.CodeOf(err) == connect.CodeNotFound {
 			continue
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/mailbox"
+	"github.com/skein-im/skein/internal/patience"
 	"github.com/skein-im/skein/internal/store"
 	"github.com/skein-im/skein/internal/store/memstore"
 )
@@ -49,8 +50,8 @@ func (s *site) start() {
 // must submits a command until what it is about has arrived.
 func (s *site) must(to im.Addr, cmd im.Command) im.Result {
 	s.t.Helper()
-	for {
-		res, err := im.Do(s.t.Context(), s.m, to, cmd)
+	for ctx := patience.Context(s.t); ; {
+		res, err := im.Do(ctx, s.m, to, cmd)
 		switch kind := im.KindOf(err); {
 		case err == nil:
 			return res

@@ -20,6 +20,8 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"github.com/skein-im/skein/internal/patience"
 )
 
 func TestMain(m *testing.M) {
@@ -31,7 +33,7 @@ func TestMain(m *testing.M) {
 }
 
 // testTimeout is for what must not happen; nothing waits for it otherwise.
-const testTimeout = 30 * time.Second
+const testTimeout = patience.Limit
 
 // wait receives from a channel that must deliver.
 func wait[T any](t testing.TB, ch <-chan T, what string) T {

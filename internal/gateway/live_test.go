@@ -21,6 +21,7 @@ import (
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/link"
+	"github.com/skein-im/skein/internal/patience"
 	"github.com/skein-im/skein/internal/wire"
 )
 
@@ -49,6 +50,7 @@ func (w *watched) Closed(c link.Conn, err error) {
 
 // await waits until n connections are left.
 func (w *watched) await(n int) {
+	defer patience.Bound("connections to end")()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for w.open > n {

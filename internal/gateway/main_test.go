@@ -14,6 +14,7 @@ import (
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/link"
+	"github.com/skein-im/skein/internal/patience"
 	"github.com/skein-im/skein/internal/wire"
 )
 
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 }
 
 // testTimeout is for what must not happen; nothing waits for it otherwise.
-const testTimeout = 30 * time.Second
+const testTimeout = patience.Limit
 
 const (
 	alice  im.UserID   = 1<<32 + 7

@@ -23,6 +23,7 @@ import (
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
 	"github.com/skein-im/skein/internal/evloop"
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/patience"
 	"github.com/skein-im/skein/internal/wire"
 )
 
@@ -35,7 +36,7 @@ func TestMain(m *testing.M) {
 }
 
 // testTimeout is for what must not happen; nothing waits for it otherwise.
-const testTimeout = 30 * time.Second
+const testTimeout = patience.Limit
 
 // frame is a frame that a test received.
 type frame struct {

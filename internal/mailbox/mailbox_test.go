@@ -7,20 +7,16 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/patience"
 	"github.com/skein-im/skein/internal/store/pebble"
 	"github.com/skein-im/skein/internal/wire"
 )
 
-func testContext(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
+func testContext(t *testing.T) context.Context { return patience.Context(t) }
 
 // open starts a mailbox on a store in memory; the returned function stops
 // both.

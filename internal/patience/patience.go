@@ -3,6 +3,7 @@ package patience
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"testing"
 	"time"
 )
@@ -32,6 +33,18 @@ func Receive[T any](t testing.TB, what string, from <-chan T) T {
 		t.Fatalf("%s: it does not come in %v", what, Limit)
 		panic("unreachable")
 	}
+}
+
+// Bound bounds a wait that can not be ended from outside, like that for a sync.Cond,
+// until done is called: it ends all tests of the package, with what was waited for and
+// what all goroutines are at.
+func Bound(what string) (done func() bool) { return bound(Limit, what) }
+
+func bound(limit time.Duration, what string) (done func() bool) {
+	return time.AfterFunc(limit, func() {
+		debug.SetTraceback("all")
+		panic(fmt.Sprintf("waited %v in vain for %s", limit, what))
+	}).Stop
 }
 
 // Until asks until the answer is yes, or ends the test with what was seen last. It is for

@@ -3,6 +3,8 @@ package patience
 import (
 	"context"
 	"fmt"
+	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
@@ -66,4 +68,30 @@ func TestLimit(t *testing.T) {
 			t.Errorf("the context ends with %v", err)
 		}
 	})
+}
+
+// asChild makes the test binary a process that waits in vain.
+const asChild = "PATIENCE_CHILD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asChild) == "" {
+		os.Exit(m.Run())
+	}
+	defer bound(time.Millisecond, "a wonder")()
+	waitInVain()
+}
+
+func waitInVain() { select {} }
+
+// A wait that nothing can end ends the process, which says where it was.
+func TestBound(t *testing.T) {
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), asChild+"=1")
+	out, err := child.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "in vain for a wonder") || !strings.Contains(string(out), "patience.waitInVain") {
+		t.Errorf("it ends with %v and says %s", err, out)
+	}
+	if done := Bound("nothing"); !done() {
+		t.Error("what has come is still waited for")
+	}
 }

@@ -1,7 +1,6 @@
 package region
 
 import (
-	"context"
 	"log/slog"
 	"testing"
 	"time"
@@ -9,6 +8,7 @@ import (
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/mailbox"
+	"github.com/skein-im/skein/internal/patience"
 	"github.com/skein-im/skein/internal/store/memstore"
 )
 
@@ -60,9 +60,7 @@ func (p *pair) region(self im.Region, other **Region) *Region {
 }
 
 func (p *pair) do(m im.Mailbox, to im.Addr, cmd im.Command) (im.Result, error) {
-	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
-	defer cancel()
-	return im.Do(ctx, m, to, cmd)
+	return im.Do(patience.Context(p.t), m, to, cmd)
 }
 
 func (p *pair) must(m im.Mailbox, to im.Addr, cmd im.Command) im.Result {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/patience"
 	"github.com/skein-im/skein/internal/wire"
 )
 
@@ -96,7 +97,7 @@ func TestDrain(t *testing.T) {
 		select {
 		case <-left.got:
 		case <-other.got:
-		case <-time.After(30 * time.Second):
+		case <-time.After(patience.Limit):
 			t.Fatalf("%d of %d messages came", seen, sent)
 		}
 		seen++

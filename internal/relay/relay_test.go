@@ -16,6 +16,7 @@ import (
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/freeport"
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/patience"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -95,7 +96,7 @@ func wait[T any](t *testing.T, ch <-chan T) T {
 	select {
 	case v := <-ch:
 		return v
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience.Limit):
 		t.Fatal("nothing comes")
 		panic("unreachable")
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/patience"
 )
 
 // Two processes of a region send to one of another: each message is taken, none
@@ -43,7 +44,7 @@ func TestAnotherRelay(t *testing.T) {
 	case <-at[first].got:
 	case <-at[second].got:
 		used = second
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience.Limit):
 		t.Fatal("nothing comes")
 	}
 	at[used].Stop()

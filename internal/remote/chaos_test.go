@@ -10,6 +10,7 @@ import (
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/mailbox"
+	"github.com/skein-im/skein/internal/patience"
 	"github.com/skein-im/skein/internal/wire"
 )
 
@@ -156,6 +157,7 @@ func (d *chaosDevice) stop() {
 }
 
 func (d *chaosDevice) waitUntilSent() {
+	defer patience.Bound("messages to be taken")()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for d.acked < chaosMessages {

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/patience"
 )
 
 // fakeMailbox answers as a test tells it to.
@@ -83,6 +84,7 @@ func (m *fakeMailbox) script(answer func(to im.Addr, cmd im.Command) (im.Result,
 
 // waitFor waits until the commands that came satisfy a condition.
 func (m *fakeMailbox) waitFor(ok func(got []im.Command) bool) {
+	defer patience.Bound("commands")()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for !ok(m.got) {

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/patience"
 )
 
 // FuzzCommand: whatever is read is carried on unchanged, and what is wrong is
@@ -144,11 +145,11 @@ func FuzzHandshake(f *testing.F) {
 	f.Add(bytes.Clone(h.out))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		in := newInbox(&script{in: b})
-		if _, err := receive(&in, testSecret, welcome{node: "m", window: 1}, patience); err == nil {
+		if _, err := receive(&in, testSecret, welcome{node: "m", window: 1}, patience.Limit); err == nil {
 			t.Fatal("the server let garbage in")
 		}
 		in = newInbox(&script{in: b})
-		if _, err := greet(&in, testSecret, hello{node: "g", instance: 1}, patience); err == nil {
+		if _, err := greet(&in, testSecret, hello{node: "g", instance: 1}, patience.Limit); err == nil {
 			t.Fatal("the client took garbage for a server")
 		}
 	})

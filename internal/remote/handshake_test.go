@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/patience"
 	"github.com/skein-im/skein/internal/wire"
 )
 
@@ -97,7 +98,7 @@ func TestProofsAreNotReplayed(t *testing.T) {
 	nc := dialRaw(t, addr)
 	said := &recording{Conn: nc}
 	in := newInbox(said)
-	if _, err := greet(&in, testSecret, hello{node: "g", instance: 1}, patience); err != nil {
+	if _, err := greet(&in, testSecret, hello{node: "g", instance: 1}, patience.Limit); err != nil {
 		t.Fatal(err)
 	}
 	again := dialRaw(t, addr)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/patience"
 	"github.com/skein-im/skein/internal/wire"
 )
 
@@ -46,7 +47,7 @@ func garbage(t *testing.T, addr string, proven bool, b []byte) {
 	defer nc.Close()
 	in := newInbox(nc)
 	if proven {
-		if _, err := greet(&in, testSecret, hello{node: "g", instance: randomID()}, patience); err != nil {
+		if _, err := greet(&in, testSecret, hello{node: "g", instance: randomID()}, patience.Limit); err != nil {
 			t.Fatal(err)
 		}
 	}

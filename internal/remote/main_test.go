@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/patience"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -19,9 +20,6 @@ var testSecret = []byte("a secret of the tests")
 
 // quick is a heartbeat that finds dead links soon.
 var quick = Heartbeat{Every: 100 * time.Millisecond, Dead: 2 * time.Second, Idle: 3 * time.Second}
-
-// patience bounds what tests wait for.
-const patience = 20 * time.Second
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
@@ -106,11 +104,7 @@ func hangUp(c *Client) {
 }
 
 // within is a context for one step of a test.
-func within(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
+func within(t testing.TB) context.Context { return patience.Context(t) }
 
 // do submits a command and returns its result.
 func do(t testing.TB, m im.Mailbox, to im.Addr, cmd im.Command) im.Result {

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/patience"
 	"github.com/skein-im/skein/internal/wire"
 )
 
@@ -19,7 +20,7 @@ type raw struct {
 func dialAsClient(t *testing.T, addr string) *raw {
 	t.Helper()
 	r := &raw{t: t, in: newInbox(dialRaw(t, addr))}
-	if _, err := greet(&r.in, testSecret, hello{node: "later", instance: randomID()}, patience); err != nil {
+	if _, err := greet(&r.in, testSecret, hello{node: "later", instance: randomID()}, patience.Limit); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -84,7 +85,7 @@ func TestClientUnderstandsALaterServer(t *testing.T) {
 	}
 	t.Cleanup(func() { nc.Close() })
 	r := &raw{t: t, in: newInbox(nc)}
-	if _, err := receive(&r.in, testSecret, welcome{node: "later", incarnation: 1, window: 4}, patience); err != nil {
+	if _, err := receive(&r.in, testSecret, welcome{node: "later", incarnation: 1, window: 4}, patience.Limit); err != nil {
 		t.Fatal(err)
 	}
 	answers := make(chan error, 2)

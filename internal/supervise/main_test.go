@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/patience"
 )
 
 // TestMain is also the workers, and a supervisor that can be killed: the test
@@ -196,6 +197,7 @@ func (c *clock) After(d time.Duration) <-chan time.Time {
 
 // next is the next wait that was begun; it ends at once.
 func (c *clock) next() time.Duration {
+	defer patience.Bound("a wait to begin")()
 	w := <-c.waits
 	w.end <- c.Now()
 	return w.d
@@ -229,6 +231,7 @@ func (o *output) Write(b []byte) (int, error) {
 
 // await waits until something was written.
 func (o *output) await(what string) {
+	defer patience.Bound(what)()
 	for !strings.Contains(o.String(), what) {
 		<-o.more
 	}
@@ -269,6 +272,7 @@ func start(t *testing.T, n int, mode string, tweak ...func(*Config)) *crew {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer patience.Bound("workers")()
 	for range 2 * n {
 		<-c.changes // starting, ready
 	}
@@ -277,6 +281,7 @@ func start(t *testing.T, n int, mode string, tweak ...func(*Config)) *crew {
 
 // await waits until worker i is in a state.
 func (c *crew) await(i int, state State) WorkerInfo {
+	defer patience.Bound(fmt.Sprintf("worker %d to be %v", i, state))()
 	for info := range c.changes {
 		if info.Index == i && info.State == state {
 			return info

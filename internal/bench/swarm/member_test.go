@@ -16,6 +16,7 @@ import (
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
 	"github.com/skein-im/skein/internal/freeport"
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/patience"
 	"github.com/skein-im/skein/internal/wire"
 )
 
@@ -55,6 +56,7 @@ func (b *boss) tell(v any) {
 // until reads reports until one satisfies a condition.
 func (b *boss) until(cond func(*Report) bool) *Report {
 	b.t.Helper()
+	defer patience.Bound("a report")()
 	for {
 		var r Report
 		if err := b.reports.Decode(&r); err != nil {
