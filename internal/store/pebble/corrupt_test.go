@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/skein-im/skein/internal/store"
+	"github.com/skein-im/skein/internal/store/storetest"
 )
 
 // writtenDisk is a disk with a store that was written and closed.
@@ -22,7 +23,7 @@ func writtenDisk(t *testing.T, seed uint64, batches int) (*vfs.MemFS, *progress)
 		small(o)
 		o.MaxManifestFileSize = 1 << 20 // one manifest, many edits
 	}})
-	if err := errors.Join(write(s, acquireAll(t, s), seed, make([]int, crashOwners), batches, p)...); err != nil {
+	if err := errors.Join(write(s, storetest.AcquireAll(t, s), seed, make([]int, crashOwners), batches, p)...); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/store/storetest"
 )
 
 const (
@@ -198,7 +199,7 @@ func TestMarkersSettle(t *testing.T) {
 	tr := &trace{}
 	s := mustOpen(t, "data", Options{FS: errorfs.Wrap(vfs.NewMem(), tr), tune: small})
 	p := newProgress(crashOwners)
-	if err := errors.Join(write(s, acquireAll(t, s), 1, make([]int, crashOwners), 60, p)...); err != nil {
+	if err := errors.Join(write(s, storetest.AcquireAll(t, s), 1, make([]int, crashOwners), 60, p)...); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
+	"github.com/skein-im/skein/internal/store/storetest"
 )
 
 // fault makes operations of a file system fail from the at-th on.
@@ -213,7 +214,7 @@ func TestFaultTestNoticesDefects(t *testing.T) {
 		}, err: syscall.EIO, at: 20})
 		deaf := forgetful{errorfs.Wrap(r.mem, r.fault)}
 		s := mustOpen(t, "data", Options{FS: deaf, tune: small})
-		if err := errors.Join(write(s, acquireAll(t, s), seed, make([]int, crashOwners), faultBatches, r.p)...); err != nil {
+		if err := errors.Join(write(s, storetest.AcquireAll(t, s), seed, make([]int, crashOwners), faultBatches, r.p)...); err != nil {
 			t.Fatal(err)
 		}
 		if err := r.checkDisk(t); err != nil {
@@ -268,7 +269,7 @@ func TestReadFaults(t *testing.T) {
 				t.Fatalf("fault at operation %d: read: %v", at, err)
 			}
 		}
-		acquireAll(t, s)
+		storetest.AcquireAll(t, s)
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
+	"github.com/skein-im/skein/internal/store/storetest"
 )
 
 // TestReopen: a store that was closed holds what it held, and epochs go on.
@@ -26,7 +27,7 @@ func TestReopen(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b") // and parents are made
 	p := newProgress(crashOwners)
 	s := mustOpen(t, dir, Options{})
-	before := acquireAll(t, s)
+	before := storetest.AcquireAll(t, s)
 	if err := errors.Join(write(s, before, 1, make([]int, crashOwners), 20, p)...); err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +45,7 @@ func TestReopen(t *testing.T) {
 		t.Fatalf("the nodes of a process that is gone are members: %v, %v", members, err)
 	}
 	c := store.Change{Addr: im.User(1), Epoch: before[im.User(1).Slot()]}
-	for slot, epoch := range acquireAll(t, s) {
+	for slot, epoch := range storetest.AcquireAll(t, s) {
 		if epoch != before[slot]+1 {
 			t.Fatalf("slot %d got epoch %d after %d", slot, epoch, before[slot])
 		}
@@ -223,7 +224,7 @@ func TestStrangeDirectories(t *testing.T) {
 			}
 			s, err := Open("data", Options{FS: mem, Logger: quiet(), Beside: []string{"secret"}})
 			if err == nil {
-				acquireAll(t, s)
+				storetest.AcquireAll(t, s)
 				err = s.Close()
 			}
 			if !errors.Is(err, test.want) || test.want == nil && err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/skein-im/skein/internal/store"
+	"github.com/skein-im/skein/internal/store/storetest"
 )
 
 func TestGate(t *testing.T) {
@@ -102,7 +103,7 @@ func TestCompactionsThatFail(t *testing.T) {
 	}, err: syscall.EIO, at: 1}
 	s := mustOpen(t, "data", Options{FS: errorfs.Wrap(vfs.NewMem(), f), tune: small})
 	p := newProgress(crashOwners)
-	if err := errors.Join(write(s, acquireAll(t, s), 1, make([]int, crashOwners), 100, p)...); err != nil {
+	if err := errors.Join(write(s, storetest.AcquireAll(t, s), 1, make([]int, crashOwners), 100, p)...); err != nil {
 		t.Fatal(err)
 	}
 	for s.Metrics().BackgroundErrors == 0 {

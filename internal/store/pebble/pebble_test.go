@@ -1,7 +1,6 @@
 package pebble
 
 import (
-	"context"
 	"flag"
 	"log/slog"
 	"sync"
@@ -13,7 +12,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"go.uber.org/goleak"
 
-	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
 	"github.com/skein-im/skein/internal/store/storetest"
 )
@@ -89,20 +87,6 @@ func mustOpen(t testing.TB, dir string, opts Options) *Store {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	return s
-}
-
-// acquireAll makes the test the owner of every slot.
-func acquireAll(t testing.TB, s *Store) []im.Epoch {
-	t.Helper()
-	slots := make([]im.Slot, im.Slots)
-	for i := range slots {
-		slots[i] = im.Slot(i)
-	}
-	epochs, err := s.Acquire(context.Background(), "test", slots)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return epochs
 }
 
 func TestConformance(t *testing.T) {

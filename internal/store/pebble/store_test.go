@@ -16,6 +16,7 @@ import (
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
+	"github.com/skein-im/skein/internal/store/storetest"
 )
 
 // slowDisk makes syncs of the write-ahead log wait for the test, and fail if
@@ -49,15 +50,10 @@ func slowStore(t *testing.T) (*Store, *slowDisk, []im.Epoch) {
 	t.Helper()
 	d := newSlowDisk()
 	s := mustOpen(t, "data", Options{FS: errorfs.Wrap(vfs.NewMem(), d)})
-	epochs := acquireAll(t, s)
+	epochs := storetest.AcquireAll(t, s)
 	t.Cleanup(d.release) // before the store is closed
 	d.on.Store(true)
 	return s, d, epochs
-}
-
-// one is a batch that appends one entry.
-func one(a im.Addr, epoch im.Epoch, first im.Seq, text string) *store.Batch {
-	return &store.Batch{Changes: []store.Change{{Addr: a, Epoch: epoch, First: first, Append: [][]byte{[]byte(text)}}}}
 }
 
 // start runs f in a goroutine and returns where its error will be.
@@ -80,7 +76,7 @@ func TestReadsAreDurable(t *testing.T) {
 	for _, fate := range []error{nil, syscall.EIO} {
 		s, d, epochs := slowStore(t)
 		ctx, a := context.Background(), im.User(1)
-		b := one(a, epochs[a.Slot()], 1, "x")
+		b := storetest.One(a, epochs[a.Slot()], 1, "x")
 		b.Changes[0].Pending = store.Set
 		commit := start(func() error { return s.Commit(ctx, b) })
 		<-d.asked
@@ -150,7 +146,7 @@ func TestReadsAreDurable(t *testing.T) {
 func TestAcquireWaitsForCommits(t *testing.T) {
 	s, d, epochs := slowStore(t)
 	ctx, a := context.Background(), im.User(1)
-	commit := start(func() error { return s.Commit(ctx, one(a, epochs[a.Slot()], 1, "old")) })
+	commit := start(func() error { return s.Commit(ctx, storetest.One(a, epochs[a.Slot()], 1, "old")) })
 	<-d.asked
 	acquire := start(func() error {
 		_, err := s.Acquire(ctx, "new", []im.Slot{a.Slot()})
@@ -160,7 +156,7 @@ func TestAcquireWaitsForCommits(t *testing.T) {
 		s.own.RUnlock()
 		runtime.Gosched()
 	}
-	late := start(func() error { return s.Commit(ctx, one(a, epochs[a.Slot()], 2, "late")) })
+	late := start(func() error { return s.Commit(ctx, storetest.One(a, epochs[a.Slot()], 2, "late")) })
 	idle()
 	select {
 	case <-acquire:
@@ -190,11 +186,11 @@ func TestGroupCommit(t *testing.T) {
 	}
 	ctx := context.Background()
 	before := s.Metrics()
-	first := start(func() error { return s.Commit(ctx, one(users[0], epochs[users[0].Slot()], 1, "x")) })
+	first := start(func() error { return s.Commit(ctx, storetest.One(users[0], epochs[users[0].Slot()], 1, "x")) })
 	<-d.asked
 	var rest []<-chan error
 	for _, a := range users[1:] {
-		rest = append(rest, start(func() error { return s.Commit(ctx, one(a, epochs[a.Slot()], 1, "x")) }))
+		rest = append(rest, start(func() error { return s.Commit(ctx, storetest.One(a, epochs[a.Slot()], 1, "x")) }))
 	}
 	for _, a := range users[1:] { // until all are in Pebble
 		key := make([]byte, logKeyLen)
@@ -223,7 +219,7 @@ func TestGroupCommit(t *testing.T) {
 func TestCloseWaits(t *testing.T) {
 	s, d, epochs := slowStore(t)
 	ctx, a := context.Background(), im.User(1)
-	commit := start(func() error { return s.Commit(ctx, one(a, epochs[a.Slot()], 1, "x")) })
+	commit := start(func() error { return s.Commit(ctx, storetest.One(a, epochs[a.Slot()], 1, "x")) })
 	<-d.asked
 	closing := start(s.Close)
 	for s.life.TryRLock() { // until Close waits for the lock
@@ -261,13 +257,13 @@ func TestCloseWaits(t *testing.T) {
 // TestCancelled: a call whose caller has gone does nothing.
 func TestCancelled(t *testing.T) {
 	s := mustOpen(t, "data", Options{FS: vfs.NewMem()})
-	epochs := acquireAll(t, s)
+	epochs := storetest.AcquireAll(t, s)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	a := im.User(1)
 	for name, call := range map[string]func() error{
 		"Acquire":   func() error { _, err := s.Acquire(ctx, "x", []im.Slot{a.Slot()}); return err },
-		"Commit":    func() error { return s.Commit(ctx, one(a, epochs[a.Slot()], 1, "x")) },
+		"Commit":    func() error { return s.Commit(ctx, storetest.One(a, epochs[a.Slot()], 1, "x")) },
 		"PutMember": func() error { return s.PutMember(ctx, store.Member{Node: "x"}, 1<<40) },
 	} {
 		if err := call(); !errors.Is(err, context.Canceled) {
@@ -275,7 +271,7 @@ func TestCancelled(t *testing.T) {
 		}
 	}
 	ctx = context.Background()
-	if err := s.Commit(ctx, one(a, epochs[a.Slot()], 1, "y")); err != nil {
+	if err := s.Commit(ctx, storetest.One(a, epochs[a.Slot()], 1, "y")); err != nil {
 		t.Fatal(err)
 	}
 	entries, err := s.ReadLog(ctx, a, 1, 10, 10)
@@ -288,9 +284,9 @@ func TestCancelled(t *testing.T) {
 // slot with it.
 func TestSlotIsRefusedWhole(t *testing.T) {
 	s := mustOpen(t, "data", Options{FS: vfs.NewMem()})
-	epochs := acquireAll(t, s)
+	epochs := storetest.AcquireAll(t, s)
 	ctx, a := context.Background(), im.User(1)
-	good := one(a, epochs[a.Slot()], 1, "x").Changes[0]
+	good := storetest.One(a, epochs[a.Slot()], 1, "x").Changes[0]
 	for _, wrong := range []im.Epoch{0, epochs[a.Slot()] + 1} {
 		bad := good
 		bad.Epoch, bad.First = wrong, 2
@@ -326,10 +322,10 @@ func TestNoSuchSlot(t *testing.T) {
 // TestHole: a log that lacks entries is damaged, not shorter.
 func TestHole(t *testing.T) {
 	s := mustOpen(t, "data", Options{FS: vfs.NewMem()})
-	epochs := acquireAll(t, s)
+	epochs := storetest.AcquireAll(t, s)
 	ctx, a := context.Background(), im.User(1)
 	for _, first := range []im.Seq{3, 4, 6} { // a breach of the caller's duties
-		if err := s.Commit(ctx, one(a, epochs[a.Slot()], first, "x")); err != nil {
+		if err := s.Commit(ctx, storetest.One(a, epochs[a.Slot()], first, "x")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -366,7 +362,7 @@ func TestFatalf(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	s := mustOpen(t, "data", Options{FS: vfs.NewMem(), tune: small})
 	p := newProgress(crashOwners)
-	if err := errors.Join(write(s, acquireAll(t, s), 1, make([]int, crashOwners), 60, p)...); err != nil {
+	if err := errors.Join(write(s, storetest.AcquireAll(t, s), 1, make([]int, crashOwners), 60, p)...); err != nil {
 		t.Fatal(err)
 	}
 	m := s.Metrics()
@@ -381,7 +377,7 @@ func TestMetrics(t *testing.T) {
 // TestConcurrentEverything lets the race detector look at calls of all kinds.
 func TestConcurrentEverything(t *testing.T) {
 	s := mustOpen(t, "data", Options{FS: vfs.NewMem(), tune: small})
-	epochs := acquireAll(t, s)
+	epochs := storetest.AcquireAll(t, s)
 	ctx := context.Background()
 	var wg sync.WaitGroup
 	for owner := range 4 {

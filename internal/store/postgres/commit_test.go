@@ -12,6 +12,7 @@ import (
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
+	"github.com/skein-im/skein/internal/store/storetest"
 )
 
 // TestLostEntry: when an acknowledged entry is gone, or there is one that the owner
@@ -28,16 +29,16 @@ func TestLostEntry(t *testing.T) {
 		opts.Schema += "x"
 		s := mustOpen(t, opts)
 		a := im.User(1)
-		epoch := acquire(t, s, a)
+		epoch := storetest.Acquire(t, s, a)
 		for seq := im.Seq(1); seq <= 2; seq++ {
-			if err := s.Commit(t.Context(), one(a, epoch, seq, "x")); err != nil {
+			if err := s.Commit(t.Context(), storetest.One(a, epoch, seq, "x")); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if _, err := servers.Query(t.Context(), fmt.Sprintf(change, opts.Schema)); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Commit(t.Context(), one(a, epoch, 3, "y")); err == nil || errors.As(err, new(*store.SlotError)) {
+		if err := s.Commit(t.Context(), storetest.One(a, epoch, 3, "y")); err == nil || errors.As(err, new(*store.SlotError)) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if n := s.Metrics().Holes; n != 1 {
@@ -54,7 +55,7 @@ func TestStuckSession(t *testing.T) {
 	opts := options(servers.URL())
 	s, thief := mustOpen(t, opts), mustOpen(t, opts)
 	a := im.User(1)
-	acquire(t, s, a)
+	storetest.Acquire(t, s, a)
 	ctx := t.Context()
 	stuck, err := pgconn.Connect(ctx, servers.URL())
 	if err != nil {
@@ -65,11 +66,11 @@ func TestStuckSession(t *testing.T) {
 	if _, err := stuck.Exec(ctx, lock).ReadAll(); err != nil {
 		t.Fatal(err)
 	}
-	acquire(t, thief, a)
+	storetest.Acquire(t, thief, a)
 	if _, err := stuck.Exec(ctx, "COMMIT").ReadAll(); err == nil {
 		t.Error("the session that was in the way goes on")
 	}
-	if err := s.Commit(ctx, one(a, 1, 1, "x")); !errors.As(err, new(*store.SlotError)) {
+	if err := s.Commit(ctx, storetest.One(a, 1, 1, "x")); !errors.As(err, new(*store.SlotError)) {
 		t.Errorf("commit of the former owner: %v", err)
 	}
 }
@@ -81,7 +82,7 @@ func TestTrimmedRoomIsUsed(t *testing.T) {
 	servers := single(t)
 	opts := options(servers.URL())
 	s := mustOpen(t, opts)
-	epochs := acquireAll(t, s)
+	epochs := storetest.AcquireAll(t, s)
 	size := func() int {
 		if _, err := servers.Query(t.Context(), fmt.Sprintf("VACUUM %s.entries", opts.Schema)); err != nil {
 			t.Fatal(err)
@@ -122,16 +123,6 @@ func TestTrimmedRoomIsUsed(t *testing.T) {
 			}
 		}
 	}
-}
-
-// acquireAll makes the test the owner of every slot.
-func acquireAll(t testing.TB, s *Store) []im.Epoch {
-	t.Helper()
-	epochs, err := s.Acquire(context.Background(), "test", store.AllSlots())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return epochs
 }
 
 // FuzzSlots: what a server answers is an array of slots, or refused.

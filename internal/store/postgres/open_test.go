@@ -18,6 +18,7 @@ import (
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
 	"github.com/skein-im/skein/internal/store/postgres/pgtest"
+	"github.com/skein-im/skein/internal/store/storetest"
 )
 
 // server is one of the test's own.
@@ -191,7 +192,7 @@ func TestTLS(t *testing.T) {
 	opts.TLS = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	st := mustOpen(t, opts)
 	a := im.User(1)
-	if err := st.Commit(t.Context(), one(a, acquire(t, st, a), 1, "x")); err != nil {
+	if err := st.Commit(t.Context(), storetest.One(a, storetest.Acquire(t, st, a), 1, "x")); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := s.Query(t.Context(), "SELECT count(*) FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid) WHERE s.ssl AND a.application_name = 'skein'"); err != nil || n[0] == "0" {

@@ -25,21 +25,21 @@ var shared struct {
 	single  func() (*pgtest.Server, error)
 	cluster func() (*pgtest.Cluster, error)
 	schemas atomic.Int64
+	started []interface{ Stop() error }
 }
 
 func TestMain(m *testing.M) {
-	var started []interface{ Stop() error }
 	shared.single = sync.OnceValues(func() (*pgtest.Server, error) {
 		s, err := pgtest.Start()
 		if err == nil {
-			started = append(started, s)
+			shared.started = append(shared.started, s)
 		}
 		return s, err
 	})
 	shared.cluster = sync.OnceValues(func() (*pgtest.Cluster, error) {
 		c, err := pgtest.StartCluster(2, 1)
 		if err == nil {
-			started = append(started, c)
+			shared.started = append(shared.started, c)
 		}
 		return c, err
 	})
@@ -54,7 +54,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	code := m.Run()
-	for _, s := range started {
+	for _, s := range shared.started {
 		if err := s.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
@@ -109,6 +109,28 @@ func mustOpen(t testing.TB, opts Options) *Store {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	return s
+}
+
+// describe is for a test that waits in vain: it says what the cluster knows, if it
+// is what a store was opened with.
+func describe(url string) func() string {
+	return func() string {
+		for _, s := range shared.started {
+			if c, ok := s.(*pgtest.Cluster); ok && pgtest.URL(c.Servers...) == url {
+				return c.Describe(context.Background())
+			}
+		}
+		return ""
+	}
+}
+
+// startChat lets some chatters, with a store each, write to users of theirs.
+func startChat(t testing.TB, opts Options, chatters, users int) *storetest.Chat {
+	t.Helper()
+	return storetest.StartChat(t, storetest.ChatConfig{
+		Open:     func() store.Store { return mustOpen(t, opts) },
+		Chatters: chatters, Users: users, Describe: describe(opts.URL),
+	})
 }
 
 func TestConformance(t *testing.T) {

@@ -4,42 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
 	"github.com/skein-im/skein/internal/store/postgres/pgtest"
+	"github.com/skein-im/skein/internal/store/storetest"
 )
-
-// one is a batch that appends one entry.
-func one(a im.Addr, epoch im.Epoch, first im.Seq, text string) *store.Batch {
-	return &store.Batch{Changes: []store.Change{{Addr: a, Epoch: epoch, First: first, Append: [][]byte{[]byte(text)}}}}
-}
-
-// acquire makes a store the owner of an entity's slot.
-func acquire(t testing.TB, s *Store, a im.Addr) im.Epoch {
-	t.Helper()
-	epochs, err := s.Acquire(context.Background(), "test", []im.Slot{a.Slot()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return epochs[0]
-}
-
-// texts is a log.
-func texts(t testing.TB, s *Store, a im.Addr) []string {
-	t.Helper()
-	es, err := s.ReadLog(context.Background(), a, 1, 1000, 1<<20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all []string
-	for _, e := range es {
-		all = append(all, string(e.Value))
-	}
-	return all
-}
 
 // pauseStandbys pauses some, and returns what resumes them.
 func pauseStandbys(t *testing.T, standbys ...*pgtest.Server) (resume func()) {
@@ -67,20 +40,20 @@ func TestStandbysAway(t *testing.T) {
 	opts.ReplyTimeout = 300 * time.Millisecond
 	s, other := mustOpen(t, opts), mustOpen(t, opts)
 	ctx, a := t.Context(), im.User(1)
-	epoch := acquire(t, s, a)
+	epoch := storetest.Acquire(t, s, a)
 	pauseStandbys(t, servers.Standbys()[0])
-	if err := s.Commit(ctx, one(a, epoch, 1, "one away")); err != nil {
+	if err := s.Commit(ctx, storetest.One(a, epoch, 1, "one away")); err != nil {
 		t.Fatal(err)
 	}
 	resume := pauseStandbys(t, servers.Standbys()...)
 	var away *StandbyError
-	if err := s.Commit(ctx, one(a, epoch, 2, "both away")); !errors.As(err, &away) {
+	if err := s.Commit(ctx, storetest.One(a, epoch, 2, "both away")); !errors.As(err, &away) {
 		t.Fatalf("commit: %v", err)
 	}
 	if seen, err := servers.Primary.Query(ctx, fmt.Sprintf("SELECT count(*) FROM %s.entries", opts.Schema)); err != nil || seen[0] != "2" {
 		t.Fatalf("the server shows %v entries, %v: not what is to be tested", seen, err)
 	}
-	if err := s.Commit(ctx, one(a, epoch, 3, "after doubt")); err == nil || errors.As(err, new(*store.SlotError)) {
+	if err := s.Commit(ctx, storetest.One(a, epoch, 3, "after doubt")); err == nil || errors.As(err, new(*store.SlotError)) {
 		t.Fatalf("commit after one whose fate is unknown: %v", err)
 	}
 	for name, s := range map[string]*Store{"owner": s, "other": other} {
@@ -98,8 +71,8 @@ func TestStandbysAway(t *testing.T) {
 		t.Errorf("%d times unconfirmed", n)
 	}
 	resume()
-	acquire(t, s, a)
-	if got := texts(t, s, a); len(got) != 2 {
+	storetest.Acquire(t, s, a)
+	if got := storetest.Texts(t, s, a); len(got) != 2 {
 		t.Errorf("log %q", got)
 	}
 }
@@ -112,7 +85,7 @@ func TestEmptyCommitIsConfirmed(t *testing.T) {
 	opts.ReplyTimeout = 300 * time.Millisecond
 	s := mustOpen(t, opts)
 	a := im.User(1)
-	b := &store.Batch{Changes: []store.Change{{Addr: a, Epoch: acquire(t, s, a), Delete: []string{"not there"}}}}
+	b := &store.Batch{Changes: []store.Change{{Addr: a, Epoch: storetest.Acquire(t, s, a), Delete: []string{"not there"}}}}
 	if err := s.Commit(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
@@ -126,9 +99,10 @@ func TestEmptyCommitIsConfirmed(t *testing.T) {
 // some managers make it when none is there, acknowledges nothing.
 func TestNoLongerSynchronous(t *testing.T) {
 	servers := cluster(t)
-	s := mustOpen(t, options(pgtest.URL(servers.Servers...)))
+	opts := options(pgtest.URL(servers.Servers...))
+	s := mustOpen(t, opts)
 	a := im.User(1)
-	epoch := acquire(t, s, a)
+	epoch := storetest.Acquire(t, s, a)
 	names, err := servers.Primary.Query(t.Context(), "SHOW synchronous_standby_names")
 	if err != nil {
 		t.Fatal(err)
@@ -142,15 +116,16 @@ func TestNoLongerSynchronous(t *testing.T) {
 	set("")
 	// Sessions hear of it soon.
 	for seq := im.Seq(1); err == nil; seq++ {
-		err = s.Commit(t.Context(), one(a, epoch, seq, "x"))
+		err = s.Commit(t.Context(), storetest.One(a, epoch, seq, "x"))
 	}
 	if !errors.As(err, new(*StandbyError)) {
 		t.Fatalf("commit: %v", err)
 	}
 	set(names[0])
-	for err = errors.New("not yet"); err != nil && t.Context().Err() == nil; {
-		_, err = s.Acquire(t.Context(), "test", []im.Slot{a.Slot()})
-	}
+	storetest.Await(t, "the slot can be acquired again", describe(opts.URL), func() bool {
+		_, err := s.Acquire(t.Context(), "test", []im.Slot{a.Slot()})
+		return err == nil
+	})
 }
 
 // TestCrashWhileWaiting: a primary that crashes while a commit waits for standbys,
@@ -161,18 +136,18 @@ func TestCrashWhileWaiting(t *testing.T) {
 	opts.ReplyTimeout, opts.Timeout = 500*time.Millisecond, 20*time.Second
 	s, other := mustOpen(t, opts), mustOpen(t, opts)
 	ctx, a := t.Context(), im.User(1)
-	epoch := acquire(t, s, a)
+	epoch := storetest.Acquire(t, s, a)
 	resume := pauseStandbys(t, servers.Standbys()...)
 	committed := make(chan error, 1)
-	go func() { committed <- s.Commit(ctx, one(a, epoch, 1, "x")) }()
+	go func() { committed <- s.Commit(ctx, storetest.One(a, epoch, 1, "x")) }()
 	waiting := "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-	for {
-		if n, err := servers.Primary.Query(ctx, waiting); err != nil {
+	storetest.Await(t, "the commit waits for standbys", describe(opts.URL), func() bool {
+		n, err := servers.Primary.Query(ctx, waiting)
+		if err != nil {
 			t.Fatal(err)
-		} else if n[0] != "0" {
-			break
 		}
-	}
+		return n[0] != "0"
+	})
 	servers.Primary.Kill()
 	if err := servers.Primary.Restart(); err != nil {
 		t.Fatal(err)
@@ -192,8 +167,19 @@ func TestCrashWhileWaiting(t *testing.T) {
 	if err := servers.AwaitFollowing(ctx); err != nil {
 		t.Fatal(err)
 	}
-	acquire(t, s, a)
-	if got := texts(t, other, a); len(got) != 1 {
+	storetest.Acquire(t, s, a)
+	if got := storetest.Texts(t, other, a); len(got) != 1 {
 		t.Errorf("log %q", got)
+	}
+}
+
+// TestDescribe: a test that waits in vain says who follows whom.
+func TestDescribe(t *testing.T) {
+	servers := cluster(t)
+	text := describe(pgtest.URL(servers.Servers...))()
+	for _, b := range servers.Standbys() {
+		if !strings.Contains(text, "standby "+b.Name+" streaming") {
+			t.Errorf("%s is not in\n%s", b.Name, text)
+		}
 	}
 }

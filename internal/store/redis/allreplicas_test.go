@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/store/storetest"
 )
 
 // TestAllReplicas: every replica must confirm, one that is away too; a server
@@ -17,18 +18,18 @@ func TestAllReplicas(t *testing.T) {
 	opts.ReplicaTimeout = 700 * time.Millisecond
 	s := mustOpen(t, opts)
 	ctx, a := t.Context(), im.User(1)
-	epoch := acquire(t, s, a)
+	epoch := storetest.Acquire(t, s, a)
 	primary := primaryOf(t, servers, opts.Prefix, a)
 	away := replicaOf(t, servers, primary)
 	away.Pause()
 	t.Cleanup(away.Resume)
 	var lacks *ReplicaError
-	if err := s.Commit(ctx, one(a, epoch, 1, "one away")); !errors.As(err, &lacks) || lacks.Confirmed != 1 || lacks.Wanted != 2 {
+	if err := s.Commit(ctx, storetest.One(a, epoch, 1, "one away")); !errors.As(err, &lacks) || lacks.Confirmed != 1 || lacks.Wanted != 2 {
 		t.Fatalf("commit: %v", err)
 	}
 	away.Resume()
-	acquire(t, s, a)
-	if got := texts(t, s, a); !slices.Equal(got, []string{"one away"}) {
+	storetest.Acquire(t, s, a)
+	if got := storetest.Texts(t, s, a); !slices.Equal(got, []string{"one away"}) {
 		t.Fatalf("log %q", got)
 	}
 	primary.Kill()
@@ -37,8 +38,8 @@ func TestAllReplicas(t *testing.T) {
 		t.Fatalf("acquire: %v", err)
 	}
 	healthy(t, servers)
-	epoch = acquire(t, s, a)
-	if err := s.Commit(ctx, one(a, epoch, 2, "whole")); err != nil {
+	epoch = storetest.Acquire(t, s, a)
+	if err := s.Commit(ctx, storetest.One(a, epoch, 2, "whole")); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -51,7 +52,7 @@ func TestReplicasThatJoin(t *testing.T) {
 	s := mustOpen(t, opts)
 	s.topology.replicas.Store(1)
 	s.topology.counted.Store(0)
-	acquire(t, s, im.User(1))
+	storetest.Acquire(t, s, im.User(1))
 	if n := s.wanted(); n != 2 {
 		t.Fatalf("%d replicas have to confirm", n)
 	}

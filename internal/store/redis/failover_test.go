@@ -1,27 +1,20 @@
 package redis
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net"
-	"os"
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store/redis/redistest"
+	"github.com/skein-im/skein/internal/store/storetest"
 )
 
 // trials is how often a test of failures is repeated: TEST_REDIS_TRIALS=20.
-func trials() int {
-	n, err := strconv.Atoi(cmp.Or(os.Getenv("TEST_REDIS_TRIALS"), "1"))
-	if err != nil {
-		panic(err)
-	}
-	return n
-}
+func trials() int { return storetest.Trials("TEST_REDIS_TRIALS") }
 
 // between lets so much time pass between two failovers that the second one is
 // not run by the clocks of the first: for four times the node timeout after it
@@ -48,13 +41,13 @@ func TestKilledPrimary(t *testing.T) {
 		between(t, trial)
 		opts := options(servers, 1)
 		c := startChat(t, opts, 3, 8)
-		c.await(100)
+		c.Await(100)
 		victim := primaryOf(t, servers, opts.Prefix, im.User(im.UserID(1+rand.IntN(20))))
 		var behind *redistest.Server
 		if trial%2 == 1 {
 			behind = replicaOf(t, servers, victim)
 			behind.Pause()
-			c.await(20)
+			c.Await(20)
 		}
 		killed := time.Now()
 		victim.Kill()
@@ -63,15 +56,37 @@ func TestKilledPrimary(t *testing.T) {
 		}
 		awaitPromotion(t, servers, victim)
 		promoted := time.Since(killed)
-		c.await(100)
+		c.Await(100)
 		healthy(t, servers)
-		c.await(20)
-		r := c.end()
-		t.Logf("trial %d, behind %v: %d entries acknowledged, %d lost, %d commits failed, promotion after %v, longest interruption %v",
-			trial, behind != nil, r.acked, r.lost, r.recoveries, promoted.Round(time.Millisecond), r.gap.Round(time.Millisecond))
-		if r.lost > 0 {
-			t.Errorf("%d acknowledged entries are gone", r.lost)
+		c.Await(20)
+		t.Logf("trial %d, behind %v: %v, promotion after %v", trial, behind != nil, c.End(), promoted.Round(time.Millisecond))
+	}
+}
+
+// primaryOf is the server that has the entity now.
+func primaryOf(t testing.TB, servers *redistest.Cluster, prefix string, a im.Addr) *redistest.Server {
+	t.Helper()
+	s, err := servers.Owner(context.Background(), newKeyspace(prefix).places[a.Slot()])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// healthy restarts what is down and waits until the cluster is whole.
+func healthy(t testing.TB, servers *redistest.Cluster) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var failed error
+	for _, s := range servers.Servers {
+		if s.Down() {
+			s.Kill()
+			failed = errors.Join(failed, s.Restart())
 		}
+	}
+	if err := errors.Join(failed, servers.AwaitReady(ctx)); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -106,18 +121,13 @@ func TestPausedPrimary(t *testing.T) {
 		opts.ReplyTimeout = 20 * time.Second
 		opts.Timeout = 40 * time.Second
 		c := startChat(t, opts, 3, 8)
-		c.await(100)
-		victim := primaryOf(t, servers, opts.Prefix, c.chatters[0].addrs[0])
+		c.Await(100)
+		victim := primaryOf(t, servers, opts.Prefix, c.Chatters[0].Addrs[0])
 		victim.Pause()
 		awaitPromotion(t, servers, victim)
 		victim.Resume()
-		c.await(100)
-		r := c.end()
-		t.Logf("trial %d: %d entries acknowledged, %d lost, %d commits failed, longest interruption %v",
-			trial, r.acked, r.lost, r.recoveries, r.gap.Round(time.Millisecond))
-		if r.lost > 0 {
-			t.Errorf("%d acknowledged entries are gone", r.lost)
-		}
+		c.Await(100)
+		t.Logf("trial %d: %v", trial, c.End())
 		healthy(t, servers)
 	}
 }
@@ -125,22 +135,13 @@ func TestPausedPrimary(t *testing.T) {
 // awaitPromotion waits until a server that is down has no slots any more.
 func awaitPromotion(t *testing.T, servers *redistest.Cluster, old *redistest.Server) {
 	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	storetest.Await(t, old.Addr+" is replaced", describe(servers.Addrs()), func() bool {
 		has, err := servers.HasSlots(t.Context(), old)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !has {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-t.Context().Done():
-			t.Fatal("nobody was promoted")
-		}
-	}
+		return !has
+	})
 }
 
 // TestSingleRestart: a server alone that is killed and started again has all
@@ -152,15 +153,15 @@ func TestSingleRestart(t *testing.T) {
 	t.Cleanup(func() { _ = s.Stop() })
 	c := startChat(t, options(servers, 0), 2, 8)
 	for range 3 {
-		c.await(50)
+		c.Await(50)
 		s.Kill()
 		if err := s.Restart(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c.await(50)
-	if r := c.end(); r.lost > 0 || r.recoveries == 0 {
-		t.Errorf("%d of %d acknowledged entries are gone after %d failed commits", r.lost, r.acked, r.recoveries)
+	c.Await(50)
+	if r := c.End(); r.Recoveries == 0 {
+		t.Errorf("no commit has failed: %v", r)
 	}
 }
 
@@ -170,28 +171,29 @@ func TestReshard(t *testing.T) {
 	servers := cluster(t)
 	opts := options(servers, 1)
 	c := startChat(t, opts, 3, 8)
-	c.await(20)
+	c.Await(20)
 	k := newKeyspace(opts.Prefix)
 	ctx := t.Context()
 	for round := range 2 {
-		for _, ch := range c.chatters {
-			for _, a := range ch.addrs[:3] {
+		for _, ch := range c.Chatters {
+			for _, a := range ch.Addrs[:3] {
 				if err := servers.MoveSlot(ctx, k.places[a.Slot()], primaryNumber(t, servers, round+int(a.ID))); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}
-		c.await(20)
+		c.Await(20)
 	}
 	moved := uint64(0)
-	for _, ch := range c.chatters {
-		moved += ch.s.Metrics().Moved
+	for _, ch := range c.Chatters {
+		s, _ := ch.Store.(*Store)
+		moved += s.Metrics().Moved
 	}
-	r := c.end()
-	if r.lost > 0 || r.recoveries > 0 || moved == 0 {
-		t.Errorf("%d of %d acknowledged entries are gone, %d commits failed, %d calls were redirected", r.lost, r.acked, r.recoveries, moved)
+	r := c.End()
+	if r.Recoveries > 0 || moved == 0 {
+		t.Errorf("%d commits failed, %d calls were redirected", r.Recoveries, moved)
 	}
-	t.Logf("%d entries acknowledged, %d calls redirected, longest interruption %v", r.acked, moved, r.gap.Round(time.Millisecond))
+	t.Logf("%v, %d calls redirected", r, moved)
 }
 
 // primaryNumber is one of the servers that are primaries now.
@@ -217,8 +219,8 @@ func TestAllConfirm(t *testing.T) {
 		servers := cluster(t)
 		opts := options(servers, AllReplicas)
 		c := startChat(t, opts, 3, 8)
-		c.await(50)
-		victim := primaryOf(t, servers, opts.Prefix, c.chatters[0].addrs[0])
+		c.Await(50)
+		victim := primaryOf(t, servers, opts.Prefix, c.Chatters[0].Addrs[0])
 		behind := replicaOf(t, servers, victim)
 		behind.Pause()
 		awaitUnconfirmed(t, c)
@@ -226,26 +228,14 @@ func TestAllConfirm(t *testing.T) {
 		behind.Resume()
 		awaitPromotion(t, servers, victim)
 		healthy(t, servers)
-		c.await(20)
-		r := c.end()
-		t.Logf("trial %d: %d entries acknowledged, %d lost, %d commits failed, longest interruption %v",
-			trial, r.acked, r.lost, r.recoveries, r.gap.Round(time.Millisecond))
-		if r.lost > 0 {
-			t.Errorf("%d acknowledged entries are gone", r.lost)
-		}
+		c.Await(20)
+		t.Logf("trial %d: %v", trial, c.End())
 	}
 }
 
 // awaitUnconfirmed waits until commits fail for want of replicas.
-func awaitUnconfirmed(t *testing.T, c *chat) {
+func awaitUnconfirmed(t *testing.T, c *storetest.Chat) {
 	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for c.chatters[0].s.Metrics().Unconfirmed == 0 {
-		select {
-		case <-tick.C:
-		case <-t.Context().Done():
-			t.FailNow()
-		}
-	}
+	s, _ := c.Chatters[0].Store.(*Store)
+	storetest.Await(t, "replicas do not confirm", describe(s.opts.Addresses), func() bool { return s.Metrics().Unconfirmed > 0 })
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/skein-im/skein/internal/im"
-	"github.com/skein-im/skein/internal/store"
+	"github.com/skein-im/skein/internal/store/storetest"
 )
 
 // TestFairness: commits get their turn on a server's connections in the order
@@ -17,10 +17,7 @@ func TestFairness(t *testing.T) {
 	opts := options(single(t), 0)
 	opts.Connections = 2
 	s := mustOpen(t, opts)
-	epochs, err := s.Acquire(t.Context(), "test", store.AllSlots())
-	if err != nil {
-		t.Fatal(err)
-	}
+	epochs := storetest.AcquireAll(t, s)
 	var total atomic.Int64
 	counts := make([]int, committers)
 	var wg sync.WaitGroup
@@ -28,7 +25,7 @@ func TestFairness(t *testing.T) {
 		wg.Go(func() {
 			a := im.User(im.UserID(i + 1))
 			for total.Add(1) <= commits {
-				if err := s.Commit(t.Context(), one(a, epochs[a.Slot()], im.Seq(counts[i]+1), "x")); err != nil {
+				if err := s.Commit(t.Context(), storetest.One(a, epochs[a.Slot()], im.Seq(counts[i]+1), "x")); err != nil {
 					t.Error(err)
 					return
 				}

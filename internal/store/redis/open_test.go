@@ -14,6 +14,7 @@ import (
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
 	"github.com/skein-im/skein/internal/store/redis/redistest"
+	"github.com/skein-im/skein/internal/store/storetest"
 )
 
 func TestOptions(t *testing.T) {
@@ -159,19 +160,19 @@ func TestMemoryFull(t *testing.T) {
 	srv := server(t)
 	s := mustOpen(t, Options{Addresses: []string{srv.Addr}, Logger: quiet()})
 	ctx, a := t.Context(), im.User(1)
-	epoch := acquire(t, s, a)
-	if err := s.Commit(ctx, one(a, epoch, 1, "x")); err != nil {
+	epoch := storetest.Acquire(t, s, a)
+	if err := s.Commit(ctx, storetest.One(a, epoch, 1, "x")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := srv.Do(ctx, "CONFIG", "SET", "maxmemory", "1"); err != nil {
 		t.Fatal(err)
 	}
-	b := one(a, epoch, 2, "y")
+	b := storetest.One(a, epoch, 2, "y")
 	b.Changes[0].Delete = []string{"k"} // which alone would be allowed
 	if err := s.Commit(ctx, b); err == nil || !strings.Contains(err.Error(), "OOM") {
 		t.Fatalf("commit: %v", err)
 	}
-	if got := texts(t, s, a); len(got) != 1 {
+	if got := storetest.Texts(t, s, a); len(got) != 1 {
 		t.Fatalf("log %q", got)
 	}
 }

@@ -22,22 +22,10 @@ import (
 
 // servers are started by the first test that needs them, and shared: every
 // store has keys of its own.
-var servers serverSet
-
-type serverSet struct {
+var servers struct {
 	single, cluster func() (*redistest.Cluster, error)
 	prefixes        atomic.Int64
 	started         []*redistest.Cluster
-}
-
-// describe says what the servers that a store was opened with know.
-func (set *serverSet) describe(addrs []string) string {
-	for _, c := range set.started {
-		if slices.Equal(c.Addrs(), addrs) {
-			return c.Describe(context.Background())
-		}
-	}
-	return ""
 }
 
 func TestMain(m *testing.M) {
@@ -116,6 +104,28 @@ func mustOpen(t testing.TB, opts Options) *Store {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	return s
+}
+
+// describe is for a test that waits in vain: it says what the servers that a store
+// was opened with know.
+func describe(addrs []string) func() string {
+	return func() string {
+		for _, c := range servers.started {
+			if slices.Equal(c.Addrs(), addrs) {
+				return c.Describe(context.Background())
+			}
+		}
+		return ""
+	}
+}
+
+// startChat lets some chatters, with a store each, write to users of theirs.
+func startChat(t testing.TB, opts Options, chatters, users int) *storetest.Chat {
+	t.Helper()
+	return storetest.StartChat(t, storetest.ChatConfig{
+		Open:     func() store.Store { return mustOpen(t, opts) },
+		Chatters: chatters, Users: users, Describe: describe(opts.Addresses),
+	})
 }
 
 func TestConformance(t *testing.T) {

@@ -1,43 +1,14 @@
 package redis
 
 import (
-	"context"
 	"errors"
 	"testing"
 	"time"
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
+	"github.com/skein-im/skein/internal/store/storetest"
 )
-
-// one is a batch that appends one entry.
-func one(a im.Addr, epoch im.Epoch, first im.Seq, text string) *store.Batch {
-	return &store.Batch{Changes: []store.Change{{Addr: a, Epoch: epoch, First: first, Append: [][]byte{[]byte(text)}}}}
-}
-
-// acquire makes a store the owner of an entity's slot.
-func acquire(t testing.TB, s *Store, a im.Addr) im.Epoch {
-	t.Helper()
-	epochs, err := s.Acquire(context.Background(), "test", []im.Slot{a.Slot()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return epochs[0]
-}
-
-// texts is a log.
-func texts(t testing.TB, s *Store, a im.Addr) []string {
-	t.Helper()
-	es, err := s.ReadLog(context.Background(), a, 1, 1000, 1<<20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all []string
-	for _, e := range es {
-		all = append(all, string(e.Value))
-	}
-	return all
-}
 
 // TestReplicasAway: with one replica away commits go on; with both away they
 // are not acknowledged, nothing can be acquired, and nothing is read that may
@@ -48,12 +19,12 @@ func TestReplicasAway(t *testing.T) {
 	opts.ReplicaTimeout = 700 * time.Millisecond
 	s, other := mustOpen(t, opts), mustOpen(t, opts)
 	ctx, a := t.Context(), im.User(1)
-	epoch := acquire(t, s, a)
+	epoch := storetest.Acquire(t, s, a)
 	primary := primaryOf(t, servers, opts.Prefix, a)
 	first := replicaOf(t, servers, primary)
 	first.Pause()
 	t.Cleanup(first.Resume)
-	if err := s.Commit(ctx, one(a, epoch, 1, "one away")); err != nil {
+	if err := s.Commit(ctx, storetest.One(a, epoch, 1, "one away")); err != nil {
 		t.Fatal(err)
 	}
 	second := replicaOf(t, servers, primary)
@@ -61,10 +32,10 @@ func TestReplicasAway(t *testing.T) {
 	t.Cleanup(second.Resume)
 
 	var away *ReplicaError
-	if err := s.Commit(ctx, one(a, epoch, 2, "both away")); !errors.As(err, &away) || away.Confirmed != 0 || away.Addr != primary.Addr {
+	if err := s.Commit(ctx, storetest.One(a, epoch, 2, "both away")); !errors.As(err, &away) || away.Confirmed != 0 || away.Addr != primary.Addr {
 		t.Fatalf("commit: %v", err)
 	}
-	if err := s.Commit(ctx, one(a, epoch, 3, "after doubt")); err == nil || errors.As(err, new(*store.SlotError)) {
+	if err := s.Commit(ctx, storetest.One(a, epoch, 3, "after doubt")); err == nil || errors.As(err, new(*store.SlotError)) {
 		t.Fatalf("commit after one whose fate is unknown: %v", err)
 	}
 	for name, s := range map[string]*Store{"owner": s, "other": other} {
@@ -80,11 +51,11 @@ func TestReplicasAway(t *testing.T) {
 	}
 
 	second.Resume()
-	epoch = acquire(t, s, a)
-	if got := texts(t, s, a); len(got) != 2 {
+	epoch = storetest.Acquire(t, s, a)
+	if got := storetest.Texts(t, s, a); len(got) != 2 {
 		t.Fatalf("log %q", got)
 	}
-	if err := s.Commit(ctx, one(a, epoch, 3, "back")); err != nil {
+	if err := s.Commit(ctx, storetest.One(a, epoch, 3, "back")); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -98,7 +69,7 @@ func TestConfirmNeedsReplicas(t *testing.T) {
 	opts.ReplicaTimeout = 700 * time.Millisecond
 	s := mustOpen(t, opts)
 	ctx, a := t.Context(), im.User(1)
-	b := &store.Batch{Changes: []store.Change{{Addr: a, Epoch: acquire(t, s, a)}}}
+	b := &store.Batch{Changes: []store.Change{{Addr: a, Epoch: storetest.Acquire(t, s, a)}}}
 	if err := s.Commit(ctx, b); err != nil {
 		t.Fatal(err)
 	}
@@ -120,27 +91,27 @@ func TestLostEntry(t *testing.T) {
 	opts := options(servers, 0)
 	s := mustOpen(t, opts)
 	ctx, a := t.Context(), im.User(1)
-	epoch := acquire(t, s, a)
+	epoch := storetest.Acquire(t, s, a)
 	for i, text := range []string{"a", "b"} {
-		if err := s.Commit(ctx, one(a, epoch, im.Seq(i+1), text)); err != nil {
+		if err := s.Commit(ctx, storetest.One(a, epoch, im.Seq(i+1), text)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if _, err := servers.Servers[0].Do(ctx, "RPOP", s.keys.log(a)); err != nil {
 		t.Fatal(err)
 	}
-	b := one(a, epoch, 3, "c")
+	b := storetest.One(a, epoch, 3, "c")
 	b.Changes[0].Put = []store.Record{{Key: "k", Value: []byte("v")}}
 	err := s.Commit(ctx, b)
 	if err == nil || errors.As(err, new(*store.SlotError)) || s.Metrics().Holes != 1 {
 		t.Fatalf("commit after a hole: %v", err)
 	}
 	// The same commit twice is one too: the first may be there.
-	epoch = acquire(t, s, a)
-	if err := s.Commit(ctx, one(a, epoch, 1, "a")); err == nil {
+	epoch = storetest.Acquire(t, s, a)
+	if err := s.Commit(ctx, storetest.One(a, epoch, 1, "a")); err == nil {
 		t.Fatal("an entry was written twice")
 	}
-	acquire(t, s, a)
+	storetest.Acquire(t, s, a)
 	e, err := s.Load(ctx, a, func([]store.Record) im.Seq { return 0 })
 	if err != nil || len(e.Records) != 0 || len(e.Tail) != 1 {
 		t.Fatalf("after refused commits: %v, %v", e, err)
@@ -154,27 +125,27 @@ func TestLostAcquisition(t *testing.T) {
 	opts := options(servers, 0)
 	s, other := mustOpen(t, opts), mustOpen(t, opts)
 	ctx, a := t.Context(), im.User(1)
-	acquire(t, s, a)
+	storetest.Acquire(t, s, a)
 	m, err := servers.Servers[0].Do(ctx, "GET", s.keys.epoch(a.Slot()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	before, _ := m.ToString()
-	lost := acquire(t, s, a)
+	lost := storetest.Acquire(t, s, a)
 	if _, err := servers.Servers[0].Do(ctx, "SET", s.keys.epoch(a.Slot()), before); err != nil {
 		t.Fatal(err)
 	}
-	epoch := acquire(t, other, a)
+	epoch := storetest.Acquire(t, other, a)
 	if lost != epoch {
 		t.Fatalf("epochs %d and %d; the test wants them to be the same", lost, epoch)
 	}
-	if err := s.Commit(ctx, one(a, lost, 1, "zombie")); !errors.As(err, new(*store.SlotError)) {
+	if err := s.Commit(ctx, storetest.One(a, lost, 1, "zombie")); !errors.As(err, new(*store.SlotError)) {
 		t.Fatalf("commit of an owner whose acquisition was lost: %v", err)
 	}
-	if err := other.Commit(ctx, one(a, epoch, 1, "owner")); err != nil {
+	if err := other.Commit(ctx, storetest.One(a, epoch, 1, "owner")); err != nil {
 		t.Fatal(err)
 	}
-	if again := acquire(t, s, a); again <= epoch {
+	if again := storetest.Acquire(t, s, a); again <= epoch {
 		t.Fatalf("epoch %d after %d", again, epoch)
 	}
 }

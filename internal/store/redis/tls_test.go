@@ -13,6 +13,7 @@ import (
 	"github.com/skein-im/skein/internal/freeport"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store/redis/redistest"
+	"github.com/skein-im/skein/internal/store/storetest"
 )
 
 // TestTLS: connections are encrypted, and only servers whose certificate is
@@ -48,7 +49,7 @@ func TestTLS(t *testing.T) {
 	opts := Options{Addresses: []string{addr}, Logger: quiet(), TLS: &tls.Config{RootCAs: roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}}
 	s := mustOpen(t, opts)
 	a := im.User(1)
-	if err := s.Commit(t.Context(), one(a, acquire(t, s, a), 1, "x")); err != nil {
+	if err := s.Commit(t.Context(), storetest.One(a, storetest.Acquire(t, s, a), 1, "x")); err != nil {
 		t.Fatal(err)
 	}
 	opts.TLS = &tls.Config{ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}

@@ -35,10 +35,7 @@ type Shard struct {
 // NewShards makes shards that own all slots of a store.
 func NewShards(b *testing.B, s store.Store, shards int) []*Shard {
 	b.Helper()
-	epochs, err := s.Acquire(context.Background(), "bench", store.AllSlots())
-	if err != nil {
-		b.Fatal(err)
-	}
+	epochs := AcquireAll(b, s)
 	all := make([]*Shard, shards)
 	for i := range all {
 		all[i] = newShard(s, epochs, i, shards)
