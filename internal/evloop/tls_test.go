@@ -272,7 +272,7 @@ func TestTLSHandshakesThatWaitMayBeGone(t *testing.T) {
 }
 
 func TestTLSHandshakesThatFail(t *testing.T) {
-	r := newRig(t, "tls", Config{HandshakeTimeout: 300 * time.Millisecond}, nil)
+	r := newRig(t, "tls", Config{HandshakeTimeout: time.Second}, nil)
 	for _, c := range []struct {
 		send    string
 		timeout bool

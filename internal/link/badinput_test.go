@@ -69,16 +69,15 @@ func TestHalfHandshakes(t *testing.T) {
 	for _, kind := range both("tcp", "tls", "ws") {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			cfg := Config{HandshakeTimeout: 300 * time.Millisecond, CloseTimeout: 50 * time.Millisecond}
+			// Long enough for the one that is served.
+			cfg := Config{HandshakeTimeout: 2 * time.Second, CloseTimeout: 50 * time.Millisecond}
 			r := newRig(t, kind, cfg, echoPings)
 			stop := r.served(t)
 			var halves []net.Conn
 			for i := range each {
 				nc := r.rawDial(t)
-				begin := begins[r.kind][i%len(begins[r.kind])]
-				if _, err := io.WriteString(nc, begin); err != nil {
-					t.Fatal(err)
-				}
+				// A slow machine may find that its time is over already.
+				_, _ = io.WriteString(nc, begins[r.kind][i%len(begins[r.kind])])
 				halves = append(halves, nc)
 			}
 			for _, nc := range halves {

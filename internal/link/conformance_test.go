@@ -294,7 +294,7 @@ func TestIdle(t *testing.T) {
 func TestFirstFrameMustCome(t *testing.T) {
 	onAll(t, func(t *testing.T, kind string) {
 		t.Parallel()
-		r := newRig(t, kind, Config{HandshakeTimeout: 200 * time.Millisecond, CloseTimeout: 200 * time.Millisecond}, nil)
+		r := newRig(t, kind, Config{HandshakeTimeout: time.Second, CloseTimeout: 200 * time.Millisecond}, nil)
 		c := r.dial(t)
 		b := encode(c, hello(5))
 		if _, err := c.nc.Write(b[:len(b)-1]); err != nil {

@@ -144,7 +144,7 @@ func TestHandshakesAreBounded(t *testing.T) {
 	const most = 3
 	m := newFakeMailbox()
 	ln, addr := listen(t, "tcp")
-	s := serve(t, ln, ServerConfig{Mailbox: m, MaxHandshakes: most, HandshakeTimeout: 300 * time.Millisecond})
+	s := serve(t, ln, ServerConfig{Mailbox: m, MaxHandshakes: most, HandshakeTimeout: 2 * time.Second})
 	var idle []net.Conn
 	for range most {
 		nc := dialRaw(t, addr)
