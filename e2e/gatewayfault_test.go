@@ -29,8 +29,7 @@ func TestGatewayIsCutOffFromTheMailbox(t *testing.T) {
 			x := &trial{nodes: &nodes{t: t}, gate: g}
 			x.chat(untilJudged)
 			cut(way)
-			x.passes(8 * time.Second)
-			x.last()
+			x.lasts(8 * time.Second)
 			way.heal()
 			x.judge(most())
 		})
@@ -46,8 +45,7 @@ func TestMailboxRefusesItsPeers(t *testing.T) {
 	t.Parallel()
 	x := c.trial(untilJudged, c.mailbox("one"), c.mailbox("two", "--role-listen", listen, "--role-advertise", way.Addr))
 	way.refuse()
-	x.passes(3 * time.Second)
-	x.last()
+	x.lasts(3 * time.Second)
 	way.heal()
 	x.judge(most())
 	if st := c.status(); x.share(st, "two") == 0 || strings.Contains(x.one.logs.String(), "counts as gone") {
@@ -62,8 +60,7 @@ func TestGatewayIsPaused(t *testing.T) {
 	if err := x.gate.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	x.passes(4 * time.Second)
-	x.last()
+	x.lasts(4 * time.Second)
 	if err := x.gate.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
@@ -91,8 +88,7 @@ func TestOneOfSeveralGatewaysDies(t *testing.T) {
 		victims = metric(t, gate, "skein_gateway_sessions")
 	}
 	gate.kill()
-	x.passes(4 * time.Second)
-	x.last()
+	x.lasts(4 * time.Second)
 	if r := x.ended(served()); victims == 0 || r.Reconnects == 0 {
 		t.Errorf("%v clients were at the gateway that died, and %d connected again", victims, r.Reconnects)
 	}

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/skein-im/skein/internal/patience"
 )
 
 // trial is a chat over two mailbox nodes to which something happens.
@@ -15,6 +17,8 @@ type trial struct {
 	one, two, gate *server
 	finished       <-chan struct{}
 	verdict        func() benchResult
+	// fault is how long a fault was let last.
+	fault time.Duration
 }
 
 func newTrial(t *testing.T) *trial {
@@ -51,19 +55,11 @@ func (x *trial) chat(seconds string) {
 	}
 	x.finished, x.verdict = benchChat(t, x.gate, "--users", "100", "--friends", "10", "--rate", "500", "--duration", seconds, "--stall", "3m")
 	// It begins when the clients are there.
-	for metric(t, x.gate, "skein_gateway_sessions") < 100 {
-	}
+	patience.Until(t, "all clients are there", func() (bool, any) {
+		n := metric(t, x.gate, "skein_gateway_sessions")
+		return n >= 100, n
+	})
 	between(t, x.finished, x.verdict)
-}
-
-// passes lets time pass while the chat goes on.
-func (x *trial) passes(d time.Duration) {
-	x.t.Helper()
-	select {
-	case <-x.finished:
-		x.t.Fatalf("the chat ended too soon: %+v", x.verdict())
-	case <-time.After(d):
-	}
 }
 
 // share is how many slots a node is to serve.
@@ -91,7 +87,7 @@ func (x *trial) ended(most time.Duration) benchResult {
 	r := x.verdict()
 	r.check(x.t)
 	ack, delivery := r.waits()
-	x.t.Logf("%d messages: the longest wait for an ack was %v, for a delivery %v", r.Sent, ack, delivery)
+	x.t.Logf("%d messages: the longest wait for an ack was %v, for a delivery %v; the fault was let last for %v", r.Sent, ack, delivery, x.fault)
 	if max(ack, delivery) > most {
 		x.t.Errorf("somebody waited too long")
 	}
@@ -133,8 +129,7 @@ func TestOneOfTwoMailboxesIsPaused(t *testing.T) {
 		t.Fatal(err)
 	}
 	x.await("the other node serves all", func(st status) bool { return settled(2)(st) && x.share(st, "one") == 4096 })
-	between(t, x.finished, x.verdict)
-	x.last()
+	x.lasts(time.Second)
 	if err := x.two.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}

@@ -18,15 +18,15 @@ func faultSeconds() int {
 // lasting is the duration of a chat during which a fault lasts.
 func lasting(seconds int) string { return strconv.Itoa(seconds+faultSeconds()) + "s" }
 
-// last lets a fault last.
-func (x *trial) last() {
+// lasts lets a fault last, while the chat goes on: so long, and longer in the long
+// runs.
+func (x *trial) lasts(d time.Duration) {
 	x.t.Helper()
-	for range faultSeconds() {
-		select {
-		case <-x.finished:
-			x.t.Fatalf("the chat ended too soon: %+v", x.verdict())
-		case <-time.After(time.Second):
-		}
+	x.fault = d + time.Duration(faultSeconds())*time.Second
+	select {
+	case <-x.finished:
+		x.t.Fatalf("the chat ended too soon: %+v", x.verdict())
+	case <-time.After(x.fault):
 	}
 }
 
@@ -43,8 +43,7 @@ func TestMailboxIsCutOffFromTheStore(t *testing.T) {
 	x := c.trial(untilJudged, c.mailbox("one"), c.mailbox("two", "--redis", way.Addr))
 	way.cut()
 	x.await("the other node serves all", func(st status) bool { return settled(2)(st) && x.share(st, "one") == 4096 })
-	between(t, x.finished, x.verdict)
-	x.last()
+	x.lasts(time.Second)
 	way.heal()
 	x.await("it serves its share again", func(st status) bool { return settled(3)(st) && x.share(st, "two") > 0 })
 	x.judge(served())
@@ -59,10 +58,7 @@ func TestMailboxIsCutOffFromItsPeers(t *testing.T) {
 	way := newProxy(t, listen)
 	x := c.trial(untilJudged, c.mailbox("one"), c.mailbox("two", "--role-listen", listen, "--role-advertise", way.Addr))
 	way.cut()
-	for range 3 {
-		between(t, x.finished, x.verdict)
-	}
-	x.last()
+	x.lasts(2 * time.Second)
 	way.heal()
 	x.judge(most())
 	if st := c.status(); x.share(st, "two") == 0 {

@@ -106,6 +106,6 @@ func TestPostgresPrimaryDies(t *testing.T) {
 	if err := servers.Failover(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
-	x.last()
+	x.lasts(0)
 	x.judge(served())
 }

@@ -29,7 +29,7 @@ func TestRollingRestart(t *testing.T) {
 		boxes[i].stop(t)
 		c.mailbox(name)
 		c.await("the restarted node serves its share", func(st status) bool { return settled(all)(st) && x.share(st, name) > 0 })
-		x.last()
+		x.lasts(0)
 	}
 	for _, s := range servers.Servers {
 		if err := servers.RestartInOrder(testContext(t), s); err != nil {
