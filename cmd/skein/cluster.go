@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -38,6 +39,10 @@ func (f *clusterFlags) add(cmd *cobra.Command) {
 		case "store", "redis", "redis_user", "redis_password_file", "redis_ca", "redis_prefix",
 			"postgres", "postgres_password_file", "postgres_ca", "postgres_schema", "postgres_standbys":
 			cmd.Flags().String(flagName(s.Key), fmt.Sprint(s.Default), s.Help)
+		case "cluster_secret":
+			// Taken and not needed, so that what nodes are given fits here too.
+			cmd.Flags().String(flagName(s.Key), fmt.Sprint(s.Default), s.Help)
+			_ = cmd.Flags().MarkHidden(flagName(s.Key))
 		}
 	}
 	cmd.Flags().StringVar(&f.file, "config", "", "TOML file with the settings of a node")
@@ -120,13 +125,13 @@ func rolesOf(m *cluster.Member) string {
 }
 
 func addressesOf(m *cluster.Member) string {
-	list := ""
+	var list []string
 	for _, a := range []struct{ what, addr string }{{"roles", m.Roles}, {"link", m.Link}, {"http", m.HTTP}, {"router", m.Router}, {"relay", m.Relay}, {"ops", m.Ops}} {
 		if a.addr != "" {
-			list += a.what + "=" + a.addr + " "
+			list = append(list, a.what+"="+a.addr)
 		}
 	}
-	return list
+	return strings.Join(list, " ")
 }
 
 func newClusterSlotsCommand() *cobra.Command {
@@ -164,13 +169,13 @@ the slot that the user's mailbox is in.
 
 func printSlots(out io.Writer, v *node.ClusterView) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SLOT\tDUE\tOWNER\tEPOCH\t")
+	fmt.Fprintln(w, "SLOT\tDUE\tOWNER\tEPOCH")
 	for _, s := range v.Slots {
-		moving := ""
+		moving := "" // with its column
 		if s.Due != s.Owner || s.Due == "" {
-			moving = "moving"
+			moving = "\tmoving"
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\n", s.Slot, orDash(s.Due), orDash(s.Owner), s.Epoch, moving)
+		fmt.Fprintf(w, "%d\t%s\t%s\t%d%s\n", s.Slot, orDash(s.Due), orDash(s.Owner), s.Epoch, moving)
 	}
 	_ = w.Flush()
 }

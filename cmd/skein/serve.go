@@ -224,6 +224,10 @@ func printAddresses(out io.Writer, a node.Addresses, asJSON bool) {
 		_ = json.NewEncoder(out).Encode(a)
 		return
 	}
+	operations := "/healthz /readyz /metrics /drain /log-level"
+	if a.Dashboard {
+		operations += "; in a browser: the dashboard"
+	}
 	fmt.Fprintf(out, "Skein serves from %s\n", a.Data)
 	for _, l := range []struct{ what, addr, about string }{
 		{"HTTP API", a.HTTP, "OpenAPI at /openapi.json, WebSocket at /link"},
@@ -232,7 +236,7 @@ func printAddresses(out io.Writer, a node.Addresses, asJSON bool) {
 		{"relays", a.Relay, "for other regions"},
 		{"standby", a.Standby, "for the mailboxes of this region"},
 		{"router", a.Router, "/v1/addresses for clients; /v1/nodes /v1/slots /server /regist/"},
-		{"operations", a.Ops, "/healthz /readyz /metrics /drain /log-level; in a browser: the dashboard"},
+		{"operations", a.Ops, operations},
 		{"article API", a.Article, "no credentials: anyone who reaches it can write as anyone"},
 	} {
 		if l.addr != "" {

@@ -124,7 +124,7 @@ func (c *ChatConfig) completeTarget() error {
 		c.Link = "ws" + strings.TrimPrefix(u.Scheme, "http") + "://" + u.Host + linkPath
 	}
 	if c.Link == "" && c.Transport == TCP {
-		return fmt.Errorf("the server's link address is needed too")
+		return fmt.Errorf("the server's link address is needed too (--addr); routers, if there are any, are asked first")
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func Charts() []Chart {
 	return append(everywhere(), some...)
 }
 
-// everywhere are the charts of what every server has.
+// everywhere are the charts of what every cluster has.
 func everywhere() []Chart {
 	return []Chart{
 		chart("messages", "Chat messages", "/s", line("sent", metricRequest+count+`{op="send"}`), line("delivered", metricDeliveries)),
@@ -52,17 +52,17 @@ func everywhere() []Chart {
 		chart("outbox", "Mailbox: messages that wait for another's ack", "", line("waiting", metricOutbox)),
 		chart("store", "Store: commits", "/s", line("commits", metricCommits), line("entries", metricEntries)),
 		chart("storetime", "Store: time of a commit and a sync", "s", line("commit", metricCommitTime+meanSuffix), line("sync", metricSyncTime+meanSuffix)),
-		chart("storebytes", "Store: bytes committed", "bytes/s", line("committed", metricCommitBytes)),
-		chart("disk", "Disk", "bytes", line("used", metricDisk), line("free", metricDiskFree)),
 		chart("cpu", "Processor time", "s/s", line("all", metricCPU)),
 		chart("memory", "Memory", "bytes", line("resident", metricMemory)),
 	}
 }
 
-// ofSome are the charts of what some clusters have: regions, a standby, routers, a
-// store that nodes share.
+// ofSome are the charts of what some clusters have: the embedded store or one that
+// nodes share, regions, a standby, routers.
 func ofSome() []Chart {
 	return []Chart{
+		chart("storebytes", "Store: bytes committed", "bytes/s", line("committed", metricCommitBytes)),
+		chart("disk", "Disk", "bytes", line("used", metricDisk), line("free", metricDiskFree)),
 		chart("regions", "Relay: messages between regions", "/s",
 			line("sent", metricRelaySent), line("received", metricRelayTaken), line("dropped", metricRelayDropped, metricUplinkLost)),
 		chart("reach", "Relay: regions", "",

@@ -74,6 +74,8 @@ type Addresses struct {
 	Router  string `json:"router,omitempty"`
 	Article string `json:"article,omitempty"`
 	Data    string `json:"data"`
+	// Dashboard: Ops has it, because the process watches itself or others.
+	Dashboard bool `json:"dashboard,omitempty"`
 }
 
 // Node is a running process's worth of roles.
@@ -285,7 +287,11 @@ func (n *Node) fail(err error) {
 }
 
 // Addresses are where the node listens.
-func (n *Node) Addresses() Addresses { return n.addrs }
+func (n *Node) Addresses() Addresses {
+	a := n.addrs
+	a.Dashboard = n.monitor != nil
+	return a
+}
 
 // Failed is closed when the node cannot go on: a listener has failed, or another
 // process has its name. Err then says why.

@@ -45,7 +45,7 @@ type host struct {
 func parse(opts *Options) (*servers, error) {
 	cfg, err := pgconn.ParseConfig(opts.URL)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; a URL is wanted, like postgres://user@host1,host2/database", err)
 	}
 	v := &servers{opts: opts}
 	all := append([]*pgconn.FallbackConfig{{Host: cfg.Host, Port: cfg.Port, TLSConfig: cfg.TLSConfig}}, cfg.Fallbacks...)
