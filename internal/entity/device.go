@@ -122,6 +122,7 @@ func (u *user) handleAttach(tx *Tx, c *im.Attach) (im.Result, error) {
 		return nil, err
 	}
 	u.enterGeneration(tx)
+	u.greet(tx)
 	switch {
 	case c.Resume != nil:
 		return u.lets(d, c.Resume.After, c.Generation)
@@ -146,6 +147,7 @@ func (u *user) handleCreate(tx *Tx, c *im.CreateUser) error {
 		}
 		return nil
 	}
+	u.enterGeneration(tx)
 	u.exists, u.name = true, c.Name
 	u.Snapshot(tx)
 	return nil
@@ -277,6 +279,7 @@ func (u *user) handleProvision(tx *Tx, c *im.Provision) error {
 	if len(u.order)+strangers > im.MaxContacts {
 		return im.Errorf(im.TooLarge, "a user has dealings with at most %d others", im.MaxContacts)
 	}
+	u.enterGeneration(tx)
 	u.exists = true
 	for _, f := range c.Friends {
 		u.touch(im.User(f)).befriend()

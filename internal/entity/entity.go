@@ -106,6 +106,8 @@ type Tx struct {
 	// long the oldest message that it sends again has been waiting for one;
 	// 0: nothing.
 	Trip, Waited im.Millis
+	// Rewound is what a call says of messages that have met another generation.
+	Rewound Rewound
 	Effects
 }
 

@@ -7,53 +7,75 @@ import (
 	"github.com/skein-im/skein/internal/im"
 )
 
-// fork is where a timeline has gone on in another generation of the store, which
-// may have lost its end: what devices have got after head before that is gone,
-// and other entries have its numbers.
+// fork is where a log has gone on in another generation of the store, which may
+// have lost its end: what others have got after head before that is gone, and
+// other entries have its numbers.
 type fork struct {
 	generation im.Generation
 	head       im.Seq
 }
 
-// maxForks is how many of them a user remembers.
+// forks are those of an entity, as they came.
+type forks []fork
+
+// maxForks is how many of them are remembered.
 const maxForks = 8
 
-// generation is the one that the timeline is in.
-func (u *user) generation() im.Generation {
-	if len(u.forks) == 0 {
+// generation is the one that the log is in.
+func (fs forks) generation() im.Generation {
+	if len(fs) == 0 {
 		return 0
 	}
-	return u.forks[len(u.forks)-1].generation
+	return fs[len(fs)-1].generation
+}
+
+// enter adds a generation. Of too many, the first two become one: whoever comes
+// from before them, or from between, has the least in common that anybody has.
+func (fs forks) enter(g im.Generation, head im.Seq) forks {
+	if len(fs) == maxForks {
+		fs[1].head = fs[0].head
+		fs = append(fs[:0], fs[1:]...)
+	}
+	return append(fs, fork{g, head})
+}
+
+// after is the fork that ended what the log had in common with a generation, which
+// is not the one that it is in. One that is not among them has been forgotten, or was lost
+// itself before it was noted here: then it is told by the time it has its name from.
+func (fs forks) after(g im.Generation) int {
+	for i := len(fs) - 2; i >= 0; i-- {
+		if fs[i].generation == g {
+			return i + 1
+		}
+	}
+	for i := range fs {
+		if fs[i].generation > g {
+			return i
+		}
+	}
+	return len(fs) - 1
 }
 
 // enterGeneration notes that the user is in a generation of the store in which it
 // has not been, before anything of that happens to it: it is part of the first
-// commit, so the head that is noted is that of the copy.
+// commit, so what is noted is what the copy has.
 func (u *user) enterGeneration(tx *Tx) {
-	if tx.Generation == 0 || tx.Generation == u.generation() || !u.exists || u.absent() {
+	if tx.Generation == 0 || tx.Generation == u.generation() || u.absent() {
 		return
 	}
-	if len(u.forks) == maxForks {
-		// Whoever comes from a generation that is not known any more has the
-		// least in common that anybody has.
-		u.forks = append(u.forks[:1], u.forks[2:]...)
-		u.forks[0].generation = 0
+	for _, p := range u.order {
+		u.base(&p.line)
 	}
-	u.forks = append(u.forks, fork{tx.Generation, u.head})
+	u.forks = u.forks.enter(tx.Generation, u.head)
 	u.Snapshot(tx)
 }
 
 // common is up to where the timeline is what it was in a generation.
 func (u *user) common(g im.Generation) im.Seq {
-	if len(u.forks) == 0 || g != 0 && g == u.generation() {
+	if len(u.forks) == 0 || g == u.generation() {
 		return u.head
 	}
-	for i := len(u.forks) - 2; i >= 0; i-- {
-		if g != 0 && u.forks[i].generation == g {
-			return u.forks[i+1].head
-		}
-	}
-	return u.forks[0].head
+	return u.forks[u.forks.after(g)].head
 }
 
 // lets answers a device that has got the timeline up to a place, in a generation
@@ -70,9 +92,9 @@ func (u *user) lets(d *device, at im.Seq, g *im.Generation) (*im.Attached, error
 	return a, nil
 }
 
-func appendForks(b []byte, num protowire.Number, forks []fork) []byte {
+func appendForks(b []byte, num protowire.Number, list forks) []byte {
 	var one []byte
-	for _, f := range forks {
+	for _, f := range list {
 		one = appendUint(one[:0], 1, uint64(f.generation))
 		one = appendUint(one, 2, uint64(f.head))
 		b = protowire.AppendTag(b, num, protowire.BytesType)
@@ -81,10 +103,9 @@ func appendForks(b []byte, num protowire.Number, forks []fork) []byte {
 	return b
 }
 
-func forksOf(stored []*storev1.TimelineFork) []fork {
-	var forks []fork
+func forksOf(stored []*storev1.TimelineFork) (list forks) {
 	for _, f := range stored {
-		forks = append(forks, fork{im.Generation(f.GetGeneration()), im.Seq(f.GetHead())})
+		list = append(list, fork{im.Generation(f.GetGeneration()), im.Seq(f.GetHead())})
 	}
-	return forks
+	return list
 }

@@ -34,6 +34,8 @@ type actor struct {
 	kicks   []Kick
 	reads   []Read
 	visible [][]byte
+	// rewound is what was counted.
+	rewound Rewound
 }
 
 func newActor(t tester, a im.Addr) *actor {
@@ -86,6 +88,7 @@ func (a *actor) call(f func(tx *Tx)) {
 	a.out = append(a.out, tx.Messages...)
 	a.kicks = append(a.kicks, tx.Kicks...)
 	a.reads = append(a.reads, tx.Reads...)
+	a.rewound.Add(&tx.Rewound)
 }
 
 func (a *actor) do(cmd im.Command) (res im.Result, err error) {

@@ -10,6 +10,8 @@ type line struct {
 	open bool
 	// dirty: the record that holds it is out of date.
 	dirty bool
+	// generations is nil as long as both ends are in the first one.
+	generations *generations
 }
 
 func newLine(peer im.Addr) line { return line{peer: peer, link: link{next: 1}} }
@@ -24,6 +26,8 @@ type lines struct {
 	rtt roundTrip
 	// marked is whether the store has the pending mark.
 	marked bool
+	// forks are where the log has gone on in other generations.
+	forks forks
 }
 
 // sent accounts for the next message of a line, at a log sequence.
@@ -53,7 +57,7 @@ func (ls *lines) transmit(tx *Tx, l *line, n im.LinkSeq, body Body) {
 		return
 	}
 	l.next++
-	tx.send(&Message{To: l.peer, Seq: n, Body: body})
+	tx.send(ls.date(l, &Message{To: l.peer, Seq: n, Body: body}))
 }
 
 // mark has the entity woken by whoever owns it next.
@@ -149,7 +153,7 @@ func (ls *lines) resend(tx *Tx, l *line, entries []im.LogEntry, messageIn func(i
 			continue
 		}
 		l.next++
-		tx.send(&Message{To: l.peer, Seq: n, Body: body})
+		tx.send(ls.date(l, &Message{To: l.peer, Seq: n, Body: body}))
 	}
 	if len(entries) > 0 {
 		// Without any, reading has failed; the timer tries again.

@@ -9,10 +9,12 @@ type Message struct {
 	// Seq is the message's number on the link From -> To; 0: none, the
 	// message is an ack.
 	Seq im.LinkSeq
-	// Ack, when Seq is 0, says that From has durably taken every message
-	// of the link To -> From up to it.
+	// Ack, when Seq is 0 or there is a Lineage, says that From has durably
+	// taken every message of the link To -> From up to it.
 	Ack  im.LinkSeq
 	Body Body
+	// Lineage is nil as long as both ends are in the first generation.
+	Lineage *Lineage
 	// At is when a traced message left, in nanoseconds since 1970; entities
 	// neither set nor read it.
 	At int64
@@ -47,6 +49,8 @@ const (
 // Body is what a link message says.
 type Body struct {
 	Kind BodyKind
+	// Error says why a message was refused.
+	Error im.ErrorKind
 	// Time is when the sender's mailbox accepted it.
 	Time im.Millis
 	// PairID numbers chat messages from one user to another. In contact
@@ -54,8 +58,6 @@ type Body struct {
 	// their sender had taken.
 	PairID  uint64
 	Content im.Content
-	// Error says why a message was refused.
-	Error im.ErrorKind
 	// Trace is 0 unless the message is traced. Its ack and its refusal carry
 	// it too.
 	Trace im.TraceID

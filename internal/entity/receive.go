@@ -11,23 +11,35 @@ func (u *user) Receive(tx *Tx, m *Message) {
 		u.receiveAbsent(tx, m)
 		return
 	}
-	if m.Seq == 0 {
-		if m.Body.Kind == BodyNudge {
-			if p := u.pairs[m.From]; p != nil {
-				u.nudged(tx, &p.line)
-			}
+	u.enterGeneration(tx)
+	p := u.pairs[m.From]
+	if m.Seq == 0 && m.Body.Kind == BodyNudge {
+		if p != nil {
+			u.nudged(tx, &p.line)
+		}
+		return
+	}
+	if u.inQuestion(p, m) {
+		if !u.reconcile(tx, m) {
 			return
 		}
-		u.receiveAck(tx, m)
+		p = u.pairs[m.From]
+	}
+	if m.Seq == 0 {
+		u.receiveAck(tx, p, m)
 		return
 	}
 	var in im.LinkSeq
-	if p := u.pairs[m.From]; p != nil {
+	if p != nil {
 		in = p.in
+		if m.Lineage != nil && m.Seq != in+1 {
+			tx.Rewound.Gone += u.settled(&p.line, m.Lineage, m.Seq)
+			in = p.in
+		}
 	}
 	if m.Seq != in+1 {
 		// Repeated or ahead of a lost one: say how far it has come.
-		tx.ack(m.From, in, m.Body.Trace)
+		u.ack(tx, u.lineWith(m.From), m.Body.Trace)
 		return
 	}
 	if !u.room(m.From) {
@@ -37,13 +49,21 @@ func (u *user) Receive(tx *Tx, m *Message) {
 	u.take(tx, m)
 }
 
+// inQuestion: the ends of a message's link may be in different generations.
+func (u *user) inQuestion(p *pair, m *Message) bool {
+	return (m.Lineage != nil || len(u.forks) > 0 || p != nil && p.generations != nil) && !isPurse(m.From.Kind)
+}
+
 // receiveAck accounts for what the peer has taken.
-func (u *user) receiveAck(tx *Tx, m *Message) {
-	p := u.pairs[m.From]
+func (u *user) receiveAck(tx *Tx, p *pair, m *Message) {
 	if p == nil {
 		return
 	}
-	all, chat := u.takeAck(tx, &p.line, m.Ack)
+	ack := m.Ack
+	if len(u.forks) > 0 && u.inQuestion(p, m) {
+		ack = u.meant(&p.line, m.heard().Noted, ack)
+	}
+	all, chat := u.takeAck(tx, &p.line, ack)
 	if all == 0 {
 		return
 	}

@@ -105,7 +105,8 @@ func (p *pair) append(b []byte) []byte {
 	b = appendUint(b, 9, p.sendAckID)
 	b = appendUint(b, 10, uint64(p.lastSeq))
 	b = appendRefs(b, 11, p.refs)
-	return appendUint(b, 12, uint64(p.yes))
+	b = appendUint(b, 12, uint64(p.yes))
+	return p.generations.append(b, 13)
 }
 
 func (d *device) encode() []byte {
@@ -210,6 +211,7 @@ func (u *user) restorePage(value []byte) error {
 		p.out, p.acked, p.in = im.LinkSeq(s.Out), im.LinkSeq(s.Acked), im.LinkSeq(s.In)
 		p.sendID, p.sendAckID = s.SendId, s.SendAckId
 		p.lastSeq, p.yes = im.Seq(s.LastSeq), im.LinkSeq(s.Request)
+		p.generations = generationsOf(s.Generations)
 		for _, r := range s.Outstanding {
 			p.refs = append(p.refs, ref(r))
 		}
@@ -292,14 +294,16 @@ func (u *user) Start(tx *Tx) {
 		}
 		return
 	}
-	u.enterGeneration(tx)
 	for _, p := range u.order {
 		u.restart(tx, &p.line)
 	}
-	if u.wallet == nil {
-		return
+	if u.wallet != nil {
+		for _, p := range u.wallet.dealings {
+			u.restart(tx, &p.line)
+		}
 	}
-	for _, p := range u.wallet.dealings {
-		u.restart(tx, &p.line)
+	if u.exists || len(u.pairs) > 0 {
+		// After it is known what is unacknowledged, for that must not be let go of.
+		u.enterGeneration(tx)
 	}
 }

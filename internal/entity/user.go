@@ -37,11 +37,11 @@ type user struct {
 	residence *residence
 
 	lines
+	// greeting is nil unless peers are to be told of the generation.
+	greeting *greeting
 
 	// history is nil as long as all of the log is kept.
 	history *history
-	// forks are where the timeline has gone on in other generations.
-	forks []fork
 
 	exists, dirty bool
 	unsnapshotted int
@@ -180,7 +180,7 @@ func (u *user) record(tx *Tx, ev *event) {
 		u.transmit(tx, &u.pairs[ev.to].line, ev.linkOut, ev.linkBody())
 	}
 	if ev.linkIn != 0 {
-		tx.ack(ev.from, ev.linkIn, cmp.Or(ev.entry.Trace, ev.body.Trace))
+		u.ack(tx, &u.pairs[ev.from].line, cmp.Or(ev.entry.Trace, ev.body.Trace))
 	}
 }
 
@@ -245,11 +245,17 @@ func (u *user) Timer(tx *Tx) {
 		return
 	}
 	u.timer(tx)
+	u.greetOn(tx)
 }
 
 // Resend implements Entity.
 func (u *user) Resend(tx *Tx, peer im.Addr, entries []im.LogEntry) {
-	if p := u.pairs[peer]; p != nil && !u.absent() {
+	p := u.pairs[peer]
+	switch {
+	case p == nil || u.absent():
+	case p.walking():
+		u.walkStepped(tx, &p.line, entries)
+	default:
 		u.resend(tx, &p.line, entries, messageIn)
 	}
 }

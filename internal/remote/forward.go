@@ -27,7 +27,19 @@ func AppendMessage(dst []byte, m *entity.Message) []byte {
 	dst = appendContent(dst, 10, &m.Body.Content)
 	dst = appendUint(dst, 12, m.Body.Error)
 	dst = appendUint(dst, 13, m.Body.Trace)
-	return appendUint(dst, 14, m.At)
+	dst = appendUint(dst, 14, m.At)
+	if m.Lineage == nil {
+		return dst
+	}
+	return appendNested(dst, 15, func(dst []byte) []byte { return appendLineage(dst, m.Lineage) })
+}
+
+func appendLineage(dst []byte, s *entity.Lineage) []byte {
+	dst = appendUint(dst, 1, s.Own)
+	dst = appendUint(dst, 2, s.Known)
+	dst = appendUint(dst, 3, s.Base)
+	dst = appendUint(dst, 4, s.Noted)
+	return appendUint(dst, 5, s.Floor)
 }
 
 // ReadMessage reads a link message, which does not alias b.
@@ -68,7 +80,29 @@ func setMessage(m *entity.Message, f *fields) {
 		m.Body.Trace = number[im.TraceID](f)
 	case 14:
 		m.At = int64(f.uint())
+	case 15:
+		m.Lineage = new(entity.Lineage)
+		f.nest(readLineage(m.Lineage, f.bytes()))
 	}
+}
+
+func readLineage(s *entity.Lineage, b []byte) error {
+	f := fields{rest: b}
+	for f.next() {
+		switch f.num {
+		case 1:
+			s.Own = number[im.Generation](&f)
+		case 2:
+			s.Known = number[im.Generation](&f)
+		case 3:
+			s.Base = number[im.LinkSeq](&f)
+		case 4:
+			s.Noted = number[im.Generation](&f)
+		case 5:
+			s.Floor = number[im.LinkSeq](&f)
+		}
+	}
+	return f.err("lineage")
 }
 
 // outbound are the link messages that wait to be written, encoded.

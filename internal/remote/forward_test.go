@@ -31,6 +31,7 @@ func TestMessagesSurvive(t *testing.T) {
 func FuzzMessage(f *testing.F) {
 	f.Add(AppendMessage(nil, full[any](&entity.Message{}).(*entity.Message)))
 	f.Add(AppendMessage(nil, &entity.Message{From: im.User(1), To: im.User(2), Ack: 7}))
+	f.Add(AppendMessage(nil, &entity.Message{From: im.User(1), To: im.User(2), Ack: 7, Lineage: &entity.Lineage{Own: 70, Base: 5}}))
 	f.Add([]byte{0x08, 0xff, 0xff, 0x01})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := ReadMessage(b)

@@ -306,7 +306,7 @@ func (c *Core) do(cl *cell, call func(tx *entity.Tx)) {
 func (c *Core) begin(cl *cell) *entity.Tx {
 	tx := &c.tx
 	tx.Now, tx.Durable, tx.Self = c.now, cl.durable, cl.addr
-	tx.Trip, tx.Waited = 0, 0
+	tx.Trip, tx.Waited, tx.Rewound = 0, 0, entity.Rewound{}
 	tx.Effects = entity.Effects{}
 	if cl.fill != nil {
 		tx.Effects = cl.fill.fx

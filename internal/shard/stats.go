@@ -37,6 +37,8 @@ type Stats struct {
 	Owed       int
 	OldestOwed time.Duration
 	Money      MoneyStats
+	// Rewound is what links have gone through since stores lost their ends.
+	Rewound entity.Rewound
 }
 
 // MoneyStats count what became of money. Repeated commands do not count.
@@ -107,6 +109,7 @@ func (c *Core) measure(cl *cell, tx *entity.Tx, st entity.Status) {
 	if tx.Waited != 0 {
 		c.outbox.waited(c.now, tx.Waited)
 	}
+	c.Stats.Rewound.Add(&tx.Rewound)
 	if int(cl.owed) != st.Outstanding {
 		c.owes(cl, st.Outstanding)
 	}

@@ -1204,7 +1204,9 @@ type PurseLink struct {
 	// Where unacknowledged messages stand in the log, as in Pair.
 	Outstanding []uint64 `protobuf:"varint,5,rep,packed,name=outstanding,proto3" json:"outstanding,omitempty"`
 	// Of a campaign: what the user has won.
-	Wins          []*CampaignWin `protobuf:"bytes,6,rep,name=wins,proto3" json:"wins,omitempty"`
+	Wins []*CampaignWin `protobuf:"bytes,6,rep,name=wins,proto3" json:"wins,omitempty"`
+	// As in Pair.
+	Generations   *LinkGenerations `protobuf:"bytes,7,opt,name=generations,proto3" json:"generations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1281,6 +1283,13 @@ func (x *PurseLink) GetWins() []*CampaignWin {
 	return nil
 }
 
+func (x *PurseLink) GetGenerations() *LinkGenerations {
+	if x != nil {
+		return x.Generations
+	}
+	return nil
+}
+
 type PursePage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Links         []*PurseLink           `protobuf:"bytes,1,rep,name=links,proto3" json:"links,omitempty"`
@@ -1327,13 +1336,15 @@ func (x *PursePage) GetLinks() []*PurseLink {
 
 // EnvelopeHead is an envelope's snapshot, together with its links.
 type EnvelopeHead struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
-	Pending       bool                   `protobuf:"varint,2,opt,name=pending,proto3" json:"pending,omitempty"`
-	Terms         *EnvelopeTerms         `protobuf:"bytes,3,opt,name=terms,proto3" json:"terms,omitempty"`
-	Split         []int64                `protobuf:"varint,4,rep,packed,name=split,proto3" json:"split,omitempty"`
-	Openings      []*EnvelopeShare       `protobuf:"bytes,5,rep,name=openings,proto3" json:"openings,omitempty"`
-	Finished      *PurseFinished         `protobuf:"bytes,6,opt,name=finished,proto3" json:"finished,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Seq      uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	Pending  bool                   `protobuf:"varint,2,opt,name=pending,proto3" json:"pending,omitempty"`
+	Terms    *EnvelopeTerms         `protobuf:"bytes,3,opt,name=terms,proto3" json:"terms,omitempty"`
+	Split    []int64                `protobuf:"varint,4,rep,packed,name=split,proto3" json:"split,omitempty"`
+	Openings []*EnvelopeShare       `protobuf:"bytes,5,rep,name=openings,proto3" json:"openings,omitempty"`
+	Finished *PurseFinished         `protobuf:"bytes,6,opt,name=finished,proto3" json:"finished,omitempty"`
+	// The generations that it has been in, as of a user.
+	Forks         []*TimelineFork `protobuf:"bytes,7,rep,name=forks,proto3" json:"forks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1410,6 +1421,13 @@ func (x *EnvelopeHead) GetFinished() *PurseFinished {
 	return nil
 }
 
+func (x *EnvelopeHead) GetForks() []*TimelineFork {
+	if x != nil {
+		return x.Forks
+	}
+	return nil
+}
+
 // CampaignHead is a campaign's snapshot, together with its links.
 type CampaignHead struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -1422,9 +1440,11 @@ type CampaignHead struct {
 	// The rest of the current block.
 	Block []int64 `protobuf:"varint,6,rep,packed,name=block,proto3" json:"block,omitempty"`
 	// Leases, and envelopes that were returned before theirs expired.
-	Leases        []*Deal        `protobuf:"bytes,7,rep,name=leases,proto3" json:"leases,omitempty"`
-	Free          []*Deal        `protobuf:"bytes,8,rep,name=free,proto3" json:"free,omitempty"`
-	Finished      *PurseFinished `protobuf:"bytes,9,opt,name=finished,proto3" json:"finished,omitempty"`
+	Leases   []*Deal        `protobuf:"bytes,7,rep,name=leases,proto3" json:"leases,omitempty"`
+	Free     []*Deal        `protobuf:"bytes,8,rep,name=free,proto3" json:"free,omitempty"`
+	Finished *PurseFinished `protobuf:"bytes,9,opt,name=finished,proto3" json:"finished,omitempty"`
+	// The generations that it has been in, as of a user.
+	Forks         []*TimelineFork `protobuf:"bytes,10,rep,name=forks,proto3" json:"forks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1522,14 +1542,23 @@ func (x *CampaignHead) GetFinished() *PurseFinished {
 	return nil
 }
 
+func (x *CampaignHead) GetForks() []*TimelineFork {
+	if x != nil {
+		return x.Forks
+	}
+	return nil
+}
+
 // PaymentHead is a payment's snapshot, together with its link.
 type PaymentHead struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
-	Pending       bool                   `protobuf:"varint,2,opt,name=pending,proto3" json:"pending,omitempty"`
-	Terms         *PaymentTerms          `protobuf:"bytes,3,opt,name=terms,proto3" json:"terms,omitempty"`
-	TopUp         bool                   `protobuf:"varint,4,opt,name=top_up,json=topUp,proto3" json:"top_up,omitempty"`
-	Finished      *PurseFinished         `protobuf:"bytes,5,opt,name=finished,proto3" json:"finished,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Seq      uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	Pending  bool                   `protobuf:"varint,2,opt,name=pending,proto3" json:"pending,omitempty"`
+	Terms    *PaymentTerms          `protobuf:"bytes,3,opt,name=terms,proto3" json:"terms,omitempty"`
+	TopUp    bool                   `protobuf:"varint,4,opt,name=top_up,json=topUp,proto3" json:"top_up,omitempty"`
+	Finished *PurseFinished         `protobuf:"bytes,5,opt,name=finished,proto3" json:"finished,omitempty"`
+	// The generations that it has been in, as of a user.
+	Forks         []*TimelineFork `protobuf:"bytes,6,rep,name=forks,proto3" json:"forks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1595,6 +1624,13 @@ func (x *PaymentHead) GetTopUp() bool {
 func (x *PaymentHead) GetFinished() *PurseFinished {
 	if x != nil {
 		return x.Finished
+	}
+	return nil
+}
+
+func (x *PaymentHead) GetForks() []*TimelineFork {
+	if x != nil {
+		return x.Forks
 	}
 	return nil
 }
@@ -1701,23 +1737,25 @@ const file_skein_store_v1_money_proto_rawDesc = "" +
 	"\x06top_up\x18\x02 \x01(\bR\x05topUp\"?\n" +
 	"\rPurseFinished\x12\x1a\n" +
 	"\breturned\x18\x01 \x01(\x03R\breturned\x12\x12\n" +
-	"\x04paid\x18\x02 \x01(\x03R\x04paid\"\xc0\x01\n" +
+	"\x04paid\x18\x02 \x01(\x03R\x04paid\"\x83\x02\n" +
 	"\tPurseLink\x12(\n" +
 	"\x04peer\x18\x01 \x01(\v2\x14.skein.store.v1.AddrR\x04peer\x12\x10\n" +
 	"\x03out\x18\x02 \x01(\x04R\x03out\x12\x14\n" +
 	"\x05acked\x18\x03 \x01(\x04R\x05acked\x12\x0e\n" +
 	"\x02in\x18\x04 \x01(\x04R\x02in\x12 \n" +
 	"\voutstanding\x18\x05 \x03(\x04R\voutstanding\x12/\n" +
-	"\x04wins\x18\x06 \x03(\v2\x1b.skein.store.v1.CampaignWinR\x04wins\"<\n" +
+	"\x04wins\x18\x06 \x03(\v2\x1b.skein.store.v1.CampaignWinR\x04wins\x12A\n" +
+	"\vgenerations\x18\a \x01(\v2\x1f.skein.store.v1.LinkGenerationsR\vgenerations\"<\n" +
 	"\tPursePage\x12/\n" +
-	"\x05links\x18\x01 \x03(\v2\x19.skein.store.v1.PurseLinkR\x05links\"\xfb\x01\n" +
+	"\x05links\x18\x01 \x03(\v2\x19.skein.store.v1.PurseLinkR\x05links\"\xaf\x02\n" +
 	"\fEnvelopeHead\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x18\n" +
 	"\apending\x18\x02 \x01(\bR\apending\x123\n" +
 	"\x05terms\x18\x03 \x01(\v2\x1d.skein.store.v1.EnvelopeTermsR\x05terms\x12\x14\n" +
 	"\x05split\x18\x04 \x03(\x03R\x05split\x129\n" +
 	"\bopenings\x18\x05 \x03(\v2\x1d.skein.store.v1.EnvelopeShareR\bopenings\x129\n" +
-	"\bfinished\x18\x06 \x01(\v2\x1d.skein.store.v1.PurseFinishedR\bfinished\"\xcf\x02\n" +
+	"\bfinished\x18\x06 \x01(\v2\x1d.skein.store.v1.PurseFinishedR\bfinished\x122\n" +
+	"\x05forks\x18\a \x03(\v2\x1c.skein.store.v1.TimelineForkR\x05forks\"\x83\x03\n" +
 	"\fCampaignHead\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x18\n" +
 	"\apending\x18\x02 \x01(\bR\apending\x123\n" +
@@ -1728,13 +1766,16 @@ const file_skein_store_v1_money_proto_rawDesc = "" +
 	"\x05block\x18\x06 \x03(\x03R\x05block\x12,\n" +
 	"\x06leases\x18\a \x03(\v2\x14.skein.store.v1.DealR\x06leases\x12(\n" +
 	"\x04free\x18\b \x03(\v2\x14.skein.store.v1.DealR\x04free\x129\n" +
-	"\bfinished\x18\t \x01(\v2\x1d.skein.store.v1.PurseFinishedR\bfinished\"\xbf\x01\n" +
+	"\bfinished\x18\t \x01(\v2\x1d.skein.store.v1.PurseFinishedR\bfinished\x122\n" +
+	"\x05forks\x18\n" +
+	" \x03(\v2\x1c.skein.store.v1.TimelineForkR\x05forks\"\xf3\x01\n" +
 	"\vPaymentHead\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x18\n" +
 	"\apending\x18\x02 \x01(\bR\apending\x122\n" +
 	"\x05terms\x18\x03 \x01(\v2\x1c.skein.store.v1.PaymentTermsR\x05terms\x12\x15\n" +
 	"\x06top_up\x18\x04 \x01(\bR\x05topUp\x129\n" +
-	"\bfinished\x18\x05 \x01(\v2\x1d.skein.store.v1.PurseFinishedR\bfinishedB6Z4github.com/skein-im/skein/gen/skein/store/v1;storev1b\x06proto3"
+	"\bfinished\x18\x05 \x01(\v2\x1d.skein.store.v1.PurseFinishedR\bfinished\x122\n" +
+	"\x05forks\x18\x06 \x03(\v2\x1c.skein.store.v1.TimelineForkR\x05forksB6Z4github.com/skein-im/skein/gen/skein/store/v1;storev1b\x06proto3"
 
 var (
 	file_skein_store_v1_money_proto_rawDescOnce sync.Once
@@ -1750,29 +1791,31 @@ func file_skein_store_v1_money_proto_rawDescGZIP() []byte {
 
 var file_skein_store_v1_money_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_skein_store_v1_money_proto_goTypes = []any{
-	(*Dealing)(nil),        // 0: skein.store.v1.Dealing
-	(*Transfer)(nil),       // 1: skein.store.v1.Transfer
-	(*EnvelopeTerms)(nil),  // 2: skein.store.v1.EnvelopeTerms
-	(*CampaignTerms)(nil),  // 3: skein.store.v1.CampaignTerms
-	(*PaymentTerms)(nil),   // 4: skein.store.v1.PaymentTerms
-	(*PurseEvent)(nil),     // 5: skein.store.v1.PurseEvent
-	(*LinkOut)(nil),        // 6: skein.store.v1.LinkOut
-	(*EnvelopeFunded)(nil), // 7: skein.store.v1.EnvelopeFunded
-	(*EnvelopeShare)(nil),  // 8: skein.store.v1.EnvelopeShare
-	(*CampaignDealt)(nil),  // 9: skein.store.v1.CampaignDealt
-	(*Deal)(nil),           // 10: skein.store.v1.Deal
-	(*CampaignWin)(nil),    // 11: skein.store.v1.CampaignWin
-	(*LeasesReturned)(nil), // 12: skein.store.v1.LeasesReturned
-	(*PaymentMade)(nil),    // 13: skein.store.v1.PaymentMade
-	(*PurseFinished)(nil),  // 14: skein.store.v1.PurseFinished
-	(*PurseLink)(nil),      // 15: skein.store.v1.PurseLink
-	(*PursePage)(nil),      // 16: skein.store.v1.PursePage
-	(*EnvelopeHead)(nil),   // 17: skein.store.v1.EnvelopeHead
-	(*CampaignHead)(nil),   // 18: skein.store.v1.CampaignHead
-	(*PaymentHead)(nil),    // 19: skein.store.v1.PaymentHead
-	(v1.MoneyEvent)(0),     // 20: skein.v1.MoneyEvent
-	(v1.SplitRule)(0),      // 21: skein.v1.SplitRule
-	(*Addr)(nil),           // 22: skein.store.v1.Addr
+	(*Dealing)(nil),         // 0: skein.store.v1.Dealing
+	(*Transfer)(nil),        // 1: skein.store.v1.Transfer
+	(*EnvelopeTerms)(nil),   // 2: skein.store.v1.EnvelopeTerms
+	(*CampaignTerms)(nil),   // 3: skein.store.v1.CampaignTerms
+	(*PaymentTerms)(nil),    // 4: skein.store.v1.PaymentTerms
+	(*PurseEvent)(nil),      // 5: skein.store.v1.PurseEvent
+	(*LinkOut)(nil),         // 6: skein.store.v1.LinkOut
+	(*EnvelopeFunded)(nil),  // 7: skein.store.v1.EnvelopeFunded
+	(*EnvelopeShare)(nil),   // 8: skein.store.v1.EnvelopeShare
+	(*CampaignDealt)(nil),   // 9: skein.store.v1.CampaignDealt
+	(*Deal)(nil),            // 10: skein.store.v1.Deal
+	(*CampaignWin)(nil),     // 11: skein.store.v1.CampaignWin
+	(*LeasesReturned)(nil),  // 12: skein.store.v1.LeasesReturned
+	(*PaymentMade)(nil),     // 13: skein.store.v1.PaymentMade
+	(*PurseFinished)(nil),   // 14: skein.store.v1.PurseFinished
+	(*PurseLink)(nil),       // 15: skein.store.v1.PurseLink
+	(*PursePage)(nil),       // 16: skein.store.v1.PursePage
+	(*EnvelopeHead)(nil),    // 17: skein.store.v1.EnvelopeHead
+	(*CampaignHead)(nil),    // 18: skein.store.v1.CampaignHead
+	(*PaymentHead)(nil),     // 19: skein.store.v1.PaymentHead
+	(v1.MoneyEvent)(0),      // 20: skein.v1.MoneyEvent
+	(v1.SplitRule)(0),       // 21: skein.v1.SplitRule
+	(*Addr)(nil),            // 22: skein.store.v1.Addr
+	(*LinkGenerations)(nil), // 23: skein.store.v1.LinkGenerations
+	(*TimelineFork)(nil),    // 24: skein.store.v1.TimelineFork
 }
 var file_skein_store_v1_money_proto_depIdxs = []int32{
 	15, // 0: skein.store.v1.Dealing.link:type_name -> skein.store.v1.PurseLink
@@ -1799,21 +1842,25 @@ var file_skein_store_v1_money_proto_depIdxs = []int32{
 	4,  // 21: skein.store.v1.PaymentMade.terms:type_name -> skein.store.v1.PaymentTerms
 	22, // 22: skein.store.v1.PurseLink.peer:type_name -> skein.store.v1.Addr
 	11, // 23: skein.store.v1.PurseLink.wins:type_name -> skein.store.v1.CampaignWin
-	15, // 24: skein.store.v1.PursePage.links:type_name -> skein.store.v1.PurseLink
-	2,  // 25: skein.store.v1.EnvelopeHead.terms:type_name -> skein.store.v1.EnvelopeTerms
-	8,  // 26: skein.store.v1.EnvelopeHead.openings:type_name -> skein.store.v1.EnvelopeShare
-	14, // 27: skein.store.v1.EnvelopeHead.finished:type_name -> skein.store.v1.PurseFinished
-	3,  // 28: skein.store.v1.CampaignHead.terms:type_name -> skein.store.v1.CampaignTerms
-	10, // 29: skein.store.v1.CampaignHead.leases:type_name -> skein.store.v1.Deal
-	10, // 30: skein.store.v1.CampaignHead.free:type_name -> skein.store.v1.Deal
-	14, // 31: skein.store.v1.CampaignHead.finished:type_name -> skein.store.v1.PurseFinished
-	4,  // 32: skein.store.v1.PaymentHead.terms:type_name -> skein.store.v1.PaymentTerms
-	14, // 33: skein.store.v1.PaymentHead.finished:type_name -> skein.store.v1.PurseFinished
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	23, // 24: skein.store.v1.PurseLink.generations:type_name -> skein.store.v1.LinkGenerations
+	15, // 25: skein.store.v1.PursePage.links:type_name -> skein.store.v1.PurseLink
+	2,  // 26: skein.store.v1.EnvelopeHead.terms:type_name -> skein.store.v1.EnvelopeTerms
+	8,  // 27: skein.store.v1.EnvelopeHead.openings:type_name -> skein.store.v1.EnvelopeShare
+	14, // 28: skein.store.v1.EnvelopeHead.finished:type_name -> skein.store.v1.PurseFinished
+	24, // 29: skein.store.v1.EnvelopeHead.forks:type_name -> skein.store.v1.TimelineFork
+	3,  // 30: skein.store.v1.CampaignHead.terms:type_name -> skein.store.v1.CampaignTerms
+	10, // 31: skein.store.v1.CampaignHead.leases:type_name -> skein.store.v1.Deal
+	10, // 32: skein.store.v1.CampaignHead.free:type_name -> skein.store.v1.Deal
+	14, // 33: skein.store.v1.CampaignHead.finished:type_name -> skein.store.v1.PurseFinished
+	24, // 34: skein.store.v1.CampaignHead.forks:type_name -> skein.store.v1.TimelineFork
+	4,  // 35: skein.store.v1.PaymentHead.terms:type_name -> skein.store.v1.PaymentTerms
+	14, // 36: skein.store.v1.PaymentHead.finished:type_name -> skein.store.v1.PurseFinished
+	24, // 37: skein.store.v1.PaymentHead.forks:type_name -> skein.store.v1.TimelineFork
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_skein_store_v1_money_proto_init() }

@@ -632,7 +632,7 @@ func (x *UserHead) GetForks() []*TimelineFork {
 	return nil
 }
 
-// TimelineFork is where a timeline has gone on in another generation.
+// TimelineFork is where a log has gone on in another generation.
 type TimelineFork struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Generation uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
@@ -749,7 +749,9 @@ type Pair struct {
 	// one when it counts as a message, for links acked+1, acked+2, ...
 	Outstanding []uint64 `protobuf:"varint,11,rep,packed,name=outstanding,proto3" json:"outstanding,omitempty"`
 	// The link number of this user's last contact request or acceptance.
-	Request       uint64 `protobuf:"varint,12,opt,name=request,proto3" json:"request,omitempty"`
+	Request uint64 `protobuf:"varint,12,opt,name=request,proto3" json:"request,omitempty"`
+	// Absent as long as neither end has been in a generation but the first.
+	Generations   *LinkGenerations `protobuf:"bytes,13,opt,name=generations,proto3" json:"generations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -868,6 +870,89 @@ func (x *Pair) GetRequest() uint64 {
 	return 0
 }
 
+func (x *Pair) GetGenerations() *LinkGenerations {
+	if x != nil {
+		return x.Generations
+	}
+	return nil
+}
+
+// LinkGenerations is what one end of a link keeps of the generations that both
+// ends have been in.
+type LinkGenerations struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The generation of the peer that the number of its last message taken is of.
+	Peer uint64 `protobuf:"varint,1,opt,name=peer,proto3" json:"peer,omitempty"`
+	// The own generation that the peer knew when it was last heard of.
+	Known uint64 `protobuf:"varint,2,opt,name=known,proto3" json:"known,omitempty"`
+	// The last numbers used when the own generations began, for the last of the
+	// owner's forks; for those before, 0.
+	Bases []uint64 `protobuf:"varint,3,rep,packed,name=bases,proto3" json:"bases,omitempty"`
+	// Of a link between a wallet and a purse: one end remembers what the other does
+	// not, so nothing is sent or taken any more.
+	Stopped       bool `protobuf:"varint,4,opt,name=stopped,proto3" json:"stopped,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LinkGenerations) Reset() {
+	*x = LinkGenerations{}
+	mi := &file_skein_store_v1_store_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LinkGenerations) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LinkGenerations) ProtoMessage() {}
+
+func (x *LinkGenerations) ProtoReflect() protoreflect.Message {
+	mi := &file_skein_store_v1_store_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LinkGenerations.ProtoReflect.Descriptor instead.
+func (*LinkGenerations) Descriptor() ([]byte, []int) {
+	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *LinkGenerations) GetPeer() uint64 {
+	if x != nil {
+		return x.Peer
+	}
+	return 0
+}
+
+func (x *LinkGenerations) GetKnown() uint64 {
+	if x != nil {
+		return x.Known
+	}
+	return 0
+}
+
+func (x *LinkGenerations) GetBases() []uint64 {
+	if x != nil {
+		return x.Bases
+	}
+	return nil
+}
+
+func (x *LinkGenerations) GetStopped() bool {
+	if x != nil {
+		return x.Stopped
+	}
+	return false
+}
+
 type DeviceState struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Device    uint32                 `protobuf:"varint,1,opt,name=device,proto3" json:"device,omitempty"`
@@ -885,7 +970,7 @@ type DeviceState struct {
 
 func (x *DeviceState) Reset() {
 	*x = DeviceState{}
-	mi := &file_skein_store_v1_store_proto_msgTypes[8]
+	mi := &file_skein_store_v1_store_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -897,7 +982,7 @@ func (x *DeviceState) String() string {
 func (*DeviceState) ProtoMessage() {}
 
 func (x *DeviceState) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_store_v1_store_proto_msgTypes[8]
+	mi := &file_skein_store_v1_store_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -910,7 +995,7 @@ func (x *DeviceState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceState.ProtoReflect.Descriptor instead.
 func (*DeviceState) Descriptor() ([]byte, []int) {
-	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{8}
+	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DeviceState) GetDevice() uint32 {
@@ -982,7 +1067,7 @@ type SendAnswer struct {
 
 func (x *SendAnswer) Reset() {
 	*x = SendAnswer{}
-	mi := &file_skein_store_v1_store_proto_msgTypes[9]
+	mi := &file_skein_store_v1_store_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -994,7 +1079,7 @@ func (x *SendAnswer) String() string {
 func (*SendAnswer) ProtoMessage() {}
 
 func (x *SendAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_store_v1_store_proto_msgTypes[9]
+	mi := &file_skein_store_v1_store_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1007,7 +1092,7 @@ func (x *SendAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendAnswer.ProtoReflect.Descriptor instead.
 func (*SendAnswer) Descriptor() ([]byte, []int) {
-	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{9}
+	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SendAnswer) GetSeq() uint64 {
@@ -1058,7 +1143,7 @@ type EarlySend struct {
 
 func (x *EarlySend) Reset() {
 	*x = EarlySend{}
-	mi := &file_skein_store_v1_store_proto_msgTypes[10]
+	mi := &file_skein_store_v1_store_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1070,7 +1155,7 @@ func (x *EarlySend) String() string {
 func (*EarlySend) ProtoMessage() {}
 
 func (x *EarlySend) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_store_v1_store_proto_msgTypes[10]
+	mi := &file_skein_store_v1_store_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1083,7 +1168,7 @@ func (x *EarlySend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EarlySend.ProtoReflect.Descriptor instead.
 func (*EarlySend) Descriptor() ([]byte, []int) {
-	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{10}
+	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *EarlySend) GetSendId() uint64 {
@@ -1119,7 +1204,7 @@ type AccountName struct {
 
 func (x *AccountName) Reset() {
 	*x = AccountName{}
-	mi := &file_skein_store_v1_store_proto_msgTypes[11]
+	mi := &file_skein_store_v1_store_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1131,7 +1216,7 @@ func (x *AccountName) String() string {
 func (*AccountName) ProtoMessage() {}
 
 func (x *AccountName) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_store_v1_store_proto_msgTypes[11]
+	mi := &file_skein_store_v1_store_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1144,7 +1229,7 @@ func (x *AccountName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccountName.ProtoReflect.Descriptor instead.
 func (*AccountName) Descriptor() ([]byte, []int) {
-	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{11}
+	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AccountName) GetName() string {
@@ -1177,7 +1262,7 @@ type Allocator struct {
 
 func (x *Allocator) Reset() {
 	*x = Allocator{}
-	mi := &file_skein_store_v1_store_proto_msgTypes[12]
+	mi := &file_skein_store_v1_store_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1189,7 +1274,7 @@ func (x *Allocator) String() string {
 func (*Allocator) ProtoMessage() {}
 
 func (x *Allocator) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_store_v1_store_proto_msgTypes[12]
+	mi := &file_skein_store_v1_store_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1202,7 +1287,7 @@ func (x *Allocator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Allocator.ProtoReflect.Descriptor instead.
 func (*Allocator) Descriptor() ([]byte, []int) {
-	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{12}
+	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Allocator) GetNext() uint64 {
@@ -1223,7 +1308,7 @@ type Home struct {
 
 func (x *Home) Reset() {
 	*x = Home{}
-	mi := &file_skein_store_v1_store_proto_msgTypes[13]
+	mi := &file_skein_store_v1_store_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1235,7 +1320,7 @@ func (x *Home) String() string {
 func (*Home) ProtoMessage() {}
 
 func (x *Home) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_store_v1_store_proto_msgTypes[13]
+	mi := &file_skein_store_v1_store_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1248,7 +1333,7 @@ func (x *Home) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Home.ProtoReflect.Descriptor instead.
 func (*Home) Descriptor() ([]byte, []int) {
-	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{13}
+	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Home) GetRegion() string {
@@ -1283,7 +1368,7 @@ type Residence struct {
 
 func (x *Residence) Reset() {
 	*x = Residence{}
-	mi := &file_skein_store_v1_store_proto_msgTypes[14]
+	mi := &file_skein_store_v1_store_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1295,7 +1380,7 @@ func (x *Residence) String() string {
 func (*Residence) ProtoMessage() {}
 
 func (x *Residence) ProtoReflect() protoreflect.Message {
-	mi := &file_skein_store_v1_store_proto_msgTypes[14]
+	mi := &file_skein_store_v1_store_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1308,7 +1393,7 @@ func (x *Residence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Residence.ProtoReflect.Descriptor instead.
 func (*Residence) Descriptor() ([]byte, []int) {
-	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{14}
+	return file_skein_store_v1_store_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Residence) GetState() ResidenceState {
@@ -1393,7 +1478,7 @@ const file_skein_store_v1_store_proto_rawDesc = "" +
 	"generation\x12\x12\n" +
 	"\x04head\x18\x02 \x01(\x04R\x04head\"6\n" +
 	"\bPairPage\x12*\n" +
-	"\x05pairs\x18\x01 \x03(\v2\x14.skein.store.v1.PairR\x05pairs\"\xc0\x02\n" +
+	"\x05pairs\x18\x01 \x03(\v2\x14.skein.store.v1.PairR\x05pairs\"\x83\x03\n" +
 	"\x04Pair\x12(\n" +
 	"\x04peer\x18\x01 \x01(\v2\x14.skein.store.v1.AddrR\x04peer\x12\x18\n" +
 	"\acontact\x18\x02 \x01(\rR\acontact\x12\x18\n" +
@@ -1407,7 +1492,13 @@ const file_skein_store_v1_store_proto_rawDesc = "" +
 	"\blast_seq\x18\n" +
 	" \x01(\x04R\alastSeq\x12 \n" +
 	"\voutstanding\x18\v \x03(\x04R\voutstanding\x12\x18\n" +
-	"\arequest\x18\f \x01(\x04R\arequest\"\xfe\x01\n" +
+	"\arequest\x18\f \x01(\x04R\arequest\x12A\n" +
+	"\vgenerations\x18\r \x01(\v2\x1f.skein.store.v1.LinkGenerationsR\vgenerations\"k\n" +
+	"\x0fLinkGenerations\x12\x12\n" +
+	"\x04peer\x18\x01 \x01(\x04R\x04peer\x12\x14\n" +
+	"\x05known\x18\x02 \x01(\x04R\x05known\x12\x14\n" +
+	"\x05bases\x18\x03 \x03(\x04R\x05bases\x12\x18\n" +
+	"\astopped\x18\x04 \x01(\bR\astopped\"\xfe\x01\n" +
 	"\vDeviceState\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\rR\x06device\x12\x1d\n" +
 	"\n" +
@@ -1477,48 +1568,50 @@ func file_skein_store_v1_store_proto_rawDescGZIP() []byte {
 }
 
 var file_skein_store_v1_store_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_skein_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_skein_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_skein_store_v1_store_proto_goTypes = []any{
-	(LinkKind)(0),        // 0: skein.store.v1.LinkKind
-	(ResidenceState)(0),  // 1: skein.store.v1.ResidenceState
-	(*Addr)(nil),         // 2: skein.store.v1.Addr
-	(*Event)(nil),        // 3: skein.store.v1.Event
-	(*RefusedSend)(nil),  // 4: skein.store.v1.RefusedSend
-	(*LinkBody)(nil),     // 5: skein.store.v1.LinkBody
-	(*UserHead)(nil),     // 6: skein.store.v1.UserHead
-	(*TimelineFork)(nil), // 7: skein.store.v1.TimelineFork
-	(*PairPage)(nil),     // 8: skein.store.v1.PairPage
-	(*Pair)(nil),         // 9: skein.store.v1.Pair
-	(*DeviceState)(nil),  // 10: skein.store.v1.DeviceState
-	(*SendAnswer)(nil),   // 11: skein.store.v1.SendAnswer
-	(*EarlySend)(nil),    // 12: skein.store.v1.EarlySend
-	(*AccountName)(nil),  // 13: skein.store.v1.AccountName
-	(*Allocator)(nil),    // 14: skein.store.v1.Allocator
-	(*Home)(nil),         // 15: skein.store.v1.Home
-	(*Residence)(nil),    // 16: skein.store.v1.Residence
-	(*v1.Entry)(nil),     // 17: skein.v1.Entry
-	(*v1.Content)(nil),   // 18: skein.v1.Content
+	(LinkKind)(0),           // 0: skein.store.v1.LinkKind
+	(ResidenceState)(0),     // 1: skein.store.v1.ResidenceState
+	(*Addr)(nil),            // 2: skein.store.v1.Addr
+	(*Event)(nil),           // 3: skein.store.v1.Event
+	(*RefusedSend)(nil),     // 4: skein.store.v1.RefusedSend
+	(*LinkBody)(nil),        // 5: skein.store.v1.LinkBody
+	(*UserHead)(nil),        // 6: skein.store.v1.UserHead
+	(*TimelineFork)(nil),    // 7: skein.store.v1.TimelineFork
+	(*PairPage)(nil),        // 8: skein.store.v1.PairPage
+	(*Pair)(nil),            // 9: skein.store.v1.Pair
+	(*LinkGenerations)(nil), // 10: skein.store.v1.LinkGenerations
+	(*DeviceState)(nil),     // 11: skein.store.v1.DeviceState
+	(*SendAnswer)(nil),      // 12: skein.store.v1.SendAnswer
+	(*EarlySend)(nil),       // 13: skein.store.v1.EarlySend
+	(*AccountName)(nil),     // 14: skein.store.v1.AccountName
+	(*Allocator)(nil),       // 15: skein.store.v1.Allocator
+	(*Home)(nil),            // 16: skein.store.v1.Home
+	(*Residence)(nil),       // 17: skein.store.v1.Residence
+	(*v1.Entry)(nil),        // 18: skein.v1.Entry
+	(*v1.Content)(nil),      // 19: skein.v1.Content
 }
 var file_skein_store_v1_store_proto_depIdxs = []int32{
-	17, // 0: skein.store.v1.Event.entry:type_name -> skein.v1.Entry
+	18, // 0: skein.store.v1.Event.entry:type_name -> skein.v1.Entry
 	2,  // 1: skein.store.v1.Event.from:type_name -> skein.store.v1.Addr
 	2,  // 2: skein.store.v1.Event.to:type_name -> skein.store.v1.Addr
 	5,  // 3: skein.store.v1.Event.body:type_name -> skein.store.v1.LinkBody
 	4,  // 4: skein.store.v1.Event.refused:type_name -> skein.store.v1.RefusedSend
 	0,  // 5: skein.store.v1.LinkBody.kind:type_name -> skein.store.v1.LinkKind
-	18, // 6: skein.store.v1.LinkBody.content:type_name -> skein.v1.Content
+	19, // 6: skein.store.v1.LinkBody.content:type_name -> skein.v1.Content
 	7,  // 7: skein.store.v1.UserHead.forks:type_name -> skein.store.v1.TimelineFork
 	9,  // 8: skein.store.v1.PairPage.pairs:type_name -> skein.store.v1.Pair
 	2,  // 9: skein.store.v1.Pair.peer:type_name -> skein.store.v1.Addr
-	11, // 10: skein.store.v1.DeviceState.answers:type_name -> skein.store.v1.SendAnswer
-	18, // 11: skein.store.v1.EarlySend.content:type_name -> skein.v1.Content
-	1,  // 12: skein.store.v1.Residence.state:type_name -> skein.store.v1.ResidenceState
-	15, // 13: skein.store.v1.Residence.home:type_name -> skein.store.v1.Home
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	10, // 10: skein.store.v1.Pair.generations:type_name -> skein.store.v1.LinkGenerations
+	12, // 11: skein.store.v1.DeviceState.answers:type_name -> skein.store.v1.SendAnswer
+	19, // 12: skein.store.v1.EarlySend.content:type_name -> skein.v1.Content
+	1,  // 13: skein.store.v1.Residence.state:type_name -> skein.store.v1.ResidenceState
+	16, // 14: skein.store.v1.Residence.home:type_name -> skein.store.v1.Home
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_skein_store_v1_store_proto_init() }
@@ -1532,7 +1625,7 @@ func file_skein_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skein_store_v1_store_proto_rawDesc), len(file_skein_store_v1_store_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
