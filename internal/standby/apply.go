@@ -203,6 +203,14 @@ func (f *Follower) recall(slot im.Slot) error {
 			return err
 		}
 		f.epochs[slot] = epochs[0]
+		// It may have been promoted meanwhile, and then belongs to others.
+		region, err := CopyOf(context.Background(), f.cfg.Engine)
+		switch {
+		case err != nil:
+			return err
+		case region != f.cfg.Region:
+			return im.Errorf(im.Invalid, "the store is no copy of region %q any more", f.cfg.Region)
+		}
 	}
 	p, err := readPosition(context.Background(), f.cfg.Engine, slot)
 	if r.doubtful = err != nil; r.doubtful {

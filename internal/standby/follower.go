@@ -135,26 +135,36 @@ func Promote(ctx context.Context, engine Engine, now time.Time, broken bool) (no
 	if region == "" {
 		return nil, im.Errorf(im.Invalid, "the store is no copy: it was promoted already, or another one is meant")
 	}
+	if notWhole, err = unfinished(ctx, engine); err != nil || len(notWhole) > 0 && !broken {
+		return notWhole, err
+	}
+	// A standby that nobody has stopped writes no more from here on. What it did
+	// meanwhile is looked at again.
+	epochs, err := engine.Acquire(ctx, owner, store.AllSlots())
+	if err != nil {
+		return nil, err
+	}
+	if notWhole, err = unfinished(ctx, engine); err != nil || len(notWhole) > 0 && !broken {
+		return notWhole, err
+	}
+	return notWhole, engine.Commit(ctx, &store.Batch{Changes: []store.Change{{
+		Addr: positions()[0], Epoch: epochs[0], Delete: []string{keyCopyOf},
+		Put: []store.Record{{Key: keyGeneration, Value: binary.AppendUvarint(nil, uint64(now.UnixMilli()))}},
+	}}})
+}
+
+// unfinished are the slots of a copy that are not whole.
+func unfinished(ctx context.Context, engine Engine) (slots []im.Slot, err error) {
 	for slot := range im.Slot(im.Slots) {
 		p, err := readPosition(ctx, engine, slot)
 		if err != nil {
 			return nil, err
 		}
 		if !p.whole() {
-			notWhole = append(notWhole, slot)
+			slots = append(slots, slot)
 		}
 	}
-	if len(notWhole) > 0 && !broken {
-		return notWhole, nil
-	}
-	epochs, err := engine.Acquire(ctx, owner, []im.Slot{0})
-	if err != nil {
-		return nil, err
-	}
-	return notWhole, engine.Commit(ctx, &store.Batch{Changes: []store.Change{{
-		Addr: positions()[0], Epoch: epochs[0], Delete: []string{keyCopyOf},
-		Put: []store.Record{{Key: keyGeneration, Value: binary.AppendUvarint(nil, uint64(now.UnixMilli()))}},
-	}}})
+	return slots, nil
 }
 
 // Serve takes connections of Sources until Close.

@@ -92,3 +92,39 @@ func TestPromote(t *testing.T) {
 		t.Fatalf("a store with data became a copy: %v", err)
 	}
 }
+
+// TestPromoteWhileItFollows: a standby that nobody has stopped writes nothing to a store
+// that has been promoted, and so acknowledges nothing; nor when it looks again at a slot
+// of which it does not know what the store has.
+func TestPromoteWhileItFollows(t *testing.T) {
+	w := newWorld(t, 1, true)
+	n, a := w.nodes[0], im.User(1)
+	epochs, err := n.Acquire(t.Context(), n.name, []im.Slot{a.Slot()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit := func(ctx context.Context, first im.Seq, body string) error {
+		c := store.Change{Addr: a, Epoch: epochs[0], First: first, Append: [][]byte{[]byte(body)}}
+		return n.Commit(ctx, &store.Batch{Changes: []store.Change{c}})
+	}
+	if err := commit(t.Context(), 1, "in time"); err != nil {
+		t.Fatal(err)
+	}
+	before := contents(t, w.replica, a)
+	if broken, err := Promote(t.Context(), w.replica, time.UnixMilli(70), false); err != nil || len(broken) > 0 {
+		t.Fatal(broken, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if err := commit(ctx, 2, "too late"); im.KindOf(err) != im.Unavailable {
+		t.Errorf("what comes later is answered with %v", err)
+	}
+	if after := contents(t, w.replica, a); after != before {
+		t.Errorf("the promoted store has\n%s\nand had\n%s", after, before)
+	}
+	w.follower.Close()
+	w.follower.copies[a.Slot()].doubtful = true
+	if err := w.follower.recall(a.Slot()); im.KindOf(err) != im.Invalid {
+		t.Errorf("the follower goes on with a slot of a promoted store: %v", err)
+	}
+}
