@@ -71,10 +71,10 @@ func TestRegionsOutOfReach(t *testing.T) {
 		}
 		seconds(60)
 		firing()
-		first = 0
+		first, cut = 0, 1
 		seconds(60)
 		firing("region west")
-		second, cut, behind = 1, 2, 40
+		second, behind = 1, 40
 		seconds(60)
 		firing("region ", "standby ")
 		cut, behind = 0, 1

@@ -176,7 +176,7 @@ func measureAvailability(v *view) []measured {
 }
 
 // measureRegions: of several relays one that is connected is enough. Mailbox nodes
-// that have no relay at all do not know which regions there are.
+// do not say which regions they miss; that counts where no relay has said it.
 func measureRegions(v *view) (all []measured) {
 	relays := selector(metricRelayUp)
 	for name, up := range v.now {
@@ -189,9 +189,9 @@ func measureRegions(v *view) (all []measured) {
 		}
 	}
 	if cut, ok := v.merged(metricUplinkCutOff); ok {
-		m := measured{value: min(cut, 1)}
-		if cut > 0 {
-			m.why = "mailbox nodes know regions that none of their relays is connected with"
+		m := measured{}
+		if cut > 0 && !slices.ContainsFunc(all, func(m measured) bool { return m.value > 0 }) {
+			m.value, m.why = 1, "mailbox nodes know regions that none of their relays is connected with"
 		}
 		all = append(all, m)
 	}
