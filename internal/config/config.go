@@ -155,6 +155,8 @@ type Config struct {
 	MonitorTokenFile string `toml:"monitor_token_file" role:"monitor" help:"file with the operator's token of the processes to watch; empty: operator.token in the data directory"`
 	// MonitorWebhook is told of alerts.
 	MonitorWebhook string `toml:"monitor_webhook" role:"monitor" help:"URL to which alerts are posted; empty: none"`
+	// MonitorAlerts changes thresholds; see monitor.ParseThresholds.
+	MonitorAlerts string `toml:"monitor_alerts" role:"monitor" help:"alerts with another threshold, or off: latency=0.2,disk=0.95,surge=off; empty: those of docs/MONITORING.md"`
 	// MonitorLogMB bounds the logs of samples in Data/monitor; 0: none.
 	MonitorLogMB int `toml:"monitor_log_mb" role:"monitor" help:"space for logs of samples in the data directory, in MiB; 0: no logs"`
 	// MonitorSeries bounds the series in memory, of 9 KB each.

@@ -29,6 +29,8 @@ type Config struct {
 	LogBytes int64
 	// Webhook is told of alerts; empty: nobody is.
 	Webhook string
+	// Thresholds are those of rules that are others than Rules has.
+	Thresholds Thresholds
 	// Series bounds the series; 0: DefaultSeries.
 	Series int
 	Logger *slog.Logger
@@ -78,7 +80,7 @@ func New(cfg Config) (*Monitor, error) {
 	m := &Monitor{
 		cfg: cfg, began: time.Now(), fetcher: newFetcher(cfg.Token), webhook: newWebhook(cfg.Webhook, cfg.Logger),
 		clock: newClock(cfg.Wall), sums: aggregates{byName: map[string]*aggregate{}, most: cfg.Series},
-		alerts: newAlerts(Rules()), restored: make(chan *series.Store, 1),
+		alerts: newAlerts(cfg.Thresholds.over(Rules())), restored: make(chan *series.Store, 1),
 	}
 	m.puller = &puller{fetcher: m.fetcher, jobs: make(chan *node, pullers)}
 	m.history = history{cfg: cfg.Log, log: cfg.Logger}

@@ -30,14 +30,18 @@ func (n *Node) newMonitor(reg *prometheus.Registry) error {
 		return nil
 	}
 	if n.opts.Role == Monitor && n.cfg.MonitorTargets == "" && n.shared == nil {
-		return fmt.Errorf("there is nothing to watch; give the operations addresses of processes with --monitor-targets, or --store redis for all that share the store")
+		return fmt.Errorf("there is nothing to watch; give the operations addresses of processes with --monitor-targets, or those of a store (--store redis or postgres) for all that share it")
 	}
 	token, err := n.targetsToken()
 	if err != nil {
 		return err
 	}
+	thresholds, err := monitor.ParseThresholds(n.cfg.MonitorAlerts)
+	if err != nil {
+		return fmt.Errorf("monitor_alerts: %w", err)
+	}
 	cfg := monitor.Config{
-		Name: n.name, Version: n.opts.Version, Token: token, Webhook: n.cfg.MonitorWebhook, Series: n.cfg.MonitorSeries, Logger: n.log,
+		Name: n.name, Thresholds: thresholds, Version: n.opts.Version, Token: token, Webhook: n.cfg.MonitorWebhook, Series: n.cfg.MonitorSeries, Logger: n.log,
 		Targets: monitor.Joined{self{n, reg}, members{n}, monitor.Addresses(n.cfg.MonitorAddresses())},
 	}
 	if n.cfg.MonitorLogMB > 0 {
