@@ -21,6 +21,9 @@ type Engine interface {
 	store.Lister
 }
 
+// Place implements store.Placer.
+func (s *Source) Place(slot im.Slot) string { return store.PlaceOf(s.Engine, slot) }
+
 // Config is what a Source needs.
 type Config struct {
 	Engine Engine

@@ -60,6 +60,32 @@ type Lister interface {
 	List(ctx context.Context, slots []im.Slot, visit func(slot im.Slot, held []im.Addr) error) error
 }
 
+// Placer is a store on several servers, of which some may be away while the
+// others are there.
+type Placer interface {
+	// Place names the server that has a slot now, as far as is known: slots of
+	// one place are within reach, or away, together.
+	Place(slot im.Slot) string
+}
+
+// PlaceOf is a slot's place in a store; all are in one if that is no Placer.
+func PlaceOf(st any, slot im.Slot) string {
+	if p, ok := st.(Placer); ok {
+		return p.Place(slot)
+	}
+	return ""
+}
+
+// ByPlace sorts slots by their places.
+func ByPlace(st any, slots []im.Slot) map[string][]im.Slot {
+	parts := map[string][]im.Slot{}
+	for _, slot := range slots {
+		place := PlaceOf(st, slot)
+		parts[place] = append(parts[place], slot)
+	}
+	return parts
+}
+
 // AllSlots are all that there are.
 func AllSlots() []im.Slot {
 	all := make([]im.Slot, im.Slots)
@@ -152,6 +178,9 @@ func (e *SlotError) Fenced(slot im.Slot) bool {
 var (
 	// ErrLocked: another process uses the data.
 	ErrLocked = errors.New("the data directory is in use by another process")
+	// ErrAway: a server that is needed is out of reach, or not ready. It may be
+	// later: try again.
+	ErrAway = errors.New("the store is out of reach")
 	// ErrNewer: the data was written by a newer version.
 	ErrNewer = errors.New("the data was written by a newer version of skein")
 	// ErrCorrupt: the data is damaged.

@@ -63,7 +63,22 @@ func (s *Store) run(ctx context.Context, m mode, calls []*call) error {
 		if err := s.relocate(ctx, attempt, calls); err != nil {
 			return err
 		}
+		if s.hopeless(calls) {
+			return fmt.Errorf("it has been away for more than %v: %w", s.opts.Timeout, calls[0].err)
+		}
 	}
+}
+
+// hopeless reports whether calls are for servers that have been away for as long as
+// any call waits for another in their place: who comes now need not wait as well.
+func (s *Store) hopeless(calls []*call) bool {
+	for _, c := range calls {
+		since := s.topology.owners[c.place].Load().since.Load()
+		if c.ask != nil || since == 0 || time.Since(time.Unix(0, since)) < s.opts.Timeout {
+			return false
+		}
+	}
+	return true
 }
 
 // group is what one server gets at once.
@@ -124,6 +139,11 @@ func (s *Store) exchange(ctx context.Context, m mode, g *group) error {
 		return nil
 	}
 	if m&confirmed != 0 {
+		if err := s.fit(ctx, g.node, conns); err != nil {
+			g.node.release(conns, gone(err))
+			g.refuse(err)
+			return nil
+		}
 		s.topology.recount(ctx, g.node)
 	}
 	cmds := s.commands(conns.client.B(), m, g)

@@ -49,6 +49,10 @@
 //     acquisition, because it comes before on its way to the replicas. Anybody
 //     else writes to the slot before reading, and waits for replicas to
 //     confirm that.
+//   - Nothing is acknowledged over a connection to a server whose settings were not
+//     looked at since that was made. Servers may be away when a store is opened,
+//     but for the one with the members: it is told in the log, and Place tells
+//     which slots that concerns.
 //   - A log never grows after a hole: should servers lose acknowledged entries,
 //     the next append by the owner who wrote them is refused, counted and
 //     logged.

@@ -19,6 +19,9 @@ type node struct {
 	opts *Options
 	// suspect: it did not answer the last time.
 	suspect atomic.Bool
+	// since is when it began not to answer, failed when it did not last, in
+	// nanoseconds since 1970; 0: it did the last time.
+	since, failed atomic.Int64
 	// electable is how many replicas could be promoted when fewer than all
 	// had to confirm, with ElectableReplicas; 0: all have to.
 	electable atomic.Int32
@@ -27,6 +30,14 @@ type node struct {
 	// just finished overtake those who wait, and under load some waited for
 	// seconds.
 	turns *semaphore.Weighted
+	// looking is held while the server's settings are looked at, and guards
+	// what was said of them last.
+	looking *semaphore.Weighted
+	said    string
+	// missed: it was not there, or not fit, when it was looked at.
+	missed atomic.Bool
+	// elects is whether its part in elections was looked at.
+	elects atomic.Bool
 
 	mu      sync.Mutex
 	current *connections
@@ -40,10 +51,12 @@ type connections struct {
 	client rueidis.Client
 	users  int
 	old    bool
+	// fit: the server's settings have been looked at since it was connected to.
+	fit atomic.Bool
 }
 
 func newNode(addr string, opts *Options) *node {
-	return &node{addr: addr, opts: opts, turns: semaphore.NewWeighted(int64(opts.Connections))}
+	return &node{addr: addr, opts: opts, turns: semaphore.NewWeighted(int64(opts.Connections)), looking: semaphore.NewWeighted(1)}
 }
 
 // errNotSent says that a server has not seen a call.
@@ -56,12 +69,16 @@ func (n *node) acquire() (*connections, error) {
 	if n.closed {
 		return nil, errClosed
 	}
+	if n.addr == nobody {
+		return nil, errors.Join(errNotSent, errNobody)
+	}
 	if n.current == nil {
 		client, err := rueidis.NewClient(n.clientOptions())
 		if err != nil {
 			if client != nil {
 				client.Close()
 			}
+			n.noteFailure(time.Now())
 			return nil, errors.Join(errNotSent, err)
 		}
 		n.current = &connections{client: client}
@@ -73,6 +90,11 @@ func (n *node) acquire() (*connections, error) {
 // release ends a use of connections; broken ones are not used again.
 func (n *node) release(c *connections, broken bool) {
 	n.suspect.Store(broken)
+	if broken {
+		n.noteFailure(time.Now())
+	} else {
+		n.since.Store(0)
+	}
 	n.mu.Lock()
 	c.users--
 	if broken && !c.old {
@@ -85,6 +107,15 @@ func (n *node) release(c *connections, broken bool) {
 	n.mu.Unlock()
 	if last {
 		c.client.Close()
+	}
+}
+
+// noteFailure notes that the server has not answered. What nobody has asked for a
+// long time begins anew.
+func (n *node) noteFailure(now time.Time) {
+	last := n.failed.Swap(now.UnixNano())
+	if n.since.Load() == 0 || now.Sub(time.Unix(0, last)) > n.opts.Timeout {
+		n.since.Store(now.UnixNano())
 	}
 }
 

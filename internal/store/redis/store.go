@@ -29,6 +29,13 @@ type Store struct {
 	// life is held for reading by every running call and taken by Close.
 	life   sync.RWMutex
 	closed bool
+	// ctx ends with the store, and tasks then.
+	ctx    context.Context
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+	// elections is why replicas that are promoted may have old data, with
+	// ElectableReplicas; nil: as far as is known they do not.
+	elections atomic.Pointer[unfit]
 }
 
 var _ store.Store = (*Store)(nil)
@@ -52,6 +59,8 @@ func (s *Store) exit() { s.life.RUnlock() }
 
 // Close waits for running calls and closes the connections.
 func (s *Store) Close() error {
+	s.cancel()
+	s.tasks.Wait()
 	s.life.Lock()
 	defer s.life.Unlock()
 	if !s.closed {

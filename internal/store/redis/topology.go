@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/skein-im/skein/internal/im"
 )
 
 // topology knows the servers, and which of them has which Redis slot. What it
@@ -169,9 +171,37 @@ func (t *topology) take(from *node, ranges []rueidis.RedisMessage) error {
 		covered += last - first + 1
 	}
 	if covered < redisSlots {
-		return fmt.Errorf("only %d of %d slots of the cluster have a server", covered, redisSlots)
+		return &uncovered{covered}
 	}
 	return nil
+}
+
+// uncovered says that there are Redis slots without a server.
+type uncovered struct{ covered int64 }
+
+func (e *uncovered) Error() string {
+	return fmt.Sprintf("only %d of %d slots of the cluster have a server", e.covered, redisSlots)
+}
+
+// nobody is the address of the server that has the slots that no server has: there
+// is no way to it.
+const nobody = "no server"
+
+var errNobody = errors.New("no server of the cluster has these slots")
+
+// fill gives slots of which nothing is known to nobody.
+func (t *topology) fill() {
+	none := newNode(nobody, t.opts)
+	for i := range t.owners {
+		if t.owners[i].Load() == nil {
+			t.owners[i].Store(none)
+		}
+	}
+}
+
+// Place implements store.Placer.
+func (s *Store) Place(slot im.Slot) string {
+	return s.topology.owners[s.keys.places[slot]].Load().addr
 }
 
 // serverAddr reads host, port and more. A server that does not know its own
