@@ -21,6 +21,7 @@
 //	TestGatewayIsCutOffFromTheMailbox, TestGatewayIsPaused: roles in processes of their own
 //	TestRecovery: a measurement, of several nodes
 //	TestRedisPrimaryDies, TestRollingRestart: a shared store; TestCrash, TestRestart
+//	TestNodesStartWithoutAPrimary: several nodes over several servers
 //	TestCanary, TestRouter, TestScale: several nodes
 //	TestServeOverRedis: a third shape, one process of several
 //	TestServeOverPostgres: the same on another store; TestServeOverRedis

@@ -77,10 +77,10 @@ func newNodesOver(t *testing.T, data string, shared ...string) *nodes {
 
 // newClusterNodes are nodes with a Redis Cluster of their own: three primaries with
 // some replicas each.
-func newClusterNodes(t *testing.T, replicas int) (*nodes, *redistest.Cluster) {
+func newClusterNodes(t *testing.T, replicas int, settings ...string) (*nodes, *redistest.Cluster) {
 	t.Helper()
 	needRedis(t)
-	servers, err := redistest.StartCluster(3, replicas, redistest.ClusterSettings()...)
+	servers, err := redistest.StartCluster(3, replicas, append(redistest.ClusterSettings(), settings...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -63,6 +64,22 @@ What is shown comes from the store that the nodes share, so it is there even if 
 node answers; the settings are those of the nodes, from their file (--config), the
 environment or flags.`
 
+const orAPart = `
+While some servers of the store do not answer, what the others say is shown; what is
+missing is said too (unknown in JSON), and the exit status is 2. It is 1 if nothing
+can be shown.`
+
+// incomplete is the exit status of a command that could not learn everything.
+const incomplete exitCode = 2
+
+// ended is how a command ends that has shown what is known.
+func ended(v *node.ClusterView) error {
+	if len(v.Unknown) > 0 {
+		return incomplete
+	}
+	return nil
+}
+
 func newClusterStatusCommand() *cobra.Command {
 	var f clusterFlags
 	cmd := &cobra.Command{
@@ -72,7 +89,7 @@ func newClusterStatusCommand() *cobra.Command {
 many slots each is to serve (due) and has acquired (held), how many clients it
 has, and for how long it has been up. A slot that is not held by who is due to
 serve it is moving.
-` + fromTheStore,
+` + fromTheStore + orAPart,
 		Example: `  skein cluster status --store redis --redis 10.0.0.5:6379
   skein cluster status --config /etc/skein/skein.toml --json`,
 		Args: cobra.NoArgs,
@@ -83,10 +100,10 @@ serve it is moving.
 			}
 			v.Slots = nil
 			if f.asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(v)
+				return cmp.Or(json.NewEncoder(cmd.OutOrStdout()).Encode(v), ended(v))
 			}
 			printNodes(cmd.OutOrStdout(), v)
-			return nil
+			return ended(v)
 		},
 	}
 	f.add(cmd)
@@ -102,6 +119,7 @@ func printNodes(out io.Writer, v *node.ClusterView) {
 	}
 	_ = w.Flush()
 	fmt.Fprintf(out, "%d of %d slots are moving.\n", v.Moving, im.Slots)
+	printUnknown(out, v)
 	for _, p := range v.Policy.Pins {
 		fmt.Fprintf(out, "Slots %d-%d are pinned to %s.\n", p.First, p.Last, p.Node)
 	}
@@ -110,8 +128,21 @@ func printNodes(out io.Writer, v *node.ClusterView) {
 	}
 }
 
+// printUnknown says what could not be learned, and why.
+func printUnknown(out io.Writer, v *node.ClusterView) {
+	for _, u := range v.Unknown {
+		what := "the nodes' records"
+		if u.Slots > 0 {
+			what = fmt.Sprintf("who has acquired %d slots", u.Slots)
+		}
+		fmt.Fprintf(out, "Not known: %s: %s\n", what, strings.ReplaceAll(u.Error, "\n", "; "))
+	}
+}
+
 func rolesOf(m *cluster.Member) string {
 	switch {
+	case m.State == "":
+		return "?" // its record is not known
 	case m.Roles != "" && m.Link != "":
 		return "mailbox,gateway"
 	case m.Roles != "":
@@ -143,7 +174,7 @@ func newClusterSlotsCommand() *cobra.Command {
 		Long: `Shows for every slot who is to serve it by the placement that follows from the
 nodes' records, who has acquired it last, and under which epoch. With --user, only
 the slot that the user's mailbox is in.
-` + fromTheStore,
+` + fromTheStore + orAPart,
 		Example: `  skein cluster slots --store redis --redis 10.0.0.5:6379
   skein cluster slots --store redis --redis 10.0.0.5:6379 --user 42`,
 		Args: cobra.NoArgs,
@@ -153,13 +184,13 @@ the slot that the user's mailbox is in.
 				return err
 			}
 			if cmd.Flags().Changed("user") {
-				v.Slots = v.Slots[im.User(im.UserID(user)).Slot():][:1]
+				v.Only(im.User(im.UserID(user)).Slot())
 			}
 			if f.asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(v.Slots)
+				return cmp.Or(json.NewEncoder(cmd.OutOrStdout()).Encode(v.Slots), ended(v))
 			}
 			printSlots(cmd.OutOrStdout(), v)
-			return nil
+			return ended(v)
 		},
 	}
 	f.add(cmd)
@@ -172,12 +203,16 @@ func printSlots(out io.Writer, v *node.ClusterView) {
 	fmt.Fprintln(w, "SLOT\tDUE\tOWNER\tEPOCH")
 	for _, s := range v.Slots {
 		moving := "" // with its column
-		if s.Due != s.Owner || s.Due == "" {
+		switch {
+		case s.Unknown:
+			moving = "\tunknown"
+		case s.Due != s.Owner || s.Due == "":
 			moving = "\tmoving"
 		}
 		fmt.Fprintf(w, "%d\t%s\t%s\t%d%s\n", s.Slot, orDash(s.Due), orDash(s.Owner), s.Epoch, moving)
 	}
 	_ = w.Flush()
+	printUnknown(out, v)
 }
 
 func orDash(s string) string {

@@ -3,7 +3,6 @@ package cluster
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -117,6 +116,7 @@ type Membership struct {
 	// nudge makes it look at once.
 	nudge      chan struct{}
 	stop, done chan struct{}
+	started    bool
 	once       sync.Once
 }
 
@@ -129,12 +129,17 @@ func New(cfg Config) *Membership {
 }
 
 // Start writes the node's record, reads the others', and goes on doing so.
-// Changed has been called once when it returns without error.
+// Changed has been called once when it returns without error; after an error, it may
+// be called again.
 func (m *Membership) Start(ctx context.Context) error {
-	if err := errors.Join(m.enter(ctx), m.look(ctx)); err != nil {
-		close(m.done)
+	err := m.enter(ctx)
+	if err == nil {
+		err = m.look(ctx)
+	}
+	if err != nil {
 		return err
 	}
+	m.started = true
 	go m.run()
 	return nil
 }

@@ -116,7 +116,9 @@ func (m *Membership) Members() ([]Member, *Table) {
 // until it expires.
 func (m *Membership) Leave(ctx context.Context) error {
 	m.once.Do(func() { close(m.stop) })
-	<-m.done
+	if m.started {
+		<-m.done
+	}
 	m.mu.Lock()
 	node, superseded := m.self.Node, m.superseded
 	m.mu.Unlock()

@@ -3,9 +3,11 @@ package mailbox
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/store"
 )
 
 // DefaultAudit is the default of Config.AuditEvery.
@@ -29,24 +31,46 @@ func (m *Mailbox) Audit() {
 func (m *Mailbox) audit() {
 	tick := time.NewTicker(cmp.Or(m.cfg.AuditEvery, DefaultAudit))
 	defer tick.Stop()
-	for {
+	for failing := false; ; {
 		select {
 		case <-m.ctx.Done():
 			return
 		case <-tick.C:
 		case <-m.doubted:
 		}
-		if err := m.auditOnce(); err != nil && m.ctx.Err() == nil {
-			m.cfg.Logger.Warn("it cannot be asked who owns the slots", "err", err)
+		err := m.auditOnce()
+		switch {
+		case m.ctx.Err() != nil:
+		case err != nil && !failing:
+			m.cfg.Logger.Warn("it cannot be asked who owns the slots, until further notice", "err", err)
+		case err == nil && failing:
+			m.cfg.Logger.Info("it can be asked again who owns the slots")
 		}
+		failing = err != nil
 	}
 }
 
+// auditOnce asks about the slots of each of the store's servers: one that is away
+// says nothing about the others.
 func (m *Mailbox) auditOnce() error {
 	held, epochs := m.slots.Held()
-	if len(held) == 0 {
-		return nil
+	known := make(map[im.Slot]im.Epoch, len(held))
+	for i, slot := range held {
+		known[slot] = epochs[i]
 	}
+	parts := store.ByPlace(m.store, held)
+	errs := make(chan error, len(parts))
+	for _, part := range parts {
+		m.tasks.Go(func() { errs <- m.auditPart(part, known) })
+	}
+	var err error
+	for range parts {
+		err = errors.Join(err, <-errs)
+	}
+	return err
+}
+
+func (m *Mailbox) auditPart(held []im.Slot, epochs map[im.Slot]im.Epoch) error {
 	ctx, cancel := context.WithTimeout(m.ctx, auditTimeout)
 	defer cancel()
 	owners, err := m.store.Owners(ctx, held)
@@ -56,11 +80,11 @@ func (m *Mailbox) auditOnce() error {
 	var lost []im.Slot
 	var old []im.Epoch
 	for i, slot := range held {
-		if owners[i].Epoch == epochs[i] && owners[i].Node == m.cfg.Node {
+		if owners[i].Epoch == epochs[slot] && owners[i].Node == m.cfg.Node {
 			continue
 		}
 		m.slots.Learn(owners[i].Node, held[i:i+1], []im.Epoch{owners[i].Epoch})
-		lost, old = append(lost, slot), append(old, epochs[i])
+		lost, old = append(lost, slot), append(old, epochs[slot])
 	}
 	if len(lost) > 0 {
 		m.cfg.Logger.Warn("slots have been acquired by other nodes without notice", "slots", len(lost))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,7 +23,7 @@ const (
 	// should say whose it is.
 	fencedRest = 500 * time.Millisecond
 	// acquireAtOnce is how many slots are acquired in one call of the store,
-	// and acquirers how many calls run at a time.
+	// and acquirers how many calls run at a time on one of its servers.
 	acquireAtOnce = 256
 	acquirers     = 4
 	// pendingReaders is how many slots of a call are asked at a time for who
@@ -36,9 +37,15 @@ const (
 func (m *Mailbox) Assign(list []im.Slot) { m.slots.Assign(list) }
 
 // Settled waits until everything assigned is served and nothing else.
-func (m *Mailbox) Settled(ctx context.Context) error {
+func (m *Mailbox) Settled(ctx context.Context) error { return m.until(ctx, m.slots.Settled) }
+
+// Tried is Settled but for slots that the store has refused at least once: those
+// whose server is away come when it is back.
+func (m *Mailbox) Tried(ctx context.Context) error { return m.until(ctx, m.slots.Tried) }
+
+func (m *Mailbox) until(ctx context.Context, done func() (bool, <-chan struct{})) error {
 	for {
-		ok, changed := m.slots.Settled()
+		ok, changed := done()
 		if ok {
 			return nil
 		}
@@ -104,11 +111,10 @@ func (m *Mailbox) keep() {
 		changed := m.slots.Watch()
 		acquire, leave, again := m.slots.Plan(time.Now())
 		m.leave(leave)
-		for len(acquire) > 0 {
-			n := min(len(acquire), acquireAtOnce)
-			chunk := acquire[:n]
-			acquire = acquire[n:]
-			m.tasks.Go(func() { m.take(chunk) })
+		for name, part := range store.ByPlace(m.store, acquire) {
+			for chunk := range slices.Chunk(part, acquireAtOnce) {
+				m.tasks.Go(func() { m.take(m.places.of(name), chunk) })
+			}
 		}
 		m.pause(changed, again)
 	}
@@ -130,14 +136,14 @@ func (m *Mailbox) pause(changed <-chan struct{}, until time.Time) {
 }
 
 // take acquires slots, or gives them back to be tried again.
-func (m *Mailbox) take(list []im.Slot) {
-	err := m.acquire(m.ctx, list)
+func (m *Mailbox) take(p *place, list []im.Slot) {
+	err := m.acquire(m.ctx, p, list)
 	if err == nil {
 		return
 	}
 	m.cause.Store(&err)
 	if m.ctx.Err() == nil {
-		m.cfg.Logger.Warn("slots cannot be acquired yet", "slots", len(list), "err", err)
+		p.failed(m.cfg.Logger, time.Now(), err, func() int { return m.missingAt(p.name) })
 	}
 	m.slots.Refused(list, time.Now().Add(acquireRetry))
 }
@@ -148,17 +154,17 @@ func (m *Mailbox) acquireAll(ctx context.Context, list []im.Slot) error {
 	errs := make([]error, (len(list)+acquireAtOnce-1)/acquireAtOnce)
 	for i := range errs {
 		part := list[i*acquireAtOnce : min((i+1)*acquireAtOnce, len(list))]
-		parts.Go(func() { errs[i] = m.acquire(ctx, part) })
+		parts.Go(func() { errs[i] = m.acquire(ctx, m.places.of(""), part) })
 	}
 	parts.Wait()
 	return errors.Join(errs...)
 }
 
 // acquire takes slots and hands them to their shards.
-func (m *Mailbox) acquire(ctx context.Context, list []im.Slot) error {
+func (m *Mailbox) acquire(ctx context.Context, p *place, list []im.Slot) error {
 	select {
-	case m.acquirers <- struct{}{}:
-		defer func() { <-m.acquirers }()
+	case p.turns <- struct{}{}:
+		defer func() { <-p.turns }()
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -173,6 +179,7 @@ func (m *Mailbox) acquire(ctx context.Context, list []im.Slot) error {
 	if err != nil {
 		return im.Errorf(im.Unavailable, "cannot acquire slots: %w", err)
 	}
+	p.succeeded(m.cfg.Logger)
 	pending, err := m.pending(ctx, list)
 	if err != nil {
 		return im.Errorf(im.Unavailable, "cannot list undelivered messages: %w", err)

@@ -94,8 +94,8 @@ type Mailbox struct {
 	slots  *slots.Set
 	// doubted asks for an audit at once.
 	doubted chan struct{}
-	// acquirers holds one element per running acquisition.
-	acquirers chan struct{}
+	// places are the servers of the store, as far as slots are acquired there.
+	places places
 	// cause is why slots were not served at last.
 	cause atomic.Pointer[error]
 	// stray counts link messages that came for entities of other nodes.
@@ -120,7 +120,7 @@ func New(cfg Config, st store.Store) *Mailbox {
 	cfg.Core.Logger = cfg.Logger
 	cfg.Core.Confirm = cfg.Core.Confirm || cfg.Shared
 	cfg.Core.MaxHot /= cfg.Shards
-	m := &Mailbox{cfg: cfg, store: st, control: admit.NewController(cfg.Admission), slots: slots.New(cfg.Shared), acquirers: make(chan struct{}, acquirers), doubted: make(chan struct{}, 1)}
+	m := &Mailbox{cfg: cfg, store: st, control: admit.NewController(cfg.Admission), slots: slots.New(cfg.Shared), places: newPlaces(), doubted: make(chan struct{}, 1)}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	if cfg.Shared {
 		cfg.Core.OwnerOf = m.slots.OwnerOf
@@ -211,4 +211,13 @@ func (m *Mailbox) Health() error {
 		cause = *p
 	}
 	return im.Errorf(im.Unavailable, "%d of %d slots are not served: %w", n, im.Slots, cause)
+}
+
+// Useful is nil unless slots are to be served here and none is: where a part of the
+// store is away, the others are.
+func (m *Mailbox) Useful() error {
+	if m.slots.Count() > 0 {
+		return nil
+	}
+	return m.Health()
 }

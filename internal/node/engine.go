@@ -38,6 +38,20 @@ func openEngine(ctx context.Context, cfg *config.Config, log *slog.Logger) (engi
 	return asEngine(redis.Open(ctx, opts))
 }
 
+// lookAtEngine connects to it to read what it says of nodes and slots, of which a
+// part may be away. It does not wait for long.
+func lookAtEngine(ctx context.Context, cfg *config.Config, log *slog.Logger) (engine, error) {
+	if cfg.Store == config.StorePostgres {
+		return openEngine(ctx, cfg, log)
+	}
+	opts, err := redisOptions(cfg)
+	if err != nil {
+		return nil, err
+	}
+	opts.Logger, opts.Timeout = log, lookPatience
+	return asEngine(redis.Look(ctx, opts))
+}
+
 // asEngine is nil if there is an error, and not an engine without a value.
 func asEngine[E engine](e E, err error) (engine, error) {
 	if err != nil {

@@ -316,6 +316,10 @@ func (n *Node) Ready() error {
 	if n.workers != nil && n.workers.ready() == 0 {
 		return im.Errorf(im.Unavailable, "no worker serves links")
 	}
+	if n.shared != nil && n.back != nil {
+		// While a part of the store is away, no node serves everything.
+		return n.back.mailbox.Useful()
+	}
 	return n.Health()
 }
 

@@ -65,7 +65,14 @@ func (n *Node) join(ctx context.Context) error {
 	if n.back == nil {
 		return nil
 	}
-	return n.back.mailbox.Settled(ctx)
+	// Slots whose server is away are acquired when it is back.
+	if err := n.back.mailbox.Tried(ctx); err != nil {
+		return err
+	}
+	if err := n.back.mailbox.Health(); err != nil {
+		n.log.Warn("the node starts without some of its slots, and goes on trying", "err", err)
+	}
+	return nil
 }
 
 // membersChanged hears who is there now.

@@ -39,6 +39,8 @@ type Set struct {
 	// rest is until when a slot is not acquired again: another node has just
 	// Acquired it, or the store could not be asked.
 	rest [im.Slots]time.Time
+	// vain: the store has refused to have a slot acquired since it was served.
+	vain [im.Slots]bool
 	// missing counts those that are wanted and not served.
 	missing atomic.Int64
 	// here is the same as served, without the lock.
@@ -147,6 +149,7 @@ func (s *Set) Started(list []im.Slot) {
 	for _, slot := range list {
 		if s.stage[slot] == starting {
 			s.set(slot, served)
+			s.vain[slot] = false
 		}
 	}
 	s.announce()
@@ -201,6 +204,9 @@ func (s *Set) gone(list []im.Slot, rest time.Time, from ...stage) (wanted int) {
 func (s *Set) Refused(list []im.Slot, rest time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, slot := range list {
+		s.vain[slot] = true
+	}
 	s.gone(list, rest, acquiring)
 }
 
@@ -262,11 +268,17 @@ func (s *Set) Count() int {
 }
 
 // Settled reports whether nothing is to be done, and what to wait for if not.
-func (s *Set) Settled() (bool, <-chan struct{}) {
+func (s *Set) Settled() (bool, <-chan struct{}) { return s.all(false) }
+
+// Tried is Settled but for slots that were refused.
+func (s *Set) Tried() (bool, <-chan struct{}) { return s.all(true) }
+
+func (s *Set) all(orRefused bool) (bool, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, st := range s.stage {
-		if s.want[i] != (st == served) || st == leaving {
+		excused := orRefused && s.vain[i] && st != leaving
+		if !excused && (s.want[i] != (st == served) || st == leaving) {
 			return false, s.changed
 		}
 	}
@@ -278,6 +290,18 @@ func (s *Set) Watch() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.changed
+}
+
+// Lacking are the slots that are wanted and not served.
+func (s *Set) Lacking() (list []im.Slot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, st := range s.stage {
+		if s.want[i] && st != served {
+			list = append(list, im.Slot(i))
+		}
+	}
+	return list
 }
 
 // Missing counts the slots that are wanted and not served.

@@ -18,7 +18,8 @@ import (
 const formatVersion = 1
 
 // Open finds the primary, checks that it is set up to keep what it is given, and
-// makes the tables if they are not there.
+// makes the tables if they are not there. ErrAway: there is no primary that takes
+// writes.
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	if err := opts.complete(); err != nil {
 		return nil, err
@@ -29,7 +30,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	}
 	s := &Store{opts: opts, log: opts.Logger, writer: newWriter(), servers: v}
 	s.writes, s.reads = newPool(v, opts.Connections), newPool(v, opts.Connections)
-	if err := s.open(ctx); err != nil {
+	if err := orAway(s.open(ctx)); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("open the store at %s: %w", strings.Join(v.addresses(), ", "), err)
 	}

@@ -71,14 +71,18 @@ func TestConfirming(t *testing.T) {
 }
 
 // TestOpenRefuses: what cannot work, or would lose data, is refused with words that
-// help.
+// help; and it is said if waiting may help.
 func TestOpenRefuses(t *testing.T) {
-	for name, test := range map[string]struct{ url, want string }{
-		"nobody there": {"postgres://skein@127.0.0.1:1/x", "refused"},
-		"a standby":    {cluster(t).Standbys()[0].URL(), "it is a standby"},
-		"two clusters": {pgtest.URL(single(t), cluster(t).Primary), "different clusters"},
+	for name, test := range map[string]struct {
+		url, want string
+		away      bool
+	}{
+		"nobody there": {"postgres://skein@127.0.0.1:1/x", "refused", true},
+		"a standby":    {cluster(t).Standbys()[0].URL(), "it is a standby", true},
+		"two clusters": {pgtest.URL(single(t), cluster(t).Primary), "different clusters", false},
+		"no database":  {strings.Replace(single(t).URL(), "/postgres?", "/nowhere?", 1), "nowhere", false},
 	} {
-		if _, err := Open(t.Context(), options(test.url)); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := Open(t.Context(), options(test.url)); err == nil || !strings.Contains(err.Error(), test.want) || errors.Is(err, store.ErrAway) != test.away {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

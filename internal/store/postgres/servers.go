@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -174,7 +175,8 @@ func (v *servers) look(ctx context.Context) error {
 		}
 	}
 	if best < 0 {
-		return &noPrimary{errors.Join(append(errs, v.standing(found, errs)...)...)}
+		failed := slices.DeleteFunc(slices.Clone(errs), func(err error) bool { return err == nil })
+		return &noPrimary{errors.Join(append(errs, v.standing(found, errs)...)...), failed}
 	}
 	if err := found[best].check(); err != nil {
 		return fmt.Errorf("%s: %w", v.hosts[best].addr, err)
@@ -185,7 +187,11 @@ func (v *servers) look(ctx context.Context) error {
 
 // noPrimary says why no server is the primary. What the servers have answered is
 // not the answer to a call: somebody may be promoted soon.
-type noPrimary struct{ why error }
+type noPrimary struct {
+	why error
+	// failed are the errors of servers that could not be asked.
+	failed []error
+}
 
 func (e *noPrimary) Error() string { return fmt.Sprintf("no server takes writes: %v", e.why) }
 
