@@ -113,7 +113,7 @@ func mustOpen(t testing.TB, opts Options) *Store {
 
 // describe is for a test that waits in vain: it says what the cluster knows, if it
 // is what a store was opened with.
-func describe(url string) func() string {
+func describe(url string) storetest.Description {
 	return func() string {
 		for _, s := range shared.started {
 			if c, ok := s.(*pgtest.Cluster); ok && pgtest.URL(c.Servers...) == url {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/patience"
 	"github.com/skein-im/skein/internal/store"
 	"github.com/skein-im/skein/internal/store/postgres/pgtest"
 	"github.com/skein-im/skein/internal/store/storetest"
@@ -122,9 +123,9 @@ func TestNoLongerSynchronous(t *testing.T) {
 		t.Fatalf("commit: %v", err)
 	}
 	set(names[0])
-	storetest.Await(t, "the slot can be acquired again", describe(opts.URL), func() bool {
+	patience.Until(t, "an acquisition that standbys confirm", func() (bool, any) {
 		_, err := s.Acquire(t.Context(), "test", []im.Slot{a.Slot()})
-		return err == nil
+		return err == nil, describe(opts.URL)
 	})
 }
 
@@ -141,12 +142,12 @@ func TestCrashWhileWaiting(t *testing.T) {
 	committed := make(chan error, 1)
 	go func() { committed <- s.Commit(ctx, storetest.One(a, epoch, 1, "x")) }()
 	waiting := "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-	storetest.Await(t, "the commit waits for standbys", describe(opts.URL), func() bool {
+	patience.Until(t, "a commit that waits for standbys", func() (bool, any) {
 		n, err := servers.Primary.Query(ctx, waiting)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return n[0] != "0"
+		return n[0] != "0", describe(opts.URL)
 	})
 	servers.Primary.Kill()
 	if err := servers.Primary.Restart(); err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/patience"
 	"github.com/skein-im/skein/internal/store/redis/redistest"
 	"github.com/skein-im/skein/internal/store/storetest"
 )
@@ -177,8 +178,7 @@ func TestElectableNeedsElections(t *testing.T) {
 // follow it.
 func eventually(t *testing.T, servers *redistest.Cluster, s *Store, a im.Addr) im.Epoch {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), storetest.InVain)
-	defer cancel()
+	ctx := patience.Context(t)
 	for {
 		epochs, err := s.Acquire(ctx, "test", []im.Slot{a.Slot()})
 		if err == nil {

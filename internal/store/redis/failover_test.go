@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/patience"
 	"github.com/skein-im/skein/internal/store/redis/redistest"
 	"github.com/skein-im/skein/internal/store/storetest"
 )
@@ -135,12 +136,12 @@ func TestPausedPrimary(t *testing.T) {
 // awaitPromotion waits until a server that is down has no slots any more.
 func awaitPromotion(t *testing.T, servers *redistest.Cluster, old *redistest.Server) {
 	t.Helper()
-	storetest.Await(t, old.Addr+" is replaced", describe(servers.Addrs()), func() bool {
+	patience.Until(t, "another server in the place of "+old.Addr, func() (bool, any) {
 		has, err := servers.HasSlots(t.Context(), old)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return !has
+		return !has, describe(servers.Addrs())
 	})
 }
 
@@ -237,5 +238,7 @@ func TestAllConfirm(t *testing.T) {
 func awaitUnconfirmed(t *testing.T, c *storetest.Chat) {
 	t.Helper()
 	s, _ := c.Chatters[0].Store.(*Store)
-	storetest.Await(t, "replicas do not confirm", describe(s.opts.Addresses), func() bool { return s.Metrics().Unconfirmed > 0 })
+	patience.Until(t, "a commit that replicas do not confirm", func() (bool, any) {
+		return s.Metrics().Unconfirmed > 0, describe(s.opts.Addresses)
+	})
 }

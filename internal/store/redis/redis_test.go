@@ -108,7 +108,7 @@ func mustOpen(t testing.TB, opts Options) *Store {
 
 // describe is for a test that waits in vain: it says what the servers that a store
 // was opened with know.
-func describe(addrs []string) func() string {
+func describe(addrs []string) storetest.Description {
 	return func() string {
 		for _, c := range servers.started {
 			if slices.Equal(c.Addrs(), addrs) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skein-im/skein/internal/patience"
 	"github.com/skein-im/skein/internal/store"
 )
 
@@ -18,8 +19,19 @@ type ChatConfig struct {
 	// the end; whoever made it closes it.
 	Open            func() store.Store
 	Chatters, Users int // users of each chatter
-	// Describe says what the servers know when a test waits in vain; it may be nil.
-	Describe func() string
+	// Describe may be nil.
+	Describe Description
+}
+
+// Description says what servers know, for a test that waits in vain: it is asked
+// when it is printed.
+type Description func() string
+
+func (d Description) String() string {
+	if d == nil {
+		return ""
+	}
+	return d()
 }
 
 // Chat is some chatters at work, for tests in which servers fail meanwhile.
@@ -60,13 +72,13 @@ func (c *Chat) Await(more int) {
 		target[i] = ch.count() + more
 	}
 	for i, ch := range c.Chatters {
-		Await(c.t, fmt.Sprintf("%s commits", ch.name), c.cfg.Describe, func() bool {
+		patience.Until(c.t, "commits of "+ch.name, func() (bool, any) {
 			select {
 			case err := <-c.done:
 				c.t.Fatalf("a chatter has ended: %v", err)
 			default:
 			}
-			return ch.count() >= target[i]
+			return ch.count() >= target[i], c.cfg.Describe
 		})
 	}
 }
@@ -131,29 +143,6 @@ func (c *Chat) end() (r ChatResult, err error) {
 		}
 	}
 	return r, nil
-}
-
-// InVain is how long a test waits until it says that it does so in vain: long
-// enough for any failover, so that it decides nothing else.
-const InVain = 3 * time.Minute
-
-// Await waits until something has happened. In vain, it fails the test with what
-// describe says, if there is such.
-func Await(t testing.TB, what string, describe func() string, happened func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	enough := time.After(InVain)
-	for !happened() {
-		select {
-		case <-tick.C:
-		case <-enough:
-			if describe != nil {
-				what += "\n" + describe()
-			}
-			t.Fatalf("waited in vain until %s", what)
-		}
-	}
 }
 
 // Trials is how often tests of failures are repeated, which an environment

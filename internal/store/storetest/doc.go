@@ -5,5 +5,5 @@
 // while servers fail and then knows what was lost, and Shards for benchmarks.
 //
 // It owns and persists nothing. A chat's goroutines end with it, or with its
-// test; whatever waits here gives up after InVain.
+// test.
 package storetest
