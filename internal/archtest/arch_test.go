@@ -17,7 +17,7 @@ const module = "github.com/skein-im/skein/"
 // layers order the packages: a package imports only from layers below its
 // own. Test files and test-only packages are free.
 var layers = [][]string{
-	{"internal/im", "internal/freeport", "gen", "docs", "web/admin"},
+	{"internal/im", "internal/child", "internal/freeport", "gen", "docs", "web/admin"},
 	{"internal/accept", "internal/capacity", "internal/config", "internal/telemetry", "internal/trace", "internal/wire", "internal/evloop", "internal/sched", "internal/series", "internal/samplelog", "internal/report"},
 	{"internal/entity", "internal/store", "internal/link", "internal/admit", "internal/clientcore"},
 	{"internal/store/pebble", "internal/store/redis", "internal/store/postgres", "internal/shard", "internal/remote", "internal/supervise", "internal/cluster", "internal/audit", "internal/standby", "client"},

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skein-im/skein/internal/child"
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/link"
 	"github.com/skein-im/skein/internal/wire"
@@ -182,7 +183,7 @@ func TestConnectNoticesThatAProcessDied(t *testing.T) {
 		if !bytes.HasPrefix(p, []byte("holding")) {
 			return
 		}
-		members := descendants(os.Getpid())
+		members := child.Descendants(os.Getpid())
 		if len(members) != 2 {
 			t.Errorf("%d processes", len(members))
 			return

@@ -12,6 +12,7 @@ import (
 
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
 	"github.com/skein-im/skein/internal/bench/swarm"
+	"github.com/skein-im/skein/internal/child"
 	"github.com/skein-im/skein/internal/im"
 )
 
@@ -105,7 +106,7 @@ func gather(ctx context.Context, cfg CrowdConfig, first im.UserID, shape func(*s
 		}
 	}()
 	conf := swarm.Config{
-		Program: c.target.Program, Args: SwarmArgs(), Attr: childAttr(), Stderr: &c.words,
+		Program: c.target.Program, Args: SwarmArgs(), Attr: child.Attributes(nil), Stderr: &c.words,
 		Conns: cfg.Conns, Procs: cfg.Procs, Limits: limits, First: first, Seed: cfg.Seed, Heartbeat: cfg.Heartbeat,
 		WebSocket: cfg.Transport == WS,
 	}

@@ -1,11 +1,9 @@
 package bench
 
 import (
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/skein-im/skein/internal/child"
 )
 
 // serverUsage is what a server's processes use: all of them, and the gateways
@@ -27,7 +25,7 @@ func readServer(roots []int) serverUsage {
 			continue
 		}
 		s.all.add(u)
-		workers := descendants(root)
+		workers := child.Descendants(root)
 		if len(workers) == 0 {
 			s.gateways.add(u)
 			s.processes++
@@ -48,29 +46,6 @@ func (u *usage) add(o usage) {
 	u.rss += o.rss
 	u.anon += o.anon
 	u.peak += o.peak
-}
-
-// descendants are the processes that a process has started, and those that
-// they have.
-func descendants(pid int) []int {
-	// The kernel lists children by the thread that started them.
-	lists, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/children")
-	if err != nil {
-		return nil
-	}
-	var all []int
-	for _, list := range lists {
-		b, err := os.ReadFile(list)
-		if err != nil {
-			continue
-		}
-		for _, field := range strings.Fields(string(b)) {
-			if child, err := strconv.Atoi(field); err == nil {
-				all = append(append(all, child), descendants(child)...)
-			}
-		}
-	}
-	return all
 }
 
 // cpuPer is processor time in microseconds per one of n.

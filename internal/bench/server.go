@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/skein-im/skein/internal/account"
+	"github.com/skein-im/skein/internal/child"
 )
 
 // server is a server process that this one has started.
@@ -55,7 +56,7 @@ func startRole(ctx context.Context, program, role, data string, args []string) (
 	}
 	args = append([]string{role, "--json", "--data", data, "--log-level", "warn", "--ops", "127.0.0.1:0"}, args...)
 	s.cmd = exec.Command(program, args...)
-	s.cmd.SysProcAttr = childAttr()
+	s.cmd.SysProcAttr = child.Attributes(nil)
 	s.cmd.Stderr = &s.log
 	out, err := s.cmd.StdoutPipe()
 	if err == nil {

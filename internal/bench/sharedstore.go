@@ -70,7 +70,7 @@ func startRedis(cfg *ScaleConfig) (*sharedStore, error) {
 	}
 	return &sharedStore{args: args, stop: c.Stop, pids: func() (pids []int) {
 		for _, s := range c.Servers {
-			pids = append(pids, s.PID())
+			pids = append(pids, s.PIDs()...)
 		}
 		return pids
 	}}, nil

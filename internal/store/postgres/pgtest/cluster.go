@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/skein-im/skein/internal/child"
 )
 
 // Cluster is a primary with standbys that follow it.
@@ -54,7 +56,7 @@ func StartCluster(standbys, confirm int, settings ...string) (_ *Cluster, err er
 
 // form makes the primary wait for the standbys.
 func (c *Cluster) form() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*startTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*child.StartTimeout)
 	defer cancel()
 	if err := c.AwaitFollowing(ctx); err != nil {
 		return err
@@ -137,7 +139,7 @@ func (c *Cluster) AwaitFollowing(ctx context.Context) error {
 			up++
 		}
 	}
-	return poll(ctx, func() error {
+	return child.Poll(ctx, func() error {
 		got, err := c.Primary.Query(ctx, "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'")
 		if err == nil && got[0] != strconv.Itoa(up) {
 			err = fmt.Errorf("%s of %d standbys follow %s", got[0], up, c.Primary.Name)
@@ -188,7 +190,7 @@ func (s *Server) letGo(ctx context.Context) (uint64, error) {
 	if err := s.Set(ctx, "primary_conninfo", ""); err != nil {
 		return 0, err
 	}
-	if err := poll(ctx, func() error {
+	if err := child.Poll(ctx, func() error {
 		got, err := s.Query(ctx, "SELECT count(*) FROM pg_stat_wal_receiver")
 		if err == nil && got[0] != "0" {
 			err = errors.New("it still receives")

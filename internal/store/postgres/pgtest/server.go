@@ -13,24 +13,23 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/skein-im/skein/internal/child"
 	"github.com/skein-im/skein/internal/freeport"
 )
 
 // Server is a running server, or one that was killed.
 type Server struct {
+	child.Server
 	// Addr is host:port, Name what it calls itself to a primary.
 	Addr, Name string
 
-	bin, dir string
-	port     string
-	settings []string
-	as       *credential
-	process  *process
-	paused   bool
+	bin, port string
+	settings  []string
+	// as is whom it runs as; nil: whoever runs the test.
+	as *syscall.Credential
 }
 
 // ErrMissing: no server is installed.
@@ -73,7 +72,7 @@ func Start(settings ...string) (*Server, error) {
 		err = s.startAnywhere()
 	}
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(s.dir))
+		return nil, errors.Join(err, os.RemoveAll(s.Dir))
 	}
 	return s, nil
 }
@@ -92,17 +91,17 @@ func newServer(name string, settings []string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Name: name, bin: bin, dir: dir, as: as, settings: settings}
+	s := &Server{Server: child.Server{Dir: dir}, Name: name, bin: bin, as: as, settings: settings}
 	return s, give(dir, as)
 }
 
-func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+func (s *Server) data() string { return filepath.Join(s.Dir, "data") }
 
 // run runs one of the programs that come with the server.
 func (s *Server) run(program string, args ...string) error {
 	cmd := exec.Command(filepath.Join(s.bin, program), args...)
-	cmd.Dir, cmd.SysProcAttr = s.dir, attributes(s.as)
-	cmd.Env = []string{"LC_ALL=C", "PATH=" + s.bin + ":/usr/bin:/bin", "HOME=" + s.dir, "PGPASSFILE=/dev/null"}
+	cmd.Dir, cmd.SysProcAttr = s.Dir, attributes(s.as)
+	cmd.Env = []string{"LC_ALL=C", "PATH=" + s.bin + ":/usr/bin:/bin", "HOME=" + s.Dir, "PGPASSFILE=/dev/null"}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", program, err, bytes.TrimSpace(out))
 	}
@@ -120,12 +119,9 @@ func (s *Server) startAnywhere() (err error) {
 	return s.Restart()
 }
 
-// startTimeout is how long a server may take to answer.
-const startTimeout = time.Minute
-
 // Restart starts the server again on what it has on disk.
 func (s *Server) Restart() error {
-	args := []string{"-D", s.data(), "-p", s.port, "-k", s.dir}
+	args := []string{"-D", s.data(), "-p", s.port, "-k", s.Dir}
 	for _, set := range append([]string{
 		"listen_addresses=127.0.0.1", "max_connections=300", "shared_buffers=64MB", "max_wal_size=2GB", "wal_keep_size=256MB",
 		// What a killed server has shared goes with its directory.
@@ -133,53 +129,18 @@ func (s *Server) Restart() error {
 	}, s.settings...) {
 		args = append(args, "-c", set)
 	}
-	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(s.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
 	cmd := exec.Command(filepath.Join(s.bin, "postgres"), args...)
-	cmd.Dir, cmd.SysProcAttr, cmd.Stderr, cmd.Stdout = s.dir, attributes(s.as), log, log
-	p, err := startProcess(cmd)
-	if err != nil {
-		return err
-	}
-	s.process, s.paused = p, false
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-	defer cancel()
-	if err := s.ready(ctx); err != nil {
-		s.Kill()
-		return fmt.Errorf("start postgres: %w: %s", err, s.lastLog())
-	}
-	return nil
-}
-
-// ready waits until the server answers a question, or has ended.
-func (s *Server) ready(ctx context.Context) error {
-	return poll(ctx, func() error {
-		select {
-		case <-s.process.done:
-			return fatal{errors.New("it has ended")}
-		default:
-		}
+	cmd.Dir, cmd.SysProcAttr, cmd.Stderr, cmd.Stdout = s.Dir, attributes(s.as), log, log
+	return s.Launch(cmd, func(ctx context.Context) error {
 		_, err := s.Query(ctx, "SELECT 1")
 		return err
 	})
 }
-
-func (s *Server) lastLog() []byte {
-	text := bytes.TrimSpace([]byte(s.Log()))
-	return text[bytes.LastIndexByte(text, '\n')+1:]
-}
-
-// Log is what the server has logged.
-func (s *Server) Log() string {
-	text, _ := os.ReadFile(filepath.Join(s.dir, "log"))
-	return string(text)
-}
-
-// PIDs are the server's processes.
-func (s *Server) PIDs() []int { return s.process.all() }
 
 // URL is the server's address as clients are given it, for a database and user
 // that are there.
@@ -213,72 +174,18 @@ func (s *Server) Query(ctx context.Context, sql string) ([]string, error) {
 	return column, nil
 }
 
-// Kill ends the server with all its processes, as a machine does that loses
-// power, and waits for its end.
-func (s *Server) Kill() {
-	s.process.kill()
-}
-
-// Pause stops the server as a machine that hangs does: its connections stay.
-func (s *Server) Pause() {
-	s.paused = true
-	s.process.signalAll(syscall.SIGSTOP)
-}
-
-// Resume lets a paused server go on.
-func (s *Server) Resume() {
-	s.paused = false
-	s.process.signalAll(syscall.SIGCONT)
-}
-
-// Down reports whether the server was killed or is paused, or never started.
-func (s *Server) Down() bool {
-	if s.process == nil {
-		return true
-	}
-	select {
-	case <-s.process.done:
-		return true
-	default:
-		return s.paused
-	}
-}
-
 // Stop ends the server, which clears up what it shares with others, and removes
 // its directory.
 func (s *Server) Stop() error {
-	if s.process != nil {
-		select {
-		case <-s.process.done:
-			release(s.data())
-		default:
-			s.Resume()
-			s.process.signal(syscall.SIGQUIT)
-			<-s.process.done
-		}
+	select {
+	case <-s.Ended():
+		release(s.data())
+	default:
+		s.Resume()
+		s.Signal(syscall.SIGQUIT)
+		<-s.Ended()
 	}
-	return os.RemoveAll(s.dir)
-}
-
-// fatal is an error that poll need not wait to go away.
-type fatal struct{ error }
-
-// poll calls f until it succeeds.
-func poll(ctx context.Context, f func() error) error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := f()
-		var stop fatal
-		if err == nil || errors.As(err, &stop) {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
-		}
-	}
+	return os.RemoveAll(s.Dir)
 }
 
 // Authenticate has a role show a password from now on, until restore is called.

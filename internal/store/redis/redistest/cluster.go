@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/skein-im/skein/internal/child"
 )
 
 // Cluster is a Redis Cluster.
@@ -44,7 +46,7 @@ func StartCluster(primaries, replicas int, settings ...string) (_ *Cluster, err 
 	if err := errors.Join(errs...); err != nil {
 		return nil, errors.Join(err, c.Stop())
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*startTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*child.StartTimeout)
 	defer cancel()
 	if err := c.form(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("form a cluster: %w", err), c.Stop())
@@ -75,7 +77,7 @@ func (c *Cluster) form(ctx context.Context) error {
 	}
 	for i, s := range c.Servers[c.Primaries:] {
 		primary := c.Servers[i%c.Primaries]
-		if err := poll(ctx, func() error {
+		if err := child.Poll(ctx, func() error {
 			_, err := s.Do(ctx, "CLUSTER", "REPLICATE", primary.ID)
 			return err
 		}); err != nil {
@@ -92,7 +94,7 @@ func (c *Cluster) AwaitReady(ctx context.Context) error {
 		if s.Down() {
 			continue
 		}
-		if err := poll(ctx, func() error { return c.isReady(ctx, s) }); err != nil {
+		if err := child.Poll(ctx, func() error { return c.isReady(ctx, s) }); err != nil {
 			return fmt.Errorf("%s: %w", s.Addr, err)
 		}
 	}

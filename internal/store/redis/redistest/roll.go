@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/skein-im/skein/internal/child"
 )
 
 // RestartInOrder restarts a server as an operator does for an upgrade: a primary
@@ -22,7 +24,7 @@ func (c *Cluster) RestartInOrder(ctx context.Context, s *Server) error {
 	// The answer is that the connection ends.
 	_, _ = s.Do(ctx, "SHUTDOWN", "NOSAVE")
 	select {
-	case <-s.process.done:
+	case <-s.Ended():
 	case <-ctx.Done():
 		return fmt.Errorf("%s does not end: %w", s.Addr, context.Cause(ctx))
 	}
@@ -46,7 +48,7 @@ func (c *Cluster) handOver(ctx context.Context, primary *Server) error {
 	if _, err := c.Servers[i].Do(ctx, "CLUSTER", "FAILOVER"); err != nil {
 		return err
 	}
-	return poll(ctx, func() error {
+	return child.Poll(ctx, func() error {
 		role, err := primary.Info(ctx, "role")
 		if err == nil && role == "master" {
 			err = fmt.Errorf("%s has not taken over yet", c.Servers[i].Addr)

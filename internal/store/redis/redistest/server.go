@@ -1,36 +1,31 @@
 package redistest
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/redis/rueidis"
 
+	"github.com/skein-im/skein/internal/child"
 	"github.com/skein-im/skein/internal/freeport"
 )
 
 // Server is a running server, or one that was killed.
 type Server struct {
+	child.Server
 	Addr string
 	// ID names it in its cluster.
 	ID string
 
 	port, bus string
-	dir       string
 	binary    string
 	extra     []string
-	process   *process
-	paused    bool
 }
 
 // ErrMissing: no server is installed.
@@ -62,7 +57,7 @@ func Start(settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: dir, binary: binary, extra: settings}
+	s := &Server{Server: child.Server{Dir: dir}, binary: binary, extra: settings}
 	if err = s.choosePorts(); err == nil {
 		err = s.Restart()
 	}
@@ -86,30 +81,19 @@ func (s *Server) choosePorts() error {
 	return err
 }
 
-// startTimeout is how long a server may take to answer.
-const startTimeout = time.Minute
-
 // Restart starts the server again on what it has on disk.
 func (s *Server) Restart() error {
 	args := append([]string{
-		"--port", s.port, "--bind", "127.0.0.1", "--dir", s.dir, "--logfile", filepath.Join(s.dir, "log"),
+		"--port", s.port, "--bind", "127.0.0.1", "--dir", s.Dir, "--logfile", s.LogFile(),
 		"--save", "", "--daemonize", "no", "--repl-diskless-sync-delay", "0", "--protected-mode", "no",
 	}, s.extra...)
 	if s.clustered() {
 		args = append(args, "--cluster-port", s.bus)
 	}
-	p, err := startProcess(s.binary, args)
-	if err != nil {
+	return s.Launch(exec.Command(s.binary, args...), func(ctx context.Context) error {
+		_, err := s.Do(ctx, "PING")
 		return err
-	}
-	s.process, s.paused = p, false
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-	defer cancel()
-	if err := s.ready(ctx); err != nil {
-		s.Kill()
-		return fmt.Errorf("start %s: %w: %s", s.binary, err, s.lastLog())
-	}
-	return nil
+	})
 }
 
 func (s *Server) clustered() bool {
@@ -121,65 +105,10 @@ func (s *Server) clustered() bool {
 	return false
 }
 
-// ready waits until the server answers a PING, or has ended.
-func (s *Server) ready(ctx context.Context) error {
-	return poll(ctx, func() error {
-		select {
-		case <-s.process.done:
-			return fatal{errors.New("it has ended")}
-		default:
-		}
-		_, err := s.Do(ctx, "PING")
-		return err
-	})
-}
-
-func (s *Server) lastLog() []byte {
-	text, _ := os.ReadFile(filepath.Join(s.dir, "log"))
-	return text[bytes.LastIndexByte(bytes.TrimSpace(text), '\n')+1:]
-}
-
-// Log is what the server has logged.
-func (s *Server) Log() string {
-	text, _ := os.ReadFile(filepath.Join(s.dir, "log"))
-	return string(text)
-}
-
-// PID is the server's process.
-func (s *Server) PID() int { return s.process.pid }
-
-// Kill ends the server as a crash does, and waits for its end.
-func (s *Server) Kill() {
-	s.process.signal(syscall.SIGKILL)
-	<-s.process.done
-}
-
-// Pause stops the server as a machine that hangs does: its connections stay.
-func (s *Server) Pause() {
-	s.paused = true
-	s.process.signal(syscall.SIGSTOP)
-}
-
-// Resume lets a paused server go on.
-func (s *Server) Resume() {
-	s.paused = false
-	s.process.signal(syscall.SIGCONT)
-}
-
-// Down reports whether the server was killed or is paused.
-func (s *Server) Down() bool {
-	select {
-	case <-s.process.done:
-		return true
-	default:
-		return s.paused
-	}
-}
-
 // Stop kills the server and removes its directory.
 func (s *Server) Stop() error {
 	s.Kill()
-	return os.RemoveAll(s.dir)
+	return os.RemoveAll(s.Dir)
 }
 
 // Do runs one command on a connection of its own.
@@ -238,25 +167,4 @@ func (s *Server) CPU(ctx context.Context) (time.Duration, error) {
 		sum += v
 	}
 	return time.Duration(sum * float64(time.Second)), nil
-}
-
-// fatal is an error that poll need not wait to go away.
-type fatal struct{ error }
-
-// poll calls f until it succeeds.
-func poll(ctx context.Context, f func() error) error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := f()
-		var stop fatal
-		if err == nil || errors.As(err, &stop) {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
-		}
-	}
 }

@@ -1,4 +1,4 @@
-package pgtest
+package child
 
 import (
 	"os"
@@ -14,10 +14,11 @@ type process struct {
 	done chan struct{}
 }
 
-// startProcess starts a program. Where the kernel kills the child when its
-// parent dies, "parent" means the thread that started it: so one thread waits
-// for the child from its start to its end.
-func startProcess(cmd *exec.Cmd) (*process, error) {
+// start starts a program. Where the kernel kills the child when its parent dies,
+// "parent" means the thread that started it: so one thread waits for the child from
+// its start to its end.
+func start(cmd *exec.Cmd) (*process, error) {
+	cmd.SysProcAttr = Attributes(cmd.SysProcAttr)
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
@@ -38,14 +39,24 @@ func startProcess(cmd *exec.Cmd) (*process, error) {
 // signal does nothing to a process that has ended.
 func (p *process) signal(sig os.Signal) { _ = p.cmd.Process.Signal(sig) }
 
-// all are the server's processes, the one that has started the others first.
-func (p *process) all() []int { return append([]int{p.pid}, children(p.pid)...) }
+// ended reports whether it has. Its number may be somebody else's then.
+func (p *process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
 
-// kill ends the server with all its processes, and waits for their end: a new one
-// does not start as long as one of them has its memory.
+// kill ends it with all that it has started, and waits for their end: some servers do not start as long
+// as one of them has its memory.
 func (p *process) kill() {
+	if p.ended() {
+		return
+	}
 	p.signal(syscall.SIGSTOP)
-	pids := children(p.pid)
+	pids := Descendants(p.pid)
 	p.signalAll(syscall.SIGKILL)
 	<-p.done
 	for _, pid := range pids {
@@ -53,11 +64,14 @@ func (p *process) kill() {
 	}
 }
 
-// signalAll signals the server with all its processes: as a machine that loses
-// power, or hangs, takes them all at once. No new ones come meanwhile.
+// signalAll signals all of these, as a machine that loses power, or hangs, takes them
+// all at once. No new ones come meanwhile.
 func (p *process) signalAll(sig syscall.Signal) {
+	if p.ended() {
+		return
+	}
 	p.signal(syscall.SIGSTOP)
-	for _, pid := range children(p.pid) {
+	for _, pid := range Descendants(p.pid) {
 		if c, err := os.FindProcess(pid); err == nil {
 			_ = c.Signal(sig)
 		}
