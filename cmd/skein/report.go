@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -23,11 +22,13 @@ func newReportCommand() *cobra.Command {
 		Short: "Make charts of what a monitor or a benchmark has logged",
 		Long: `Makes one HTML file, which needs nothing from elsewhere, of logs, and with --png a
 picture of each chart. A LOG is a directory or file of a monitor's logs
-(DATA/monitor, samples-N.log, samples-N.log.gz), or what 'skein bench envelopes'
-has written with --json.`,
+(DATA/monitor, samples-N.log, samples-N.log.gz), or a file NAME.json that a
+'skein bench' command has written with --json: of 'bench envelopes' it makes
+charts, of the others tables.`,
 		Example: `  skein report skein-data/monitor
   skein report --out run.html --png charts skein-data/monitor/samples-000000002.log
-  skein report --out envelopes.html envelopes.json`,
+  skein report --out envelopes.html envelopes.json
+  skein report bench-results/*.json`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := readReport(args)
@@ -84,10 +85,14 @@ func readResult(path string) (*report.Page, error) {
 		return nil, fmt.Errorf("the result cannot be read: %w", err)
 	}
 	var res bench.EnvelopesResult
-	if err := json.NewDecoder(bytes.NewReader(text)).Decode(&res); err != nil || len(res.Rounds) == 0 {
-		return nil, fmt.Errorf("%s is no result of 'skein bench envelopes --json'", path)
+	if err := json.Unmarshal(text, &res); err == nil && len(res.Rounds) > 0 {
+		return res.Page(), nil
 	}
-	return res.Page(), nil
+	page, err := bench.FiguresPage(filepath.Base(path), text)
+	if err != nil {
+		return nil, fmt.Errorf("%s is no result of 'skein bench ... --json': %w", path, err)
+	}
+	return page, nil
 }
 
 func writeFile(path string, write func(io.Writer) error) error {
