@@ -1,6 +1,7 @@
 import { expect, test, type Page } from "@playwright/test";
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -14,8 +15,13 @@ interface Server {
 
 // serve starts a server on free ports.
 function serve(...more: string[]): Promise<Server> {
+  return start("serve", "--http", "127.0.0.1:0", "--link", "127.0.0.1:0", ...more);
+}
+
+// start starts a process in some role, with a data directory of its own.
+function start(role: string, ...more: string[]): Promise<Server> {
   const data = mkdtempSync(join(tmpdir(), "skein-web-"));
-  const args = ["serve", "--json", "--data", data, "--http", "127.0.0.1:0", "--link", "127.0.0.1:0", "--ops", "127.0.0.1:0", ...more];
+  const args = [role, "--json", "--data", data, "--ops", "127.0.0.1:0", ...more];
   const process = spawn(program, args, { stdio: ["ignore", "pipe", "ignore"] });
   return new Promise((done, fail) => {
     let text = "";
@@ -110,5 +116,67 @@ test("off loopback it asks for the operator's token", async ({ page }) => {
     expect(await page.evaluate(() => Object.keys(localStorage).join())).not.toContain("token");
   } finally {
     await stop(guarded);
+  }
+});
+
+// redis starts a Redis of its own, and says where it is.
+async function redis(): Promise<{ process: ChildProcess; addr: string }> {
+  const port = await new Promise<number>((done, fail) => {
+    const s = createServer().on("error", fail);
+    s.listen(0, "127.0.0.1", () => {
+      const { port } = s.address() as AddressInfo;
+      s.close(() => done(port));
+    });
+  });
+  const args = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"];
+  const process = spawn("redis-server", args, { stdio: ["ignore", "pipe", "ignore"] });
+  return new Promise((done, fail) => {
+    let text = "";
+    process.on("exit", () => fail(new Error("Redis did not start: " + text)));
+    process.stdout!.on("data", (b) => {
+      text += b;
+      if (text.includes("Ready to accept connections")) done({ process, addr: "127.0.0.1:" + port });
+    });
+  });
+}
+
+test("roles over a shared store have names, and charts of their own", async ({ browser }) => {
+  test.skip(!!spawnSync("redis-server", ["--version"]).error, "no Redis is installed");
+  const store = await redis();
+  const certs = mkdtempSync(join(tmpdir(), "skein-certs-"));
+  spawnSync(program, ["relay", "cert", "east", "west", "--dir", certs]);
+  const shared = ["--store", "redis", "--redis", store.addr, "--cluster-secret", join(certs, "cluster.secret")];
+  const region = ["--region", "east", "--directory", "east"];
+  const running: Server[] = [];
+  try {
+    running.push(await start("mailbox", ...shared, ...region, "--role-listen", "127.0.0.1:0"));
+    running.push(await start("gateway", ...shared, "--http", "127.0.0.1:0", "--link", "127.0.0.1:0"));
+    running.push(await start("router", ...shared, "--router-listen", "127.0.0.1:0"));
+    const keys = ["--relay-cert", join(certs, "east.pem"), "--relay-key", join(certs, "east-key.pem"), "--relay-ca", join(certs, "ca.pem")];
+    running.push(
+      await start("relay", ...shared, ...region, "--regions", "west=127.0.0.1:1", "--relay-listen", "127.0.0.1:0", "--role-listen", "127.0.0.1:0", ...keys),
+    );
+    const monitor = await start("monitor", ...shared);
+    running.push(monitor);
+    for (const [locale, names, chart] of [
+      ["en-GB", ["gateway", "mailbox", "monitor", "relay", "router"], "Relay: regions"],
+      ["zh-CN", ["中继", "信箱", "监控", "网关", "路由器"], "中继：地区"],
+    ] as const) {
+      const context = await browser.newContext({ locale });
+      const page = await context.newPage();
+      const said = complaints(page);
+      await page.goto(`http://${monitor.ops}/`);
+      await expect(page.locator(".nodes .dot.up")).toHaveCount(5);
+      await expect.poll(async () => (await page.locator(".nodes tbody tr td:nth-child(3)").allInnerTexts()).sort()).toEqual([...names]);
+      await expect(page.getByText(chart, { exact: true })).toBeVisible();
+      // What nodes over a shared store do not have.
+      await expect(page.locator('[data-chart="disk"]')).toHaveCount(0);
+      expect(said).toEqual([]);
+      await context.close();
+    }
+  } finally {
+    for (const s of running.reverse()) await stop(s);
+    store.process.kill("SIGKILL");
+    rmSync(certs, { recursive: true });
   }
 });
