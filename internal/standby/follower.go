@@ -80,8 +80,7 @@ func NewFollower(ctx context.Context, cfg FollowerConfig) (*Follower, error) {
 	if err != nil {
 		return nil, im.Errorf(im.Unavailable, "the copy's slots cannot be acquired: %w", err)
 	}
-	f := &Follower{cfg: cfg, epochs: epochs, conns: map[net.Conn]struct{}{}, listeners: map[net.Listener]struct{}{}}
-	f.ctx, f.cancel = context.WithCancel(context.Background())
+	f := newFollower(cfg, epochs)
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(positionReads)
 	for i, slot := range slots {
@@ -94,6 +93,13 @@ func NewFollower(ctx context.Context, cfg FollowerConfig) (*Follower, error) {
 		return nil, err
 	}
 	return f, f.mark(ctx)
+}
+
+// newFollower has acquired its slots, and does not know yet how far they are.
+func newFollower(cfg FollowerConfig, epochs []im.Epoch) *Follower {
+	f := &Follower{cfg: cfg, epochs: epochs, conns: map[net.Conn]struct{}{}, listeners: map[net.Listener]struct{}{}}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	return f
 }
 
 // mayFollow refuses a store that is not a copy of this region, but something

@@ -115,16 +115,22 @@ type queued struct {
 
 // NewSource makes a Source; it connects in the background until Close.
 func NewSource(cfg Config) *Source {
+	s := newSource(cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stop = cancel
+	go s.run(ctx)
+	return s
+}
+
+// newSource does not connect yet.
+func newSource(cfg Config) *Source {
 	cfg.Patience = cmp.Or(cfg.Patience, defaultPatience)
 	cfg.MaxQueuedBytes = cmp.Or(cfg.MaxQueuedBytes, defaultQueued)
-	ctx, cancel := context.WithCancel(context.Background())
-	s := &Source{
-		Engine: cfg.Engine, cfg: cfg, stop: cancel, done: make(chan struct{}),
+	return &Source{
+		Engine: cfg.Engine, cfg: cfg, done: make(chan struct{}),
 		wake: make(chan struct{}, 1), moved: make(chan struct{}),
 		cause: errors.New("not connected yet"),
 	}
-	go s.run(ctx)
-	return s
 }
 
 // Acquire implements store.Store.
