@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -85,7 +86,7 @@ func readResult(path string) (*report.Page, error) {
 		return nil, fmt.Errorf("the result cannot be read: %w", err)
 	}
 	var res bench.EnvelopesResult
-	if err := json.Unmarshal(text, &res); err == nil && len(res.Rounds) > 0 {
+	if err := json.Unmarshal(text, &res); err == nil && len(res.Rounds) > 0 && !slices.Contains(res.Rounds, nil) {
 		return res.Page(), nil
 	}
 	page, err := bench.FiguresPage(filepath.Base(path), text)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,4 +51,22 @@ func TestReportCommand(t *testing.T) {
 			t.Errorf("%s: no error", arg)
 		}
 	}
+}
+
+// FuzzResult makes a report of whatever is in a file that is said to be a result.
+func FuzzResult(f *testing.F) {
+	f.Add([]byte(`{"good":true,"conns":1000000,"won":40000,"rounds":[{"shakes":{"offered_qps":30000,"seconds":2,"per_second":[{"sent":1,"answered":1}]}}]}`))
+	f.Add([]byte(`{"rounds":[{"envelopes":{"offered_qps":1e308,"seconds":-1e308,"latency_ms":{"p50":-1}}},{}],"problems":["<b>"]}`))
+	f.Add([]byte(`{"rounds":[null]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		path := filepath.Join(t.TempDir(), "r.json")
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := readResult(path); err == nil {
+			if err := p.Write(io.Discard); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }

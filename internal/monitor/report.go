@@ -11,6 +11,7 @@ import (
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/report"
 	"github.com/skein-im/skein/internal/samplelog"
+	"github.com/skein-im/skein/internal/series"
 )
 
 // mostSteps bounds the values of a line of a report; of longer times each stands
@@ -42,24 +43,31 @@ type happened struct {
 
 // Report turns logs, which are files or directories of package samplelog, into
 // a page with the charts of the dashboard.
-func Report(paths []string) (*report.Page, error) {
-	r := &reading{from: math.MaxInt64, charts: Charts(), of: map[string][]place{}}
-	err := readLogs(paths, samplelog.Handler{
-		Samples: func(at int64, _ []samplelog.Sample) { r.from, r.to = min(r.from, at), max(r.to, at) },
-	})
+func Report(paths []string) (*report.Page, error) { return reportOf(paths, mostSteps) }
+
+// reportOf is Report with at most so many values, and one more, for a line.
+func reportOf(paths []string, most int64) (*report.Page, error) {
+	r := newReading()
+	err := readLogs(paths, samplelog.Handler{Samples: func(at int64, _ []samplelog.Sample) { r.span(at) }})
 	if err != nil {
 		return nil, err
 	}
 	if r.to == 0 {
 		return nil, im.Errorf(im.NotFound, "there are no samples in these logs")
 	}
-	r.step = (r.to-r.from)/mostSteps + 1
-	r.allocate()
+	r.allocate(most)
 	if err := readLogs(paths, samplelog.Handler{Samples: r.sample, Event: r.event}); err != nil {
 		return nil, err
 	}
 	return r.page(), nil
 }
+
+func newReading() *reading {
+	return &reading{from: math.MaxInt64, charts: Charts(), of: map[string][]place{}}
+}
+
+// span takes the time of a second into what is read.
+func (r *reading) span(at int64) { r.from, r.to = min(r.from, at), max(r.to, at) }
 
 func readLogs(paths []string, h samplelog.Handler) error {
 	for _, p := range paths {
@@ -78,7 +86,9 @@ func readLogs(paths []string, h samplelog.Handler) error {
 	return nil
 }
 
-func (r *reading) allocate() {
+// allocate makes room for the seconds that were spanned.
+func (r *reading) allocate(most int64) {
+	r.step = (r.to-r.from)/most + 1
 	n := (r.to-r.from)/r.step + 1
 	for _, c := range r.charts {
 		var values [][]float64
@@ -92,12 +102,19 @@ func (r *reading) allocate() {
 	}
 }
 
-// sample takes a second of a log.
+// sample takes a second of a log. The log may have become longer since its times were
+// looked for; what came then is left out.
 func (r *reading) sample(at int64, samples []samplelog.Sample) {
+	if at < r.from || at > r.to {
+		return
+	}
 	for i := range r.known {
 		clear(r.known[i])
 	}
 	for _, s := range samples {
+		if math.Abs(s.Value) > series.Largest {
+			continue
+		}
 		for _, p := range r.places(s.Name) {
 			acc, known := &r.second[p.chart][p.line], &r.known[p.chart][p.line]
 			n := 0

@@ -49,3 +49,18 @@ func TestReportOfLogs(t *testing.T) {
 		}
 	}
 }
+
+// A log may get further seconds while it is read for the second time, and lose
+// none: what is outside of the times that were found first is left out.
+func TestReportOfALogThatGrows(t *testing.T) {
+	r := newReading()
+	r.span(1000)
+	r.span(1009)
+	r.allocate(100)
+	for _, at := range []int64{999, 1000, 1009, 1010, 1 << 40} {
+		r.sample(at, []samplelog.Sample{{Name: seriesRequests, Merge: "sum", Value: 1}})
+	}
+	if values := r.values[1][0]; len(values) != 10 || values[0] != 1 || values[9] != 1 {
+		t.Errorf("%v", values)
+	}
+}

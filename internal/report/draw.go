@@ -92,7 +92,8 @@ func drawChart(c Chart) drawing {
 	end, unit := float64(max(points-1, 1))*step, niceStep(max(most, 1), yTicks)
 	most = math.Ceil(max(most, 1)/unit) * unit
 	x := func(seconds float64) float64 { return round(d.Left + (d.Right-d.Left)*seconds/end) }
-	y := func(v float64) float64 { return round(d.Bottom - (d.Bottom-d.Top)*v/most) }
+	// What is below zero is drawn at zero: nothing that is charted should be.
+	y := func(v float64) float64 { return round(d.Bottom - (d.Bottom-d.Top)*max(v, 0)/most) }
 	for v := 0.0; v <= most*1.001; v += unit {
 		d.YTicks = append(d.YTicks, tick{y(v), Number(v)})
 	}
@@ -166,11 +167,14 @@ func thin(lines []Line) (short []Line, step float64) {
 	return short, float64(n)
 }
 
+// largest is the largest value that is drawn; what is beyond is no figure of anything.
+const largest = 1e24
+
 // mean is NaN of nothing.
 func mean(part []float64) float64 {
 	sum, n := 0.0, 0.0
 	for _, v := range part {
-		if !math.IsNaN(v) {
+		if math.Abs(v) <= largest {
 			sum += v
 			n++
 		}

@@ -51,15 +51,15 @@ func New(most int) *Store {
 	return &Store{most: max(1, most), series: map[string]*one{}}
 }
 
-// largest is the largest number that is believed.
-const largest = 1e18
+// Largest is the largest number that is believed.
+const Largest = 1e18
 
 // Add takes a number for a second of Unix time. The first one of a series
 // decides how it is merged.
 func (s *Store) Add(at int64, name string, merge Merge, v float64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if math.IsNaN(v) || math.Abs(v) > largest || at < 0 {
+	if math.IsNaN(v) || math.Abs(v) > Largest || at < 0 {
 		s.stats.Malformed++
 		return false
 	}
@@ -194,11 +194,15 @@ func (s *Store) Range(name string, from, to int64, most int) Range {
 	// What is beyond the newest value is nothing, and is not spelt out
 	// beyond one tier's worth.
 	last = min(last, first+t.Points)
+	if last < first {
+		return Range{Start: from, Step: 1} // over before the oldest tier begins
+	}
 	times := (last-first)/int64(most) + 1
 	first -= first % times
 	r := Range{Start: first * t.Step, Step: t.Step * times, Merge: o.merge}
-	for slot := first; slot <= last; slot += times {
-		r.Values = append(r.Values, l.mergeSteps(t, o.merge, slot, times))
+	// Counted, because a slot behind the last one may be beyond the largest number.
+	for i := int64(0); i <= (last-first)/times; i++ {
+		r.Values = append(r.Values, l.mergeSteps(t, o.merge, first+i*times, times))
 	}
 	return r
 }

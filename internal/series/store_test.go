@@ -139,3 +139,26 @@ func BenchmarkAdd(b *testing.B) {
 		s.Add(int64(i), "x", Sum, 1)
 	}
 }
+
+// What is older than all tiers has no values, however few are asked for.
+func TestRangeBeforeAllTiers(t *testing.T) {
+	s := New(1)
+	const now = 1_790_000_000
+	s.Add(now, "a", Sum, 1)
+	for most := 1; most < 100; most++ {
+		if r := s.Range("a", now-day-4000, now-day-3600, most); len(r.Values) > 0 {
+			t.Errorf("at most %d: %v", most, r.Values)
+		}
+	}
+}
+
+// Whatever is asked for, there are no more values than steps in it.
+func TestRangeAtTheEndOfTime(t *testing.T) {
+	s := New(1)
+	s.Add(1_790_000_000, "a", Sum, 1)
+	for _, most := range []int{1, 7, math.MaxInt} {
+		if r := s.Range("a", math.MaxInt64-300, math.MaxInt64, most); len(r.Values) > 301 {
+			t.Errorf("at most %d: %d values", most, len(r.Values))
+		}
+	}
+}
