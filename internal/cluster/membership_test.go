@@ -268,17 +268,6 @@ func TestUselessRecordsAreLeftOut(t *testing.T) {
 	})
 }
 
-func FuzzParse(f *testing.F) {
-	f.Add("a", []byte(`{"node":"a","state":"up","weight":1e308,"roles":"x"}`))
-	f.Add("a", []byte(`{"node":"a","weight":-1}`))
-	f.Fuzz(func(t *testing.T, node string, value []byte) {
-		m, err := parse(store.Member{Node: node, Value: value})
-		if err == nil {
-			NewTable([]Member{m})
-		}
-	})
-}
-
 // Of two processes with one name, the one that joined earlier is told, once, and
 // does not touch the record any more.
 func TestSuperseded(t *testing.T) {
