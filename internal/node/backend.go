@@ -30,25 +30,35 @@ func (n *Node) startBackend(ctx context.Context) error {
 	cfg.Shards, cfg.Logger, cfg.Core.Traces = n.cfg.Shards, n.log, n.traces.recorder
 	cfg.Core.Retain = retention(&n.cfg)
 	if n.shared != nil {
-		cfg.Node, cfg.Shared = n.name, true
-		cfg.Elsewhere, cfg.Fenced, cfg.Acquired = n.carry, n.stale, n.announceSlots
-		cfg.Left, cfg.Hands = func(slots []im.Slot, epochs []im.Epoch) { n.back.roles.Left(slots, epochs) }, n.hands
-		if cfg.Core.Retain.Kept() && n.cfg.Store == config.StoreRedis {
-			n.log.Warn("history is kept for ever, in the memory of Redis; bound it with --retain-days or --retain-entries")
-		}
-		kept, src, err := n.withStandby(ctx, n.shared.store)
-		if err != nil {
-			return err
-		}
-		if cfg.Core.Generation, err = standby.GenerationOf(ctx, n.shared.store); err != nil {
-			return err
-		}
-		n.back = &backend{mailbox: mailbox.New(cfg, kept), source: src}
-		if err := n.newRegions(); err != nil {
-			return err
-		}
-		return n.back.mailbox.Start(ctx)
+		return n.startOnShared(ctx, cfg)
 	}
+	return n.startOnOwn(ctx, cfg)
+}
+
+// startOnShared starts the mailbox on the store that several nodes have.
+func (n *Node) startOnShared(ctx context.Context, cfg mailbox.Config) error {
+	cfg.Node, cfg.Shared = n.name, true
+	cfg.Elsewhere, cfg.Fenced, cfg.Acquired = n.carry, n.stale, n.announceSlots
+	cfg.Left, cfg.Hands = func(slots []im.Slot, epochs []im.Epoch) { n.back.roles.Left(slots, epochs) }, n.hands
+	if cfg.Core.Retain.Kept() && n.cfg.Store == config.StoreRedis {
+		n.log.Warn("history is kept for ever, in the memory of Redis; bound it with --retain-days or --retain-entries")
+	}
+	kept, src, err := n.withStandby(ctx, n.shared.store)
+	if err != nil {
+		return err
+	}
+	if cfg.Core.Generation, err = standby.GenerationOf(ctx, n.shared.store); err != nil {
+		return err
+	}
+	n.back = &backend{mailbox: mailbox.New(cfg, kept), source: src}
+	if err := n.newRegions(); err != nil {
+		return err
+	}
+	return n.back.mailbox.Start(ctx)
+}
+
+// startOnOwn starts the mailbox on a store of its own.
+func (n *Node) startOnOwn(ctx context.Context, cfg mailbox.Config) error {
 	st, err := n.openPebble()
 	if err != nil {
 		return err

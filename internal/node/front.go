@@ -42,36 +42,19 @@ type front struct {
 }
 
 // newFront makes the roles that clients talk to, in front of a mailbox.
-func (n *Node) newFront() (*front, error) {
-	tlsConfig, err := n.loadTLS()
-	if err != nil {
-		return nil, err
-	}
-	m := n.mailbox()
-	hasher, err := account.NewHasher(account.DefaultHasherConfig())
-	if err != nil {
-		return nil, err
-	}
-	accounts, err := account.NewService(account.Config{Mailbox: m, Hasher: hasher, Rand: rand.Reader, Now: time.Now})
-	if err != nil {
+func (n *Node) newFront() (_ *front, err error) {
+	f, m, limits := &front{meter: newAPIMeter()}, n.mailbox(), n.newLimits()
+	if f.tls, err = n.loadTLS(); err != nil {
 		return nil, err
 	}
 	next, err := newSessionIDs()
 	if err != nil {
 		return nil, err
 	}
-	f := &front{tls: tlsConfig, hasher: hasher, meter: newAPIMeter()}
 	if f.shakes, err = shake.New(shake.Config{Mailbox: m, Logger: n.log}); err != nil {
 		return nil, err
 	}
-	limits := n.newLimits()
-	f.api, err = api.New(api.Config{
-		Mailbox: m, Accounts: accounts, Operator: n.operator, NextSession: next, Logger: n.log,
-		Limit: limits.check, Notify: n.notify, Shake: f.shakes.Ask,
-		Guard: n.bearer[listenerHTTP], Observe: f.meter.observe,
-		Sampler: n.traces.sampler, Traces: n.traces.recorder,
-	})
-	if err != nil {
+	if err := n.newAPI(f, m, next, limits); err != nil {
 		return nil, err
 	}
 	f.gateway, err = gateway.New(gateway.Config{
@@ -82,17 +65,43 @@ func (n *Node) newFront() (*front, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.limit, err = n.newConnLimit(); err != nil {
+	if err := n.newLinks(f); err != nil {
 		return nil, err
+	}
+	return f, nil
+}
+
+// newAPI makes what is called over HTTP, and over links.
+func (n *Node) newAPI(f *front, m im.Mailbox, next func() im.SessionID, limits *limits) (err error) {
+	if f.hasher, err = account.NewHasher(account.DefaultHasherConfig()); err != nil {
+		return err
+	}
+	accounts, err := account.NewService(account.Config{Mailbox: m, Hasher: f.hasher, Rand: rand.Reader, Now: time.Now})
+	if err != nil {
+		return err
+	}
+	f.api, err = api.New(api.Config{
+		Mailbox: m, Accounts: accounts, Operator: n.operator, NextSession: next, Logger: n.log,
+		Limit: limits.check, Notify: n.notify, Shake: f.shakes.Ask,
+		Guard: n.bearer[listenerHTTP], Observe: f.meter.observe,
+		Sampler: n.traces.sampler, Traces: n.traces.recorder,
+	})
+	return err
+}
+
+// newLinks makes what takes clients' links for a gateway.
+func (n *Node) newLinks(f *front) (err error) {
+	if f.limit, err = n.newConnLimit(); err != nil {
+		return err
 	}
 	began := time.Now()
 	f.links = link.NewServer(link.Config{
-		Handler: f.gateway, TLS: tlsConfig, MaxConns: n.cfg.MaxConns, Engine: n.cfg.LinkEngine, Logger: n.log,
+		Handler: f.gateway, TLS: f.tls, MaxConns: n.cfg.MaxConns, Engine: n.cfg.LinkEngine, Logger: n.log,
 		MaxBytes: n.cfg.ConnMemoryMB << 20, MaxLoopBytes: loopBytes(n.cfg.ConnMemoryMB << 20),
 		Accept: func(from netip.Addr) bool { return f.limit.Open(time.Since(began), from) == admit.Accepted },
 		Gone:   f.limit.Close,
 	})
-	return f, nil
+	return nil
 }
 
 // loopBytes is what one loop may hold of what all may: more than its share,

@@ -8,11 +8,9 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/skein-im/skein/internal/account"
 	"github.com/skein-im/skein/internal/api"
@@ -22,42 +20,6 @@ import (
 	"github.com/skein-im/skein/internal/route"
 	"github.com/skein-im/skein/internal/router"
 )
-
-// Role says which roles a process has.
-type Role uint8
-
-const (
-	// Serve is all of them.
-	Serve Role = iota
-	// Mailbox is the store and the mailbox, for gateways elsewhere.
-	Mailbox
-	// Gateway is what clients talk to, with the mailbox elsewhere.
-	Gateway
-	// Monitor watches processes; Serve watches itself too.
-	Monitor
-	// Standby keeps a copy of a region's store.
-	Standby
-	// Router says who serves what among nodes that share a store.
-	Router
-	// Relay leads to other regions, for the mailboxes of other processes.
-	Relay
-)
-
-func (r Role) String() string {
-	return [...]string{"serve", "mailbox", "gateway", "monitor", "standby", "router", "relay"}[r]
-}
-
-// Options are what the program gives a node besides its settings.
-type Options struct {
-	Role   Role
-	Logger *slog.Logger
-	// Level is that of Logger; nil: it cannot be changed.
-	Level   *slog.LevelVar
-	Version string
-	// WorkerCommand makes a command that calls RunWorker; nil: there can be
-	// no workers.
-	WorkerCommand func() *exec.Cmd
-}
 
 // Addresses are where a node listens; empty: it does not.
 type Addresses struct {
@@ -129,9 +91,6 @@ type Node struct {
 	drained, stopping   chan struct{}
 	drainOnce, stopOnce sync.Once
 }
-
-// stopTimeout bounds each step of a stop.
-const stopTimeout = 10 * time.Second
 
 func newNode(cfg config.Config, opts Options) *Node {
 	return &Node{name: nodeName(&cfg, opts.Role), cfg: cfg, log: opts.Logger, opts: opts, failed: make(chan struct{}), drained: make(chan struct{}), stopping: make(chan struct{}), news: make(chan struct{}, 1)}
@@ -332,111 +291,4 @@ func (n *Node) Health() error {
 		return n.route.Health()
 	}
 	return nil
-}
-
-// Drain asks for the node to be stopped: DrainAsked tells whoever runs it.
-func (n *Node) Drain() { n.drainOnce.Do(func() { close(n.drained) }) }
-
-// DrainAsked is closed when the node was asked to stop.
-func (n *Node) DrainAsked() <-chan struct{} { return n.drained }
-
-// goodbyes is how many clients a second are sent away: as many as the rest of a
-// cluster takes in easily.
-const goodbyes = 2000
-
-// drainTime is over how long links are told to go: the fewer, the sooner.
-func (n *Node) drainTime(links int64) time.Duration {
-	most := time.Duration(n.cfg.DrainSeconds) * time.Second
-	return min(most, time.Duration(links)*time.Second/goodbyes)
-}
-
-// Stop sends the clients away, finishes what was taken on and stops everything
-// in order. It returns what went wrong.
-func (n *Node) Stop() error {
-	over := time.Duration(0)
-	n.turnAway()
-	if n.front != nil {
-		over = n.drainTime(n.links())
-	}
-	return n.stop(context.Background(), over)
-}
-
-// stop is Stop with the time over which clients are told.
-func (n *Node) stop(ctx context.Context, over time.Duration) error {
-	n.ready.Store(false)
-	n.stopOnce.Do(func() { close(n.stopping) })
-	n.resettling.end()
-	errs := []error{n.Err()}
-	ctx, cancel := context.WithTimeout(ctx, over+stopTimeout)
-	defer cancel()
-	errs = append(errs, n.drainClients(ctx, over))
-	if n.monitor != nil {
-		errs = append(errs, n.monitor.Stop())
-	}
-	n.farewell.begin(n)
-	for _, s := range n.servers {
-		if err := s.Shutdown(ctx); err != nil {
-			// Long polls may still wait; they can come back elsewhere.
-			errs = append(errs, s.Close())
-		}
-	}
-	if n.workers != nil {
-		errs = append(errs, n.workers.stop(ctx))
-	}
-	errs = append(errs, n.handOver(ctx))
-	if n.shared != nil {
-		// The node has no slots any more: other regions turn to other nodes.
-		errs = append(errs, n.regions.stop(ctx))
-	}
-	errs = append(errs, n.shared.part(ctx))
-	for _, r := range []*route.Mailbox{n.route, n.inner} {
-		if r != nil {
-			r.Close(ctx)
-		}
-	}
-	if n.back != nil && n.back.roles != nil {
-		errs = append(errs, n.back.roles.Shutdown(ctx))
-	}
-	errs = append(errs, n.regions.stop(ctx))
-	n.standby.hangUp()
-	n.tasks.Wait()
-	if n.back != nil {
-		errs = append(errs, n.stopBackend())
-	}
-	errs = append(errs, n.standby.stop())
-	if n.shared != nil {
-		errs = append(errs, n.shared.store.Close())
-	}
-	n.traces.stop(ctx)
-	return errors.Join(append(errs, n.farewell.end())...)
-}
-
-// drainClients sends the clients of this process and of its workers away.
-func (n *Node) drainClients(ctx context.Context, over time.Duration) error {
-	var all sync.WaitGroup
-	var own, theirs error
-	if n.front != nil {
-		all.Go(func() { own = n.front.drain(ctx, over, n.cfg.ReconnectAddresses()) })
-	}
-	if n.workers != nil && n.workers.supervisor != nil {
-		all.Go(func() { theirs = n.workers.drain(ctx, over) })
-	}
-	all.Wait()
-	return errors.Join(own, theirs)
-}
-
-// links is how many links there are, those of workers included.
-func (n *Node) links() int64 {
-	sum := int64(0)
-	for _, s := range n.frontSamples() {
-		sum += int64(s.Links.Open)
-	}
-	return sum
-}
-
-// Kill ends the worker processes at once; the caller is about to exit.
-func (n *Node) Kill() {
-	if n.workers != nil {
-		n.workers.kill()
-	}
 }
