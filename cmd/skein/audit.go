@@ -39,35 +39,37 @@ The exit status is 1 when something does not add up; the entities are named.`,
   skein audit --config east.toml --region-config west.toml
   skein audit --config /etc/skein/skein.toml`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(f.file, changedFlags(cmd.Flags()))
-			if err != nil {
-				return err
-			}
-			others, err := storesOf(dirs, files)
-			if err != nil {
-				return err
-			}
-			r, err := node.Audit(cmd.Context(), cfg, slog.New(slog.DiscardHandler), auditProgress(cmd.ErrOrStderr(), time.Now), others...)
-			if err != nil {
-				return err
-			}
-			if f.asJSON {
-				err = writeAuditJSON(cmd.OutOrStdout(), r)
-			} else {
-				writeAudit(cmd.OutOrStdout(), r)
-			}
-			if err == nil && !r.OK() {
-				return exitCode(1)
-			}
-			return err
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return runAudit(cmd, &f, dirs, files) },
 	}
 	f.add(cmd)
 	cmd.Flags().String("data", config.Default().Data, "data directory of the embedded store")
 	cmd.Flags().StringArrayVar(&dirs, "region-data", nil, "data directory of another region; once for each")
 	cmd.Flags().StringArrayVar(&files, "region-config", nil, "TOML file with the settings of a node of another region; once for each")
 	return cmd
+}
+
+func runAudit(cmd *cobra.Command, f *clusterFlags, dirs, files []string) error {
+	cfg, err := config.Load(f.file, changedFlags(cmd.Flags()))
+	if err != nil {
+		return err
+	}
+	others, err := storesOf(dirs, files)
+	if err != nil {
+		return err
+	}
+	r, err := node.Audit(cmd.Context(), cfg, slog.New(slog.DiscardHandler), auditProgress(cmd.ErrOrStderr(), time.Now), others...)
+	if err != nil {
+		return err
+	}
+	if f.asJSON {
+		err = writeAuditJSON(cmd.OutOrStdout(), r)
+	} else {
+		writeAudit(cmd.OutOrStdout(), r)
+	}
+	if err == nil && !r.OK() {
+		return exitCode(1)
+	}
+	return err
 }
 
 // auditProgress tells a person every two seconds how far an audit has come.

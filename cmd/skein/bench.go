@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -71,6 +72,15 @@ func enoughFirst(cmd *cobra.Command) (ctx context.Context, stop context.CancelFu
 		cancel()
 		stopTerm()
 	}, told
+}
+
+// conclude says what a benchmark has found and what went wrong with it, and makes the
+// exit status of both.
+func conclude(cmd *cobra.Command, file string, res any, good bool, summary func(io.Writer), err error) error {
+	if err != nil {
+		fmt.Fprintln(cmd.ErrOrStderr(), "skein:", err)
+	}
+	return statusOf(err == nil && good, tell(cmd.OutOrStdout(), file, res, summary))
 }
 
 // tell writes a result as JSON to a file, and the summary for people unless

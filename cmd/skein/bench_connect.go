@@ -51,10 +51,7 @@ answer and push came.`,
 			if res == nil {
 				return err
 			}
-			if err != nil {
-				fmt.Fprintln(cmd.ErrOrStderr(), "skein:", err)
-			}
-			return statusOf(err == nil && res.Good, tell(cmd.OutOrStdout(), jsonFile, res, res.WriteSummary))
+			return conclude(cmd, jsonFile, res, res.Good, res.WriteSummary, err)
 		},
 	}
 	addCrowdFlags(cmd.Flags(), &cfg.CrowdConfig, &files)

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -47,15 +47,10 @@ store audited. The exit status is 1 when something was lost or books disagree.`,
 			if res == nil {
 				return err
 			}
-			if err != nil {
-				fmt.Fprintln(cmd.ErrOrStderr(), "skein:", err)
-			}
 			if page != "" {
-				if err := writeFile(page, res.Page().Write); err != nil {
-					return err
-				}
+				err = errors.Join(err, writeFile(page, res.Page().Write))
 			}
-			return statusOf(err == nil && res.Good, tell(cmd.OutOrStdout(), jsonFile, res, res.WriteSummary))
+			return conclude(cmd, jsonFile, res, res.Good, res.WriteSummary, err)
 		},
 	}
 	f := cmd.Flags()

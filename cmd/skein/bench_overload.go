@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -45,10 +43,7 @@ give it more processes with --procs, or a machine of its own.`,
 			if res == nil {
 				return err
 			}
-			if err != nil {
-				fmt.Fprintln(cmd.ErrOrStderr(), "skein:", err)
-			}
-			return statusOf(err == nil && res.Good, tell(cmd.OutOrStdout(), jsonFile, res, res.WriteSummary))
+			return conclude(cmd, jsonFile, res, res.Good, res.WriteSummary, err)
 		},
 	}
 	addCrowdFlags(cmd.Flags(), &cfg.CrowdConfig, &files)

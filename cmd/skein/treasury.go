@@ -135,11 +135,7 @@ func newCampaignCommand() *cobra.Command {
 }
 
 func newCampaignCreateCommand() *cobra.Command {
-	var f operatorFlags
-	var name, sponsor string
-	var startIn, lasts, lease time.Duration
-	var random bool
-	req := &skeinv1.CreateCampaignRequest{}
+	f := campaignFlags{req: &skeinv1.CreateCampaignRequest{Key: &skeinv1.Key{}}}
 	cmd := &cobra.Command{
 		Use:   "create NODE",
 		Short: "Create a campaign",
@@ -149,54 +145,70 @@ sponsor. Under the same --name and --asked it is created once, however often
 the command is repeated.`,
 		Example: `  skein campaign create 127.0.0.1:7080 --sponsor alice --total 1000000 --count 40000 --rate 200 --lasts 5m --title "Happy New Year"`,
 		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			t, err := f.treasury(args[0])
-			if err != nil {
-				return err
-			}
-			if req.Sponsor, err = f.user(cmd.Context(), args[0], sponsor); err != nil {
-				return err
-			}
-			if req.Key.AskedMs == 0 {
-				req.Key.AskedMs = time.Now().UnixMilli()
-			}
-			// The same again, when the command is repeated.
-			start := time.UnixMilli(req.Key.AskedMs).Add(startIn)
-			if req.Key.Name = name; name == "" {
-				req.Key.Name = rand.Text()
-			}
-			req.StartMs, req.EndMs, req.LeaseMs = start.UnixMilli(), start.Add(lasts).UnixMilli(), lease.Milliseconds()
-			if random {
-				req.Rule = skeinv1.SplitRule_SPLIT_RULE_RANDOM
-			}
-			res, err := t.CreateCampaign(cmd.Context(), connect.NewRequest(req))
-			if err != nil {
-				return fmt.Errorf("%w (to try the same again: --name %s --asked %d)", err, req.Key.Name, req.Key.AskedMs)
-			}
-			return f.print(cmd.OutOrStdout(), res.Msg, func(w io.Writer) {
-				fmt.Fprintf(w, "Campaign %d begins at %s.\n", res.Msg.Campaign, start.Format(time.DateTime))
-			})
-		},
+		RunE:    func(cmd *cobra.Command, args []string) error { return f.create(cmd, args[0]) },
 	}
-	req.Key = &skeinv1.Key{}
 	f.add(cmd)
-	flags := cmd.Flags()
-	flags.StringVar(&sponsor, "sponsor", "", "name or number of the user whose wallet pays")
-	flags.Int64Var(&req.Total, "total", 0, "cents to give away")
-	flags.Uint32Var(&req.Count, "count", 0, "how many envelopes that makes")
-	flags.Uint32Var(&req.Rate, "rate", 0, "how many become available per second")
-	flags.Uint32Var(&req.Limit, "limit", 1, "how many a user may win")
-	flags.BoolVar(&random, "random", false, "random amounts instead of equal ones")
-	flags.DurationVar(&startIn, "in", 0, "when it begins, from --asked")
-	flags.DurationVar(&lasts, "lasts", time.Hour, "how long it lasts")
-	flags.DurationVar(&lease, "lease", 0, "how long a gateway may hold what nobody wins; 0: 2 seconds")
-	flags.StringVar(&req.Title, "title", "", "shown to winners")
-	flags.StringVar(&name, "name", "", "your own name of the campaign; empty: a random one")
-	flags.Int64Var(&req.Key.AskedMs, "asked", 0, "when you first asked for it, in milliseconds since 1970; 0: now")
 	for _, required := range []string{"sponsor", "total", "count", "rate"} {
 		_ = cmd.MarkFlagRequired(required)
 	}
 	return cmd
+}
+
+// campaignFlags are what is to be created.
+type campaignFlags struct {
+	operatorFlags
+	req                   *skeinv1.CreateCampaignRequest
+	name, sponsor         string
+	startIn, lasts, lease time.Duration
+	random                bool
+}
+
+func (f *campaignFlags) add(cmd *cobra.Command) {
+	f.operatorFlags.add(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&f.sponsor, "sponsor", "", "name or number of the user whose wallet pays")
+	flags.Int64Var(&f.req.Total, "total", 0, "cents to give away")
+	flags.Uint32Var(&f.req.Count, "count", 0, "how many envelopes that makes")
+	flags.Uint32Var(&f.req.Rate, "rate", 0, "how many become available per second")
+	flags.Uint32Var(&f.req.Limit, "limit", 1, "how many a user may win")
+	flags.BoolVar(&f.random, "random", false, "random amounts instead of equal ones")
+	flags.DurationVar(&f.startIn, "in", 0, "when it begins, from --asked")
+	flags.DurationVar(&f.lasts, "lasts", time.Hour, "how long it lasts")
+	flags.DurationVar(&f.lease, "lease", 0, "how long a gateway may hold what nobody wins; 0: 2 seconds")
+	flags.StringVar(&f.req.Title, "title", "", "shown to winners")
+	flags.StringVar(&f.name, "name", "", "your own name of the campaign; empty: a random one")
+	flags.Int64Var(&f.req.Key.AskedMs, "asked", 0, "when you first asked for it, in milliseconds since 1970; 0: now")
+}
+
+// create asks a node for the campaign.
+func (f *campaignFlags) create(cmd *cobra.Command, at string) error {
+	t, err := f.treasury(at)
+	if err != nil {
+		return err
+	}
+	req := f.req
+	if req.Sponsor, err = f.user(cmd.Context(), at, f.sponsor); err != nil {
+		return err
+	}
+	if req.Key.AskedMs == 0 {
+		req.Key.AskedMs = time.Now().UnixMilli()
+	}
+	// The same again, when the command is repeated.
+	start := time.UnixMilli(req.Key.AskedMs).Add(f.startIn)
+	if req.Key.Name = f.name; f.name == "" {
+		req.Key.Name = rand.Text()
+	}
+	req.StartMs, req.EndMs, req.LeaseMs = start.UnixMilli(), start.Add(f.lasts).UnixMilli(), f.lease.Milliseconds()
+	if f.random {
+		req.Rule = skeinv1.SplitRule_SPLIT_RULE_RANDOM
+	}
+	res, err := t.CreateCampaign(cmd.Context(), connect.NewRequest(req))
+	if err != nil {
+		return fmt.Errorf("%w (to try the same again: --name %s --asked %d)", err, req.Key.Name, req.Key.AskedMs)
+	}
+	return f.print(cmd.OutOrStdout(), res.Msg, func(w io.Writer) {
+		fmt.Fprintf(w, "Campaign %d begins at %s.\n", res.Msg.Campaign, start.Format(time.DateTime))
+	})
 }
 
 func newCampaignShowCommand() *cobra.Command {
