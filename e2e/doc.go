@@ -33,7 +33,7 @@
 //	TestRegionsOfSeveralNodes: several nodes per region; TestMoveDuringChat, TestRegionDies
 //	TestAuditOfRegionsOnRedis: several nodes per region; TestMoneyMovesWithItsUser
 //	TestRelaysOfTheirOwn: several nodes per region; TestRegionsCutOff, TestRegionDies
-//	TestStandby, TestAsyncStandbyLacksTheEnd: a process; TestStandbyOfSeveralNodes
+//	TestStandby, TestAsyncStandbyLacksTheEnd, TestLinksAfterLostEnd: a process; TestStandbyOfSeveralNodes
 //	TestStandbyOfSeveralNodes: several nodes; TestStandby
 //	TestMetricsAreDocumented, TestPrometheus: every role at once
 //	TestBadSettings, TestRules, TestShippedFilesNameRealMetrics, TestRecordRelease: no shape

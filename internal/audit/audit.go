@@ -101,7 +101,7 @@ type traffic struct {
 	// longer has; known: they are counted.
 	before im.LinkSeq
 	known  bool
-	// acked is what a purse, which is the sender, believes to be taken.
+	// acked is what the sender believes to be taken.
 	acked im.LinkSeq
 	// ends counts the ends that were read.
 	ends int
@@ -138,6 +138,11 @@ func (a *auditor) visit(addr im.Addr) error {
 		return err
 	}
 	a.bounds(b, ent, believed)
+	for _, l := range entity.MoneyLinks(ent) {
+		if l.Stopped {
+			a.report.problem(addr, "its link with %v has stopped: since a store has lost its end, they remember different things", l.Peer)
+		}
+	}
 	a.report.Entities++
 	*total += believed
 	if believed != b.held {
@@ -274,6 +279,9 @@ func (a *auditor) close(w way) {
 	t := a.links[w]
 	delete(a.links, w)
 	before := a.explain(w, t)
+	if taken := before + len(t.taken); int(t.acked) > taken {
+		a.report.problem(w.from, "believes that %v has taken %d messages, which has taken %d", w.to, t.acked, taken)
+	}
 	if len(t.taken) > len(t.sent) {
 		a.report.problem(w.to, "has taken %d messages of %v, which has sent %d", before+len(t.taken), w.from, before+len(t.sent))
 	}

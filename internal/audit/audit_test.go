@@ -229,6 +229,18 @@ func TestPlantedErrors(t *testing.T) {
 			s.commit(store.Change{Addr: im.Payment(99), First: 1, Append: [][]byte{value}})
 			s.forge(5, func(*storev1.Event) {})
 		}, im.User(2), "has taken 5 cents with message 1 of payment/99, which has sent 4"},
+		"a link that has stopped": {func(s *site) {
+			var page storev1.PursePage
+			s.edit(im.Payment(im.TopUpOf("b")), "p0000", &page, func() {
+				page.Links[0].Generations = &storev1.LinkGenerations{Stopped: true}
+			})
+		}, im.Payment(im.TopUpOf("b")), "its link with user/1 has stopped"},
+		"an ack of what was not taken": {func(s *site) {
+			var page storev1.PursePage
+			s.edit(im.Payment(im.TopUpOf("b")), "p0000", &page, func() {
+				page.Links[0].Out, page.Links[0].Acked, page.Links[0].Outstanding = 2, 2, nil
+			})
+		}, im.Payment(im.TopUpOf("b")), "believes that user/1 has taken 2 messages, which has taken 1"},
 		"damage": {func(s *site) {
 			s.commit(store.Change{Addr: im.User(1), Put: []im.Record{{Key: "h", Value: []byte{0xff}}}})
 		}, im.User(1), "cannot be loaded"},

@@ -9,7 +9,9 @@
 // it and say the balance that the entries up to it make. Of every link between
 // a wallet and an envelope, campaign or payment, what one end has taken must
 // be what the other has sent, message by message; what was sent and not taken
-// yet is in flight. And the totals must agree.
+// yet is in flight, and what a sender believes to be taken must have been. A link
+// that has stopped, because a store has lost its end (ADR 10), is named. And the
+// totals must agree.
 //
 // A wallet's log may have lost its beginning to retention. What the wallet had
 // where its log begins is then proved from the other ends: it must be what

@@ -67,7 +67,7 @@ func (a *auditor) bounds(b *book, ent entity.Entity, believed im.Cents) {
 			a.bound(b, way{l.Peer, b.addr}, l.In)
 			a.bound(b, way{b.addr, l.Peer}, l.Out)
 		}
-		if t := a.links[way{b.addr, l.Peer}]; t != nil && b.addr.Kind != im.KindUser {
+		if t := a.links[way{b.addr, l.Peer}]; t != nil {
 			t.acked = l.Acked
 		}
 	}

@@ -109,11 +109,14 @@ func purseMovement(e im.LogEntry) (m Movement, err error) {
 type MoneyLink struct {
 	Peer           im.Addr
 	Out, Acked, In im.LinkSeq
+	// Stopped: the ends remember different things, since a store has lost its
+	// end.
+	Stopped bool
 }
 
 // MoneyLinks are those that an entity knows of.
 func MoneyLinks(ent Entity) (links []MoneyLink) {
-	add := func(l *line) { links = append(links, MoneyLink{l.peer, l.out, l.acked, l.in}) }
+	add := func(l *line) { links = append(links, MoneyLink{l.peer, l.out, l.acked, l.in, l.stopped()}) }
 	var p *purse
 	switch e := ent.(type) {
 	case *user:

@@ -86,6 +86,9 @@ func (c *campaign) claim(tx *Tx, cmd *im.Claim) (im.Result, error) {
 	if c.holders[cmd.Lease] == cmd.User {
 		return c.claimed(one, cmd.Lease), nil
 	}
+	if err := c.held(cmd.User, im.UserID(c.terms.Sponsor)); err != nil {
+		return nil, err
+	}
 	deal := c.leases[cmd.Lease]
 	switch {
 	case c.finished != nil || c.terms.EndMs <= int64(tx.Now):
@@ -228,7 +231,7 @@ func (c *campaign) forgetLeases() {
 // not by what was won.
 func (c *campaign) encodeHead() proto.Message {
 	m := &storev1.CampaignHead{Seq: uint64(c.head), Pending: c.marked, Terms: c.terms, Issued: c.issued, LastLease: uint64(c.lastLease),
-		Block: slices.Clone(c.block), Free: slices.Clone(c.free), Finished: c.finished}
+		Block: slices.Clone(c.block), Free: slices.Clone(c.free), Finished: c.finished, Forks: c.forks.stored()}
 	for _, id := range slices.Sorted(maps.Keys(c.leases)) {
 		m.Leases = append(m.Leases, c.leases[id])
 	}
@@ -241,7 +244,7 @@ func (c *campaign) restoreHead(value []byte) error {
 	if err := proto.Unmarshal(value, &m); err != nil {
 		return err
 	}
-	c.head, c.marked, c.terms = im.Seq(m.Seq), m.Pending, m.Terms
+	c.head, c.marked, c.terms, c.forks = im.Seq(m.Seq), m.Pending, m.Terms, forksOf(m.Forks)
 	c.issued, c.block, c.lastLease, c.free = m.Issued, m.Block, im.LeaseID(m.LastLease), m.Free
 	for _, d := range m.Leases {
 		c.leases[im.LeaseID(d.Lease)] = d

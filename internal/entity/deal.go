@@ -16,6 +16,9 @@ func (c *campaign) renew(tx *Tx, cmd *im.RenewSets) (im.Result, error) {
 		res.Over = true
 		return res, nil
 	}
+	if err := c.held(im.UserID(c.terms.Sponsor)); err != nil {
+		return nil, err
+	}
 	all := c.meet(tx.Now, cmd.Sets)
 	if all < 0 {
 		return nil, &im.Error{Kind: im.Busy, RetryAfterMS: uint32(im.SetSilence), Detail: "too many SETs take part in the campaign"}

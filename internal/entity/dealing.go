@@ -33,7 +33,7 @@ func dealingKey(a im.Addr) string {
 
 // over reports whether a dealing can be forgotten.
 func (p *pair) over(now im.Millis) bool {
-	return p.deal.until+im.WalletMemory <= now && len(p.refs) == 0 && (p.deal.seq == 0 || p.deal.finished)
+	return p.deal.until+im.WalletMemory <= now && len(p.refs) == 0 && !p.stopped() && (p.deal.seq == 0 || p.deal.finished)
 }
 
 // snapshotDealings writes those that changed and forgets those that are over.
@@ -74,7 +74,7 @@ func (l *line) append(b []byte) []byte {
 	b = appendUint(b, 2, uint64(l.out))
 	b = appendUint(b, 3, uint64(l.acked))
 	b = appendUint(b, 4, uint64(l.in))
-	return appendRefs(b, 5, l.refs)
+	return l.generations.append(appendRefs(b, 5, l.refs), 7)
 }
 
 func appendRefs(b []byte, num protowire.Number, refs []ref) []byte {
@@ -96,6 +96,7 @@ func appendRefs(b []byte, num protowire.Number, refs []ref) []byte {
 // restore takes what append wrote.
 func (l *line) restore(s *storev1.PurseLink) error {
 	l.out, l.acked, l.in = im.LinkSeq(s.Out), im.LinkSeq(s.Acked), im.LinkSeq(s.In)
+	l.generations = generationsOf(s.Generations)
 	l.refs = l.refs[:0]
 	for _, r := range s.Outstanding {
 		l.refs = append(l.refs, ref(r))
@@ -120,6 +121,6 @@ func (u *user) restoreDealing(value []byte) error {
 		return err
 	}
 	*p.deal = dealing{until: im.Millis(m.UntilMs), seq: im.Seq(m.Seq), hash: m.Hash, finished: m.Finished}
-	u.outstanding += len(p.refs)
+	u.outstanding += p.owed()
 	return nil
 }

@@ -53,6 +53,8 @@ func (e *envelope) open(tx *Tx, c *im.Open) (im.Result, error) {
 		return nil, im.Errorf(im.PermissionDenied, "this envelope is for others")
 	case share != nil:
 		return e.opened(share), nil
+	case e.held(c.User, im.UserID(e.terms.Sender)) != nil:
+		return nil, errStopped()
 	case len(e.openings) == len(e.split):
 		return nil, im.Errorf(im.AllGone, "others were faster: all shares are gone")
 	case e.finished != nil || im.Millis(e.terms.ExpiresMs) <= tx.Now:
@@ -190,7 +192,7 @@ func (e *envelope) take(s *storev1.EnvelopeShare) error {
 // encodeHead implements content.
 func (e *envelope) encodeHead() proto.Message {
 	return &storev1.EnvelopeHead{Seq: uint64(e.head), Pending: e.marked, Terms: e.terms, Split: e.split,
-		Openings: slices.Clone(e.openings), Finished: e.finished}
+		Openings: slices.Clone(e.openings), Finished: e.finished, Forks: e.forks.stored()}
 }
 
 // restoreHead implements content.
@@ -199,7 +201,7 @@ func (e *envelope) restoreHead(value []byte) error {
 	if err := proto.Unmarshal(value, &m); err != nil {
 		return err
 	}
-	e.head, e.marked = im.Seq(m.Seq), m.Pending
+	e.head, e.marked, e.forks = im.Seq(m.Seq), m.Pending, forksOf(m.Forks)
 	if m.Terms == nil {
 		return nil
 	}

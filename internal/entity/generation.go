@@ -66,6 +66,11 @@ func (u *user) enterGeneration(tx *Tx) {
 	for _, p := range u.order {
 		u.base(&p.line)
 	}
+	if u.wallet != nil {
+		for _, p := range u.wallet.dealings {
+			u.base(&p.line)
+		}
+	}
 	u.forks = u.forks.enter(tx.Generation, u.head)
 	u.Snapshot(tx)
 }
@@ -101,6 +106,14 @@ func appendForks(b []byte, num protowire.Number, list forks) []byte {
 		b = protowire.AppendBytes(b, one)
 	}
 	return b
+}
+
+// stored is forksOf, the other way.
+func (fs forks) stored() (list []*storev1.TimelineFork) {
+	for _, f := range fs {
+		list = append(list, &storev1.TimelineFork{Generation: uint64(f.generation), Head: uint64(f.head)})
+	}
+	return list
 }
 
 func forksOf(stored []*storev1.TimelineFork) (list forks) {

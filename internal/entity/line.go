@@ -34,6 +34,9 @@ type lines struct {
 func (ls *lines) sent(l *line, seq im.Seq, chat bool) {
 	l.sent(seq, chat)
 	l.dirty = true
+	if l.stopped() {
+		return
+	}
 	ls.outstanding++
 	ls.opened(l)
 }
@@ -48,6 +51,9 @@ func (ls *lines) opened(l *line) {
 // transmit sends message number n of a line, unless earlier ones wait to be
 // sent again: then it waits its turn.
 func (ls *lines) transmit(tx *Tx, l *line, n im.LinkSeq, body Body) {
+	if l.stopped() {
+		return
+	}
 	ls.mark(tx)
 	if l.due == 0 {
 		l.since, l.due = tx.Now, tx.Now+ls.rtt.wait()
@@ -92,7 +98,7 @@ func (ls *lines) timer(tx *Tx) {
 	ls.due = 0
 	open := ls.open[:0]
 	for _, l := range ls.open {
-		if len(l.refs) == 0 {
+		if l.owed() == 0 {
 			l.open = false
 			continue
 		}
@@ -109,7 +115,7 @@ func (ls *lines) timer(tx *Tx) {
 // nudged starts over with what has not been acknowledged, without waiting for
 // the timer: there is a way to the peer again.
 func (ls *lines) nudged(tx *Tx, l *line) {
-	if len(l.refs) == 0 {
+	if l.owed() == 0 {
 		return
 	}
 	l.next, l.tries, l.more = l.acked+1, 0, false
@@ -181,7 +187,7 @@ func (ls *lines) takeAck(tx *Tx, l *line, ack im.LinkSeq) (all, chat int) {
 // restart has everything unacknowledged sent again, spread over the first
 // retransmission interval.
 func (ls *lines) restart(tx *Tx, l *line) {
-	if len(l.refs) == 0 {
+	if l.owed() == 0 {
 		l.link.restart(tx.Now, 0)
 		return
 	}
@@ -200,7 +206,7 @@ const hurrySpread = 50
 // that is not there any more, and would wait for up to retransmitUsual.
 func (ls *lines) Hurry(tx *Tx, reachable func(peer im.Addr) bool) (hurried int) {
 	for _, l := range ls.open {
-		if len(l.refs) == 0 || !reachable(l.peer) {
+		if l.owed() == 0 || !reachable(l.peer) {
 			continue
 		}
 		due := tx.Now + 1 + im.Millis(tx.Jitter(hurrySpread))

@@ -31,6 +31,8 @@ type Lineage struct {
 	// Floor, if Noted is right, is a number up to which nothing is to be waited
 	// for: it is taken, or nobody has it any more.
 	Floor im.LinkSeq
+	// Stopped says of a link of money that its ends remember different things.
+	Stopped bool
 }
 
 // generations is what a line keeps as soon as one of its ends has been in another
@@ -44,6 +46,8 @@ type generations struct {
 	// bases are the last numbers used when the own generations began, of the last
 	// of the entity's forks; before, there was none.
 	bases []im.LinkSeq
+	// stopped is of a link of money only; see Lineage.
+	stopped bool
 	// back, while the log is looked through for messages that the peer has lost.
 	back *walk
 }
@@ -122,13 +126,13 @@ func (ls *lines) baseOf(l *line, g im.Generation) im.LinkSeq {
 
 // dated: messages of the line say of which generations their numbers are.
 func (ls *lines) dated(l *line) bool {
-	return (l.generations != nil || len(ls.forks) > 0) && !isPurse(l.peer.Kind)
+	return l.generations != nil || len(ls.forks) > 0
 }
 
 // date has a message say so.
 func (ls *lines) date(l *line, m *Message) *Message {
 	if ls.dated(l) {
-		s := &Lineage{Own: ls.generation(), Known: l.known(), Noted: l.noted()}
+		s := &Lineage{Own: ls.generation(), Known: l.known(), Noted: l.noted(), Stopped: l.stopped()}
 		if s.Known != s.Own {
 			s.Base = ls.baseOf(l, s.Known)
 		}
@@ -202,6 +206,7 @@ func (g *generations) append(b []byte, num protowire.Number) []byte {
 		p = protowire.AppendTag(p, 3, protowire.BytesType)
 		p = protowire.AppendBytes(p, bases)
 	}
+	p = appendBool(p, 4, g.stopped)
 	b = protowire.AppendTag(b, num, protowire.BytesType)
 	return protowire.AppendBytes(b, p)
 }
@@ -210,7 +215,7 @@ func generationsOf(m *storev1.LinkGenerations) *generations {
 	if m == nil {
 		return nil
 	}
-	g := &generations{noted: im.Generation(m.Peer), known: im.Generation(m.Known)}
+	g := &generations{noted: im.Generation(m.Peer), known: im.Generation(m.Known), stopped: m.Stopped}
 	for _, n := range m.Bases {
 		g.bases = append(g.bases, im.LinkSeq(n))
 	}

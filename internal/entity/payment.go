@@ -77,6 +77,8 @@ func (p *payment) settle(tx *Tx, c *im.Settle) (im.Result, error) {
 		return nil, im.Errorf(im.NotFound, "there is no such payment")
 	case p.topUp:
 		return nil, im.Errorf(im.Invalid, "money that came in is not settled")
+	case p.held(im.UserID(p.terms.User)) != nil:
+		return nil, errStopped()
 	case p.finished != nil:
 		if (p.finished.Paid > 0) != c.Paid {
 			return nil, im.Errorf(im.Conflict, "the payment was settled the other way")
@@ -137,7 +139,7 @@ func (p *payment) evolve(ev *storev1.PurseEvent) error {
 
 // encodeHead implements content.
 func (p *payment) encodeHead() proto.Message {
-	return &storev1.PaymentHead{Seq: uint64(p.head), Pending: p.marked, Terms: p.terms, TopUp: p.topUp, Finished: p.finished}
+	return &storev1.PaymentHead{Seq: uint64(p.head), Pending: p.marked, Terms: p.terms, TopUp: p.topUp, Finished: p.finished, Forks: p.forks.stored()}
 }
 
 // restoreHead implements content.
@@ -146,7 +148,7 @@ func (p *payment) restoreHead(value []byte) error {
 	if err := proto.Unmarshal(value, &m); err != nil {
 		return err
 	}
-	p.head, p.marked = im.Seq(m.Seq), m.Pending
+	p.head, p.marked, p.forks = im.Seq(m.Seq), m.Pending, forksOf(m.Forks)
 	p.terms, p.topUp, p.finished = m.Terms, m.TopUp, m.Finished
 	return nil
 }

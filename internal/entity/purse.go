@@ -79,6 +79,9 @@ func (p *purse) patron(a im.Addr) *patron {
 // replaying the event would, and adds the event to the log and its messages to
 // what is sent.
 func (p *purse) record(tx *Tx, ev *storev1.PurseEvent) {
+	if p.head == 0 {
+		p.enterGeneration(tx)
+	}
 	ev.TimeMs = int64(tx.Now)
 	for _, out := range ev.Outs {
 		out.Link = 1
@@ -101,7 +104,7 @@ func (p *purse) record(tx *Tx, ev *storev1.PurseEvent) {
 		p.transmit(tx, &p.peers[addrOf(out.To)].line, im.LinkSeq(out.Link), p.bodyOf(ev, out))
 	}
 	if ev.LinkIn != 0 {
-		tx.ack(addrOf(ev.From), im.LinkSeq(ev.LinkIn), 0)
+		p.ack(tx, &p.peers[addrOf(ev.From)].line, 0)
 	}
 }
 
@@ -148,17 +151,21 @@ func (p *purse) evolve(ev *storev1.PurseEvent) error {
 // Receive implements Entity.
 func (p *purse) Receive(tx *Tx, m *Message) {
 	one := p.peers[m.From]
-	if m.Seq == 0 {
-		if one == nil {
-			return
-		}
-		if m.Body.Kind == BodyNudge {
+	if m.Seq == 0 && m.Body.Kind == BodyNudge {
+		if one != nil {
 			p.nudged(tx, &one.line)
+		}
+		return
+	}
+	if m.Lineage != nil || len(p.forks) > 0 || one != nil && one.generations != nil {
+		if !p.reconcile(tx, m) {
 			return
 		}
-		if all, _ := p.takeAck(tx, &one.line, m.Ack); all > 0 {
-			p.dirty = true
-			p.pump(tx, &one.line)
+		one = p.peers[m.From]
+	}
+	if m.Seq == 0 {
+		if one != nil {
+			p.receiveAck(tx, &one.line, m)
 		}
 		return
 	}
@@ -167,7 +174,7 @@ func (p *purse) Receive(tx *Tx, m *Message) {
 		in = one.in
 	}
 	if m.Seq != in+1 {
-		tx.ack(m.From, in, 0)
+		p.ack(tx, p.lineWith(m.From), 0)
 		return
 	}
 	t := transferIn(&m.Body)
@@ -181,6 +188,18 @@ func (p *purse) Receive(tx *Tx, m *Message) {
 	}
 	ev.From, ev.LinkIn = storedAddr(m.From), uint64(m.Seq)
 	p.record(tx, ev)
+}
+
+// receiveAck accounts for what a patron has taken.
+func (p *purse) receiveAck(tx *Tx, l *line, m *Message) {
+	ack := m.Ack
+	if len(p.forks) > 0 {
+		ack = p.meant(l, m.heard().Noted, ack)
+	}
+	if all, _ := p.takeAck(tx, l, ack); all > 0 {
+		p.dirty = true
+		p.pump(tx, l)
+	}
 }
 
 // credit is a message that brings something to a wallet.
@@ -223,6 +242,9 @@ func (p *purse) messageIn(e im.LogEntry, peer im.Addr) (im.LinkSeq, Body, bool) 
 func (p *purse) Start(tx *Tx) {
 	for _, one := range p.order {
 		p.restart(tx, &one.line)
+	}
+	if p.head > 0 {
+		p.enterGeneration(tx)
 	}
 }
 
@@ -320,7 +342,7 @@ func (p *purse) restorePatrons(value []byte) error {
 			return err
 		}
 		one.wins = s.Wins
-		p.outstanding += len(one.refs)
+		p.outstanding += one.owed()
 	}
 	return nil
 }

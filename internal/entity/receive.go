@@ -32,7 +32,7 @@ func (u *user) Receive(tx *Tx, m *Message) {
 	var in im.LinkSeq
 	if p != nil {
 		in = p.in
-		if m.Lineage != nil && m.Seq != in+1 {
+		if m.Lineage != nil && m.Seq != in+1 && p.deal == nil {
 			tx.Rewound.Gone += u.settled(&p.line, m.Lineage, m.Seq)
 			in = p.in
 		}
@@ -47,11 +47,14 @@ func (u *user) Receive(tx *Tx, m *Message) {
 		return
 	}
 	u.take(tx, m)
+	if m.Lineage != nil && p == nil {
+		u.dealt(tx, m)
+	}
 }
 
 // inQuestion: the ends of a message's link may be in different generations.
 func (u *user) inQuestion(p *pair, m *Message) bool {
-	return (m.Lineage != nil || len(u.forks) > 0 || p != nil && p.generations != nil) && !isPurse(m.From.Kind)
+	return m.Lineage != nil || len(u.forks) > 0 || p != nil && p.generations != nil
 }
 
 // receiveAck accounts for what the peer has taken.
@@ -60,7 +63,7 @@ func (u *user) receiveAck(tx *Tx, p *pair, m *Message) {
 		return
 	}
 	ack := m.Ack
-	if len(u.forks) > 0 && u.inQuestion(p, m) {
+	if len(u.forks) > 0 {
 		ack = u.meant(&p.line, m.heard().Noted, ack)
 	}
 	all, chat := u.takeAck(tx, &p.line, ack)

@@ -24,6 +24,9 @@ func (r *Rewound) Add(o *Rewound) {
 // reconcile looks at the generations of a message, or of its lack of any, and
 // reports whether its numbers can be compared with those of the line.
 func (u *user) reconcile(tx *Tx, m *Message) bool {
+	if isPurse(m.From.Kind) {
+		return u.reconcileDealing(tx, m)
+	}
 	s := m.heard()
 	l := u.lineWith(m.From)
 	switch {

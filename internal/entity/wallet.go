@@ -216,6 +216,9 @@ func (u *user) mayFund(tx *Tx, f *funding) (*dealing, error) {
 		if p.deal.hash != f.hash {
 			return nil, im.Errorf(im.Conflict, "this key was used for something else")
 		}
+		if p.stopped() {
+			return nil, errStopped()
+		}
 		return p.deal, nil
 	}
 	if err := f.key.CheckAge(tx.Now); err != nil {

@@ -16,8 +16,10 @@ import (
 
 // fair is users 1..n, all friends, with 1,000 cents each.
 type fair struct {
-	t     tester
-	users []*actor
+	// generation is that of the purses' store.
+	generation im.Generation
+	t          tester
+	users      []*actor
 	// purses are made as somebody writes to them.
 	purses map[im.Addr]*actor
 	keys   int
@@ -59,7 +61,7 @@ func (f *fair) at(a im.Addr) *actor {
 	}
 	if f.purses[a] == nil {
 		f.purses[a] = newActor(f.t, a)
-		f.purses[a].now = f.users[0].now
+		f.purses[a].now, f.purses[a].generation = f.users[0].now, f.generation
 	}
 	return f.purses[a]
 }

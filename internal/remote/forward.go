@@ -39,7 +39,8 @@ func appendLineage(dst []byte, s *entity.Lineage) []byte {
 	dst = appendUint(dst, 2, s.Known)
 	dst = appendUint(dst, 3, s.Base)
 	dst = appendUint(dst, 4, s.Noted)
-	return appendUint(dst, 5, s.Floor)
+	dst = appendUint(dst, 5, s.Floor)
+	return appendBool(dst, 6, s.Stopped)
 }
 
 // ReadMessage reads a link message, which does not alias b.
@@ -100,6 +101,8 @@ func readLineage(s *entity.Lineage, b []byte) error {
 			s.Noted = number[im.Generation](&f)
 		case 5:
 			s.Floor = number[im.LinkSeq](&f)
+		case 6:
+			s.Stopped = f.bool()
 		}
 	}
 	return f.err("lineage")
