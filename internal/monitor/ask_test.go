@@ -58,3 +58,20 @@ func TestPagesMadeOfTheNodes(t *testing.T) {
 		t.Errorf("%+v", traces)
 	}
 }
+
+// Before its first second a monitor has no numbers, which is no mistake of those who
+// ask.
+func TestAskedBeforeTheFirstSecond(t *testing.T) {
+	m, err := New(Config{Logger: quiet, Targets: Static{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	m.Register(mux, func(h http.Handler) http.Handler { return h })
+	for _, path := range []string{"charts", "charts?from=-9&points=10", "charts?to=-149&from=-448", "series?name=up", "state"} {
+		w := httptest.NewRecorder()
+		if mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/monitor/"+path, nil)); w.Code != http.StatusOK {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+}

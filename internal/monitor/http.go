@@ -67,6 +67,10 @@ type span struct {
 
 func (m *Monitor) readSpan(r *http.Request) (span, bool) {
 	s := span{now: m.State().Time, from: -int64(series.Tiers[0].Span()) + 1, points: 300}
+	if s.now == 0 {
+		// There has been no second yet.
+		s.now = m.began.Unix()
+	}
 	ok := true
 	number := func(name string, n int64) int64 {
 		if text := r.FormValue(name); text != "" {
