@@ -5,13 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/patience"
+	"github.com/skein-im/skein/internal/store/postgres/pgtest"
 	"github.com/skein-im/skein/internal/store/redis/redistest"
 )
 
@@ -134,4 +137,81 @@ func people(t *testing.T, p *product, servers *redistest.Cluster, without *redis
 		}
 	}
 	return served, away
+}
+
+// Nodes may be started before their store is there: they say what they wait for, and
+// go on by themselves.
+func TestNodesStartBeforeTheirStore(t *testing.T) {
+	t.Parallel()
+	t.Run("Redis is not there", func(t *testing.T) {
+		t.Parallel()
+		c, redis := ownRedis(t)
+		redis.Kill()
+		c.startBefore("connection refused", redis.Restart)
+	})
+	t.Run("no PostgreSQL is promoted", func(t *testing.T) {
+		t.Parallel()
+		needPostgres(t)
+		servers, err := pgtest.StartCluster(1, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := servers.Stop(); err != nil {
+				t.Error(err)
+			}
+		})
+		servers.Primary.Kill()
+		c := newPostgresNodes(t, filepath.Join(t.TempDir(), "data"), []string{"--store", "postgres", "--postgres", pgtest.URL(servers.Servers...)})
+		c.startBefore("it is a standby", func() error { return servers.Failover(testContext(t)) })
+	})
+}
+
+// startBefore starts nodes, and then their store.
+func (c *nodes) startBefore(why string, store func() error) {
+	c.t.Helper()
+	gate := c.starts("gateway", "gate")
+	all := []starting{gate, c.starts("mailbox", "one"), c.starts("router", "way")}
+	for _, s := range all {
+		patience.Until(c.t, "a node says what it waits for", func() (bool, any) {
+			status, body := get(web, "http://"+s.ops+"/readyz")
+			return status == http.StatusServiceUnavailable && strings.Contains(body, "waiting for the store") && strings.Contains(body, why), body
+		})
+	}
+	if err := store(); err != nil {
+		c.t.Fatal(err)
+	}
+	for _, s := range all {
+		if patience.Receive(c.t, "a node goes on", s.done); *s.err != nil {
+			c.t.Fatal(*s.err)
+		}
+	}
+	alice, bob := register(c.t, gate.server.HTTP, "alice"), register(c.t, gate.server.HTTP, "bob")
+	befriend(c.t, alice, bob)
+}
+
+// starting is a node that may have to wait before it says where it listens.
+type starting struct {
+	*server
+	ops  string
+	done chan struct{}
+	err  *error
+}
+
+func (c *nodes) starts(role, name string) starting {
+	s := starting{server: new(server), ops: freeAddr(c.t), done: make(chan struct{}), err: new(error)}
+	args := c.args(role, name, "--ops", s.ops)
+	go func() {
+		defer close(s.done)
+		n, err := launch(args...)
+		if *s.err = err; err == nil {
+			*s.server = *n
+		}
+	}()
+	c.t.Cleanup(func() {
+		if <-s.done; *s.err == nil {
+			s.server.kill()
+		}
+	})
+	return s
 }

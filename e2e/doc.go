@@ -22,6 +22,7 @@
 //	TestRecovery: a measurement, of several nodes
 //	TestRedisPrimaryDies, TestRollingRestart: a shared store; TestCrash, TestRestart
 //	TestNodesStartWithoutAPrimary: several nodes over several servers
+//	TestNodesStartBeforeTheirStore: a shared store, of each kind
 //	TestCanary, TestRouter, TestScale: several nodes
 //	TestServeOverRedis: a third shape, one process of several
 //	TestServeOverPostgres: the same on another store; TestServeOverRedis

@@ -118,7 +118,9 @@ func printNodes(out io.Writer, v *node.ClusterView) {
 			n.Due, n.Held, n.Links, (time.Duration(n.Uptime) * time.Second).String(), addressesOf(&n.Member))
 	}
 	_ = w.Flush()
-	fmt.Fprintf(out, "%d of %d slots are moving.\n", v.Moving, im.Slots)
+	if v.Recorded() {
+		fmt.Fprintf(out, "%d of %d slots are moving.\n", v.Moving, im.Slots)
+	}
 	printUnknown(out, v)
 	for _, p := range v.Policy.Pins {
 		fmt.Fprintf(out, "Slots %d-%d are pinned to %s.\n", p.First, p.Last, p.Node)

@@ -191,6 +191,10 @@ func runNode(ctx context.Context, role node.Role, cfg config.Config, out io.Writ
 	}()
 	n, err := node.Start(ctx, cfg, node.Options{Role: role, Logger: log, Level: level, Version: version, WorkerCommand: workerCommand})
 	close(started)
+	if err != nil && ctx.Err() != nil {
+		log.Info("stopped while starting", "err", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

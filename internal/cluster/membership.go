@@ -116,7 +116,7 @@ type Membership struct {
 	// nudge makes it look at once.
 	nudge      chan struct{}
 	stop, done chan struct{}
-	started    bool
+	started    atomic.Bool
 	once       sync.Once
 }
 
@@ -139,7 +139,7 @@ func (m *Membership) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.started = true
+	m.started.Store(true)
 	go m.run()
 	return nil
 }

@@ -80,6 +80,9 @@ func (m *Membership) Refresh() {
 // Sync writes the node's record and reads the others' now, and returns when
 // Changed has been called if there was a reason to.
 func (m *Membership) Sync(ctx context.Context) error {
+	if !m.started.Load() {
+		return im.Errorf(im.Unavailable, "the node has not joined the cluster")
+	}
 	answer := make(chan error, 1)
 	m.mu.Lock()
 	m.waiting = append(m.waiting, answer)
@@ -116,7 +119,7 @@ func (m *Membership) Members() ([]Member, *Table) {
 // until it expires.
 func (m *Membership) Leave(ctx context.Context) error {
 	m.once.Do(func() { close(m.stop) })
-	if m.started {
+	if m.started.Load() {
 		<-m.done
 	}
 	m.mu.Lock()

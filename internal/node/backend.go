@@ -11,6 +11,7 @@ import (
 	"github.com/skein-im/skein/internal/mailbox"
 	"github.com/skein-im/skein/internal/remote"
 	"github.com/skein-im/skein/internal/standby"
+	"github.com/skein-im/skein/internal/store"
 	"github.com/skein-im/skein/internal/store/pebble"
 )
 
@@ -43,11 +44,15 @@ func (n *Node) startOnShared(ctx context.Context, cfg mailbox.Config) error {
 	if cfg.Core.Retain.Kept() && n.cfg.Store == config.StoreRedis {
 		n.log.Warn("history is kept for ever, in the memory of Redis; bound it with --retain-days or --retain-entries")
 	}
-	kept, src, err := n.withStandby(ctx, n.shared.store)
-	if err != nil {
+	var kept store.Store
+	var src *standby.Source
+	err := n.await(ctx, "the store's own records", func(ctx context.Context) (err error) {
+		if cfg.Core.Generation, err = standby.GenerationOf(ctx, n.shared.store); err == nil {
+			kept, src, err = n.withStandby(ctx, n.shared.store)
+		}
 		return err
-	}
-	if cfg.Core.Generation, err = standby.GenerationOf(ctx, n.shared.store); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	n.back = &backend{mailbox: mailbox.New(cfg, kept), source: src}

@@ -148,6 +148,11 @@ func fatal(ctx context.Context, err error) error {
 	return context.Cause(ctx)
 }
 
+// Recorded reports whether the nodes' records are known, and so who is to serve what.
+func (v *ClusterView) Recorded() bool {
+	return !slices.ContainsFunc(v.Unknown, func(u ClusterUnknown) bool { return u.Slots == 0 })
+}
+
 // Only leaves out what is about other slots.
 func (v *ClusterView) Only(slot im.Slot) {
 	v.Slots = v.Slots[slot:][:1]

@@ -34,7 +34,8 @@
 //
 // # Order
 //
-// Start: store, mailbox, role links, the cluster, article data, gateway and HTTP
+// Start, where the store is shared: the address of operations, at which the node says
+// what it waits for. Then: store, mailbox, role links, the cluster, article data, gateway and HTTP
 // API, links or workers, ops. Stop: long polls are answered and links told to go,
 // here and in the workers, some at a time; then listeners for HTTP; slots that
 // others can serve are handed over, and the cluster is left; role links, the

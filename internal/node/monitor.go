@@ -120,7 +120,7 @@ func (n *Node) watchMembers(ctx context.Context) error {
 		return nil
 	}
 	n.shared.membership = cluster.New(cluster.Config{Records: n.shared.store, Logger: n.log})
-	return n.shared.membership.Start(ctx)
+	return n.enter(ctx)
 }
 
 // withMonitor puts the monitor's pages before the others of the ops listener.

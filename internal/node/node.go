@@ -76,8 +76,10 @@ type Node struct {
 	// router is nil but in a router.
 	router  *router.Router
 	servers []*http.Server
-	// farewell is nil until operations are served.
+	// farewell is nil until operations are served, lobby where they are only when
+	// everything has started.
 	farewell *farewell
+	lobby    *lobby
 	traces   tracing
 	addrs    Addresses
 	ready    atomic.Bool
@@ -125,7 +127,10 @@ func (n *Node) startRoles(ctx context.Context) (err error) {
 	if n.bearer, err = n.newBearers(); err != nil {
 		return err
 	}
-	if err := n.openShared(ctx); err != nil {
+	if err := n.openLobby(); err != nil {
+		return err
+	}
+	if err := n.awaitShared(ctx); err != nil {
 		return err
 	}
 	switch n.opts.Role {

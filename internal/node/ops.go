@@ -20,8 +20,8 @@ import (
 // maxScrapes is how many scrapes may run at a time; each asks every worker.
 const maxScrapes = 8
 
-// serveOps opens the listener for health, metrics and profiles. Off loopback
-// it asks for the operator's token.
+// serveOps serves health, metrics and profiles. Off loopback it asks for the
+// operator's token.
 func (n *Node) serveOps() (string, error) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -53,6 +53,15 @@ func (n *Node) serveOps() (string, error) {
 	if !loopback(n.cfg.Ops) {
 		h = n.requireOperator(mux)
 	}
+	h = n.withMonitor(h)
+	if n.lobby != nil {
+		n.lobby.full.Store(&h)
+		return n.addrs.Ops, nil
+	}
+	return n.listenOps(h)
+}
+
+func (n *Node) listenOps(h http.Handler) (string, error) {
 	ln, err := net.Listen("tcp", n.cfg.Ops)
 	if err != nil {
 		return "", cannotListen("--ops", n.cfg.Ops, err)
@@ -60,7 +69,7 @@ func (n *Node) serveOps() (string, error) {
 	if n.farewell, err = newFarewell(ln); err != nil {
 		return "", errors.Join(err, ln.Close())
 	}
-	n.serveOn(ln, n.cfg.Ops, n.withMonitor(h))
+	n.serveOn(ln, n.cfg.Ops, h)
 	return ln.Addr().String(), nil
 }
 

@@ -24,7 +24,7 @@ func (n *Node) startRouter(ctx context.Context) error {
 	n.shared.membership = cluster.New(cluster.Config{
 		Records: n.shared.store, Self: n.record(), Superseded: n.fail, Logger: n.log,
 	})
-	if err := n.shared.membership.Start(ctx); err != nil {
+	if err := n.enter(ctx); err != nil {
 		return err
 	}
 	guard := onlyHere

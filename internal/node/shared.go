@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"sync/atomic"
 	"syscall"
@@ -24,16 +25,28 @@ type shared struct {
 }
 
 // openShared connects to the store that nodes share, if there is one.
-func (n *Node) openShared(ctx context.Context) error {
+func (n *Node) openShared(ctx context.Context, log *slog.Logger) error {
 	if n.cfg.Store == config.StorePebble {
 		return nil
 	}
-	st, err := openEngine(ctx, &n.cfg, n.log)
+	st, err := openEngine(ctx, &n.cfg, log)
 	if err != nil {
 		return err
 	}
 	n.shared = &shared{store: st}
 	return nil
+}
+
+// awaitShared is openShared as soon as the store is there.
+func (n *Node) awaitShared(ctx context.Context) error {
+	once := newOnceLogged(n.log)
+	defer once.open.Store(true)
+	return n.await(ctx, "the store", func(ctx context.Context) error { return n.openShared(ctx, slog.New(once)) })
+}
+
+// enter makes the node's membership take effect as soon as the records are there.
+func (n *Node) enter(ctx context.Context) error {
+	return n.await(ctx, "the nodes' records", n.shared.membership.Start)
 }
 
 // record is what the node says of itself at first.
@@ -58,7 +71,7 @@ func (n *Node) join(ctx context.Context) error {
 		Records: n.shared.store, Self: self, Changed: n.membersChanged, Lapsed: n.doubt, Superseded: n.fail, Logger: n.log,
 	})
 	n.shared.joined.Store(true)
-	if err := n.shared.membership.Start(ctx); err != nil {
+	if err := n.enter(ctx); err != nil {
 		return err
 	}
 	n.log.Info("joined the cluster", "node", self.Node)

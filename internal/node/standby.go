@@ -39,7 +39,16 @@ func (n *Node) startStandby(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if n.standby.Follower, err = standby.NewFollower(ctx, standby.FollowerConfig{Engine: engine, Region: n.cfg.Region, Logger: n.log}); err != nil {
+	follow := func(ctx context.Context) error {
+		n.standby.Follower, err = standby.NewFollower(ctx, standby.FollowerConfig{Engine: engine, Region: n.cfg.Region, Logger: n.log})
+		return err
+	}
+	if n.shared != nil {
+		err = n.await(ctx, "the copy's store", follow)
+	} else {
+		err = follow(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	if err := n.loadCredentials(); err != nil {
@@ -140,7 +149,7 @@ func Promote(ctx context.Context, cfg config.Config, log *slog.Logger, broken bo
 	if n.addrs.Data, err = filepath.Abs(cfg.Data); err != nil {
 		return nil, err
 	}
-	if err := n.openShared(ctx); err != nil {
+	if err := n.openShared(ctx, log); err != nil {
 		return nil, err
 	}
 	defer func() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -72,6 +73,21 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(func() { w.Close(context.Background()) })
 	return w
+}
+
+// It is said once that nobody leads to a region, and once that somebody does.
+func TestNobodyLeadsThere(t *testing.T) {
+	w := newWorld(t)
+	var out strings.Builder
+	w.cfg.Logger = slog.New(slog.NewTextHandler(&out, nil))
+	w.Update(nil)
+	w.Update(nil)
+	w.Update([]cluster.Member{member("r1", "west")})
+	w.Update([]cluster.Member{member("r1", "west"), member("r2", "west")})
+	none, some := strings.Count(out.String(), "no relay of this region"), strings.Count(out.String(), "there is a relay")
+	if none != 1 || some != 1 {
+		t.Errorf("%d and %d times:\n%s", none, some, out.String())
+	}
 }
 
 func member(name, regions string) cluster.Member {

@@ -21,8 +21,9 @@ type way struct {
 	relays map[string]*hop
 	// used are the names of those that slots are placed on.
 	used []string
-	// since is when there was no relay yet.
+	// since is when there was no relay yet; alone: it is logged that there is none.
 	since time.Time
+	alone bool
 }
 
 // hop is a process that leads to the region.
@@ -61,7 +62,21 @@ func (w *way) update(list []cluster.Member) {
 		relays[m.Node] = r
 	}
 	w.relays = relays
+	w.tell()
 	w.place()
+}
+
+// tell logs when nobody leads to the region, and when somebody does again. The caller
+// has the mutex.
+func (w *way) tell() {
+	if alone := len(w.relays) == 0; alone != w.alone {
+		w.alone = alone
+		if alone {
+			w.u.cfg.Logger.Warn("no relay of this region leads to another one: what is for its users waits until one does", "region", w.to)
+		} else {
+			w.u.cfg.Logger.Info("there is a relay that leads to the region", "region", w.to)
+		}
+	}
 }
 
 // heard takes what a relay says, or nil when its link is lost.

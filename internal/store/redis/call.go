@@ -64,7 +64,7 @@ func (s *Store) run(ctx context.Context, m mode, calls []*call) error {
 			return err
 		}
 		if s.hopeless(calls) {
-			return fmt.Errorf("it has been away for more than %v: %w", s.opts.Timeout, calls[0].err)
+			return fmt.Errorf("not waited for, it has been away: %w", calls[0].err)
 		}
 	}
 }

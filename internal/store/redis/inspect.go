@@ -72,6 +72,7 @@ func (s *Store) inspectAll(ctx context.Context) error {
 			return err
 		}
 		n.missed.Store(true)
+		n.giveUp(time.Now())
 		away, why = append(away, n.addr), errors.Join(why, err)
 	}
 	if len(away) == len(primaries) {

@@ -119,6 +119,13 @@ func (n *node) noteFailure(now time.Time) {
 	}
 }
 
+// giveUp notes that the server has not answered, and is not to be waited for: whoever
+// starts while it is away would wait for it again and again.
+func (n *node) giveUp(now time.Time) {
+	n.failed.Store(now.UnixNano())
+	n.since.Store(now.Add(-n.opts.Timeout).UnixNano())
+}
+
 // close lets go of the connections. Nobody uses them any more.
 func (n *node) close() {
 	n.mu.Lock()

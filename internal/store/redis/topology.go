@@ -192,6 +192,7 @@ var errNobody = errors.New("no server of the cluster has these slots")
 // fill gives slots of which nothing is known to nobody.
 func (t *topology) fill() {
 	none := newNode(nobody, t.opts)
+	none.giveUp(time.Now())
 	for i := range t.owners {
 		if t.owners[i].Load() == nil {
 			t.owners[i].Store(none)
