@@ -12,6 +12,10 @@
 // A Relay is part of a mailbox's process, or of one of its own: it does not know
 // which.
 //
+// What is decided is apart from who does it: an Outgoing has what is to leave for a region
+// and what of it was confirmed, an Incoming what has come. They have no clock and no
+// connections, so the simulator (internal/sim/regions) runs them too.
+//
 // Besides messages, relays carry role links (package remote), over which a
 // region asks another for what is not a link message.
 //

@@ -5,9 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"net"
-	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/skein-im/skein/internal/accept"
@@ -15,50 +13,6 @@ import (
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/wire"
 )
-
-// inbound is what has come from one other region: a stream from each process of
-// it that has a relay.
-type inbound struct {
-	mu sync.Mutex
-	// last is the last batch of a stream that was taken, order which of the
-	// streams began a connection before which.
-	last               map[uint64]uint64
-	order              []uint64
-	received, repeated atomic.Uint64
-}
-
-// maxStreams is how many streams of a region are remembered. What a forgotten one
-// repeats is taken again, which entities do not mind.
-const maxStreams = 256
-
-// begin remembers a stream, and returns its last batch.
-func (in *inbound) begin(stream uint64) uint64 {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.last == nil {
-		in.last = map[uint64]uint64{}
-	}
-	in.order = append(slices.DeleteFunc(in.order, func(s uint64) bool { return s == stream }), stream)
-	in.last[stream] += 0
-	if len(in.order) > maxStreams {
-		delete(in.last, in.order[0])
-		in.order = slices.Delete(in.order, 0, 1)
-	}
-	return in.last[stream]
-}
-
-// fresh reports whether a batch has not been taken yet, and takes it.
-func (in *inbound) fresh(stream, number uint64) bool {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if last, ok := in.last[stream]; ok && number <= last {
-		in.repeated.Add(1)
-		return false
-	} else if ok {
-		in.last[stream] = number
-	}
-	return true
-}
 
 // accept takes connections of other regions.
 func (r *Relay) accept() {
@@ -149,7 +103,7 @@ func (r *Relay) welcome(nc net.Conn, in *wire.Reader, from im.Region, told *Plac
 	if err != nil || t != typeHello {
 		return 0, 0, im.Errorf(im.Invalid, "region %s begins with something else than a greeting", from)
 	}
-	last = r.peers[from].in.begin(hello.stream)
+	last = r.peers[from].in.Begin(hello.stream)
 	answer := greeting{version: version, stream: hello.stream, received: last, places: *told}
 	if _, err := nc.Write(wire.AppendFrame(nil, typeWelcome, answer.append(nil))); err != nil {
 		return 0, 0, err
@@ -172,13 +126,14 @@ func (r *Relay) receive(nc *tls.Conn, from im.Region) error {
 	defer pack.close()
 	paced := wire.Paced{Conn: nc, Pause: 3 * r.cfg.Heartbeat}
 	in.Reset(paced, maxBatch)
+	deliver := func(m *entity.Message, hops uint8) { r.cfg.Deliver(from, m, hops) }
 	for {
 		t, payload, err := in.Frame(maxFrame)
 		if err != nil && !r.draining.Load() {
 			return err
 		}
 		if t == typeBatch && err == nil {
-			if number, err = r.batch(stream, from, pack, payload); err != nil {
+			if number, err = r.peers[from].in.Take(stream, payload, pack.unpack, deliver); err != nil {
 				return err
 			}
 		}
@@ -194,26 +149,6 @@ func (r *Relay) receive(nc *tls.Conn, from im.Region) error {
 			return err
 		}
 	}
-}
-
-// batch delivers one batch, and returns its number.
-func (r *Relay) batch(stream uint64, from im.Region, pack *packer, payload []byte) (uint64, error) {
-	number, n := binary.Uvarint(payload)
-	if n <= 0 || number == 0 {
-		return 0, im.Errorf(im.Invalid, "malformed batch")
-	}
-	raw, err := pack.unpack(payload[n:])
-	if err != nil {
-		return 0, err
-	}
-	state := &r.peers[from].in
-	if !state.fresh(stream, number) {
-		return number, nil
-	}
-	return number, readBatch(raw, func(m *entity.Message, hops uint8) {
-		state.received.Add(1)
-		r.cfg.Deliver(from, m, hops)
-	})
 }
 
 // roleListener accepts the role links among the connections.

@@ -23,34 +23,9 @@ type outbound struct {
 	// reach, so that the next one is tried.
 	addrs []string
 	at    atomic.Uint64
-	// stream names the numbers of batches; it is one process's.
-	stream uint64
-	pack   *packer
-	wake   chan struct{}
-
-	mu sync.Mutex
-	up bool
-	// since is when up changed last, cause why it is not.
-	since time.Time
-	cause error
-	// waiting are batches to be, in the making the last; sent are those that
-	// are not confirmed; held is the bytes of both.
-	waiting [][]byte
-	counts  []uint64
-	sent    []batch
-	held    int
-	// progress is when sent was confirmed from last, or was empty.
-	progress time.Time
-	next     uint64
-	owing    map[debt]struct{}
-	places   Places
-	stats    struct{ sent, batches, bytes, raw, dropped uint64 }
-}
-
-// batch is one that was sent.
-type batch struct {
-	number uint64
-	frame  []byte
+	pack  *packer
+	wake  chan struct{}
+	*Outgoing
 }
 
 func newOutbound(r *Relay, to im.Region, addrs []string) (*outbound, error) {
@@ -60,10 +35,11 @@ func newOutbound(r *Relay, to im.Region, addrs []string) (*outbound, error) {
 	}
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // it never fails
-	o := &outbound{
-		r: r, to: to, addrs: addrs, stream: binary.BigEndian.Uint64(b[:]) | 1, pack: pack, next: 1,
-		wake: make(chan struct{}, 1), since: time.Now(), owing: map[debt]struct{}{},
-	}
+	o := &outbound{r: r, to: to, addrs: addrs, pack: pack, wake: make(chan struct{}, 1)}
+	o.Outgoing = NewOutgoing(OutgoingConfig{
+		Stream: binary.BigEndian.Uint64(b[:]) | 1, Pack: pack.pack,
+		MaxQueue: r.cfg.MaxQueue, MaxOwing: r.cfg.MaxOwing, Grace: r.cfg.Grace, Patience: r.cfg.Patience,
+	}, time.Now())
 	// The relays of a region do not all begin with the same one.
 	o.at.Store(uint64(spread(int64(len(addrs)))))
 	return o, nil
@@ -83,25 +59,9 @@ func (o *outbound) dial(ctx context.Context, proto string) (net.Conn, error) {
 	return nc, err
 }
 
-// put takes a message, or drops it: when there is no room, or no connection for
-// so long that entities had better keep what they have.
+// put takes a message, or drops it.
 func (o *outbound) put(m *entity.Message, hops uint8) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.held >= o.r.cfg.MaxQueue || !o.up && time.Since(o.since) > o.r.cfg.Grace {
-		o.drop(m)
-		return
-	}
-	last := len(o.waiting) - 1
-	if last < 0 || len(o.waiting[last]) >= maxBatch {
-		o.waiting, o.counts = append(o.waiting, nil), append(o.counts, 0)
-		last++
-	}
-	before := len(o.waiting[last])
-	o.waiting[last] = appendMessage(o.waiting[last], m, hops)
-	o.counts[last]++
-	o.held += len(o.waiting[last]) - before
-	if before == 0 {
+	if o.Put(time.Now(), m, hops) {
 		o.nudge()
 	}
 }
@@ -188,7 +148,7 @@ func (o *outbound) watch(nc net.Conn, stop <-chan struct{}) {
 		select {
 		case <-o.r.ctx.Done():
 		case now := <-tick.C:
-			if !o.overdue(now) {
+			if !o.Overdue(now) {
 				continue
 			}
 			o.r.cfg.Logger.Warn("a relay confirms nothing", "region", string(o.to), "addr", nc.RemoteAddr().String())
@@ -200,18 +160,10 @@ func (o *outbound) watch(nc net.Conn, stop <-chan struct{}) {
 	}
 }
 
-// overdue reports whether the other end has confirmed nothing for too long of
-// what it was sent.
-func (o *outbound) overdue(now time.Time) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.up && len(o.sent) > 0 && now.Sub(o.progress) > o.r.cfg.Patience
-}
-
 // greet says hello, and returns the batches that have not arrived.
-func (o *outbound) greet(nc net.Conn, in *wire.Reader) (repeat []batch, err error) {
+func (o *outbound) greet(nc net.Conn, in *wire.Reader) (repeat []Batch, err error) {
 	_ = nc.SetDeadline(time.Now().Add(o.r.cfg.HandshakeTimeout))
-	hello := greeting{version: version, stream: o.stream, places: *o.r.places.Load()}
+	hello := greeting{version: version, stream: o.cfg.Stream, places: *o.r.places.Load()}
 	if _, err := nc.Write(wire.AppendFrame(nil, typeHello, hello.append(nil))); err != nil {
 		return nil, err
 	}
@@ -224,41 +176,17 @@ func (o *outbound) greet(nc net.Conn, in *wire.Reader) (repeat []batch, err erro
 		return nil, im.Errorf(im.Invalid, "the relay of region %s answers with something else", o.to)
 	}
 	_ = nc.SetDeadline(time.Time{})
-	o.confirm(welcome.received)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.up, o.since, o.cause, o.places = true, time.Now(), nil, welcome.places
-	o.progress = o.since
-	return append(repeat, o.sent...), nil
-}
-
-// down notes the end of a connection.
-func (o *outbound) down(err error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.up {
-		o.up, o.since = false, time.Now()
-		// Another relay may be there while this one is not.
-		o.at.Add(1)
-	}
-	o.cause = err
-}
-
-// confirm lets go of batches that have arrived.
-func (o *outbound) confirm(number uint64) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	n := 0
-	for n < len(o.sent) && o.sent[n].number <= number {
-		o.held -= len(o.sent[n].frame)
-		n++
-	}
-	if n > 0 {
-		o.progress = time.Now()
-	}
-	o.sent = append(o.sent[:0], o.sent[n:]...)
-	if len(o.owing) > 0 {
+	repeat = o.Began(time.Now(), welcome.received, welcome.places)
+	if o.Owes() {
 		o.nudge()
+	}
+	return repeat, nil
+}
+
+// down notes the end of a connection: another relay may be there while this one is not.
+func (o *outbound) down(err error) {
+	if o.Ended(time.Now(), err) {
+		o.at.Add(1)
 	}
 }
 
@@ -283,7 +211,9 @@ func (o *outbound) listen(in *wire.Reader) error {
 		if n <= 0 {
 			return im.Errorf(im.Invalid, "malformed confirmation")
 		}
-		o.confirm(number)
+		if o.Confirm(time.Now(), number) {
+			o.nudge()
+		}
 	}
 }
 
@@ -293,33 +223,31 @@ func (o *outbound) moved(payload []byte) error {
 	if err != nil {
 		return err
 	}
-	o.mu.Lock()
-	o.places = g.places
-	o.mu.Unlock()
+	o.setPlaces(g.places)
 	o.r.cfg.Logger.Info("the addresses of a region have changed", "region", string(o.to), "links", g.places.Links, "http", g.places.HTTP)
 	return nil
 }
 
 // write sends what waits, until the connection ends.
-func (o *outbound) write(nc io.Writer, repeat []batch, ended <-chan error) error {
+func (o *outbound) write(nc io.Writer, repeat []Batch, ended <-chan error) error {
 	beat := time.NewTicker(o.r.cfg.Heartbeat)
 	defer beat.Stop()
-	pay := time.NewTicker(payEvery)
+	pay := time.NewTicker(PayEvery)
 	defer pay.Stop()
 	for _, b := range repeat {
-		if _, err := nc.Write(b.frame); err != nil {
+		if _, err := nc.Write(b.Frame); err != nil {
 			return err
 		}
 	}
 	for {
-		for b, ok := o.take(); ok; b, ok = o.take() {
-			if _, err := nc.Write(b.frame); err != nil {
+		for b, ok := o.Take(time.Now()); ok; b, ok = o.Take(time.Now()) {
+			if _, err := nc.Write(b.Frame); err != nil {
 				return err
 			}
 		}
 		// An idle connection is woken for heartbeats only.
 		var due <-chan time.Time
-		if o.owes() {
+		if o.Owes() {
 			due = pay.C
 		}
 		select {
@@ -336,40 +264,16 @@ func (o *outbound) write(nc io.Writer, repeat []batch, ended <-chan error) error
 	}
 }
 
-// take makes the next batch of what waits.
-func (o *outbound) take() (batch, bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.waiting) == 0 {
-		return batch{}, false
+// pay asks some of those that owe something to go on.
+func (o *outbound) pay() {
+	for _, d := range o.Due() {
+		o.r.cfg.Nudge(d.From, d.To)
 	}
-	raw, count := o.waiting[0], o.counts[0]
-	o.waiting, o.counts = o.waiting[1:], o.counts[1:]
-	payload := o.pack.pack(binary.AppendUvarint(nil, o.next), raw)
-	b := batch{o.next, wire.AppendFrame(nil, typeBatch, payload)}
-	o.next++
-	o.held += len(b.frame) - len(raw)
-	if len(o.sent) == 0 {
-		o.progress = time.Now()
-	}
-	o.sent = append(o.sent, b)
-	o.stats.sent += count
-	o.stats.batches++
-	o.stats.bytes += uint64(len(b.frame))
-	o.stats.raw += uint64(len(raw))
-	return b, true
 }
 
-func (o *outbound) status() Status {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	s := Status{
-		Region: o.to, Addr: o.addr(), Up: o.up, Since: o.since, Queued: o.held, Owing: len(o.owing),
-		Sent: o.stats.sent, SentBatches: o.stats.batches, SentBytes: o.stats.bytes, RawBytes: o.stats.raw,
-		Dropped: o.stats.dropped, Links: o.places.Links, HTTP: o.places.HTTP,
-	}
-	if o.cause != nil {
-		s.Cause = o.cause.Error()
-	}
+// state is how it stands with the region.
+func (o *outbound) state() Status {
+	s := o.status()
+	s.Region, s.Addr = o.to, o.addr()
 	return s
 }

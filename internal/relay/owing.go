@@ -7,47 +7,46 @@ import (
 	"github.com/skein-im/skein/internal/im"
 )
 
-// debt is a link that has messages which were dropped here.
-type debt struct{ from, to im.Addr }
+// Debt is a link that has messages which were dropped here.
+type Debt struct{ From, To im.Addr }
 
 // drop remembers whom a message was from, so that it need not wait for a timer
-// when there is room.
-func (o *outbound) drop(m *entity.Message) {
+// when there is room. The caller has the mutex.
+func (o *Outgoing) drop(m *entity.Message) {
 	o.stats.dropped++
-	if m.Seq != 0 && len(o.owing) < o.r.cfg.MaxOwing {
-		o.owing[debt{m.From, m.To}] = struct{}{}
+	if m.Seq != 0 && len(o.owing) < o.cfg.MaxOwing {
+		o.owing[Debt{m.From, m.To}] = struct{}{}
 	}
 }
 
-// Links that owe something are asked to go on payBurst at a time, so that a
-// region that is back is not met by everything at once.
+// Links that owe something are asked to go on payBurst at a time, every PayEvery, so
+// that a region that is back is not met by everything at once.
 const (
-	payEvery = 20 * time.Millisecond
+	PayEvery = 20 * time.Millisecond
 	payBurst = 64
 )
 
-// owes reports whether there is somebody to ask.
-func (o *outbound) owes() bool {
+// Owes reports whether there is somebody to ask.
+func (o *Outgoing) Owes() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.owing) > 0
 }
 
-// pay asks some of those that owe something to go on, while there is room.
-func (o *outbound) pay() {
-	var now []debt
+// Due takes some of those that owe something, to be asked to go on, while there is
+// room.
+func (o *Outgoing) Due() (now []Debt) {
 	o.mu.Lock()
-	if o.held < o.r.cfg.MaxQueue/2 {
-		for d := range o.owing {
-			if len(now) == payBurst {
-				break
-			}
-			now = append(now, d)
-			delete(o.owing, d)
+	defer o.mu.Unlock()
+	if o.held >= o.cfg.MaxQueue/2 {
+		return nil
+	}
+	for d := range o.owing {
+		if len(now) == payBurst {
+			break
 		}
+		now = append(now, d)
+		delete(o.owing, d)
 	}
-	o.mu.Unlock()
-	for _, d := range now {
-		o.r.cfg.Nudge(d.from, d.to)
-	}
+	return now
 }

@@ -41,7 +41,7 @@ type Relay struct {
 // peer is another region.
 type peer struct {
 	out *outbound
-	in  inbound
+	in  Incoming
 }
 
 // maxHandshakes is how many connections may be in their handshake.
@@ -197,9 +197,8 @@ func (r *Relay) Places(of im.Region) Places {
 		return *r.places.Load()
 	}
 	if p := r.peers[of]; p != nil {
-		p.out.mu.Lock()
-		defer p.out.mu.Unlock()
-		return p.out.places
+		reach := p.out.Reach()
+		return Places{Links: reach.Links, HTTP: reach.HTTP, Alike: reach.Alike}
 	}
 	return Places{}
 }
@@ -207,14 +206,10 @@ func (r *Relay) Places(of im.Region) Places {
 // Reach says how it stands with a region, as its clients and the nodes of this one
 // have to know.
 func (r *Relay) Reach(of im.Region) (reach im.Reach) {
-	p := r.peers[of]
-	if p == nil {
-		return reach
+	if p := r.peers[of]; p != nil {
+		reach = p.out.Reach()
 	}
-	p.out.mu.Lock()
-	defer p.out.mu.Unlock()
-	places := &p.out.places
-	return im.Reach{Up: p.out.up, Links: places.Links, HTTP: places.HTTP, Alike: places.Alike}
+	return reach
 }
 
 // Status says how it stands with one other region.
@@ -249,8 +244,8 @@ func (r *Relay) Status() []Status {
 	var list []Status
 	for _, name := range r.Regions() {
 		p := r.peers[name]
-		s := p.out.status()
-		s.Received, s.Repeated = p.in.received.Load(), p.in.repeated.Load()
+		s := p.out.state()
+		s.Received, s.Repeated = p.in.counts()
 		list = append(list, s)
 	}
 	return list

@@ -58,7 +58,7 @@ func (a *authority) credentials(r im.Region) *Credentials {
 type end struct {
 	*Relay
 	got    chan entity.Message
-	nudges chan debt
+	nudges chan Debt
 }
 
 // message is number n from user 1 to user 2.
@@ -69,12 +69,12 @@ func message(n int) *entity.Message {
 
 func (a *authority) relay(region im.Region, listen string, peers map[im.Region]string, tweak ...func(*Config)) *end {
 	a.t.Helper()
-	e := &end{got: make(chan entity.Message, 1<<16), nudges: make(chan debt, 1<<10)}
+	e := &end{got: make(chan entity.Message, 1<<16), nudges: make(chan Debt, 1<<10)}
 	cfg := Config{
 		Region: region, Peers: map[im.Region][]string{}, Listen: listen, Credentials: a.credentials(region), Logger: slog.New(slog.DiscardHandler),
 		Places:  Places{Links: []string{string(region) + ":1"}},
 		Deliver: func(_ im.Region, m *entity.Message, _ uint8) { e.got <- *m },
-		Nudge:   func(from, to im.Addr) { e.nudges <- debt{from, to} },
+		Nudge:   func(from, to im.Addr) { e.nudges <- Debt{from, to} },
 	}
 	for name, addrs := range peers {
 		cfg.Peers[name] = strings.Split(addrs, "|")
@@ -175,7 +175,7 @@ func TestCutOff(t *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 	a.relay("west", west, map[im.Region]string{"east": east})
-	if d := wait(t, e.nudges); d != (debt{im.User(1), im.User(2)}) {
+	if d := wait(t, e.nudges); d != (Debt{im.User(1), im.User(2)}) {
 		t.Fatalf("%+v is to go on", d)
 	}
 }

@@ -64,12 +64,12 @@ func TestAnotherRelay(t *testing.T) {
 
 // The streams that are remembered are bounded; the newest are.
 func TestStreamsAreForgotten(t *testing.T) {
-	var in inbound
+	var in Incoming
 	for s := range uint64(2 * maxStreams) {
-		if in.begin(s+1) != 0 || !in.fresh(s+1, 5) || in.fresh(s+1, 5) {
+		if in.Begin(s+1) != 0 || !in.fresh(s+1, 5) || in.fresh(s+1, 5) {
 			t.Fatalf("stream %d is not new", s+1)
 		}
-		if s > 0 && in.begin(1) != 5 {
+		if s > 0 && in.Begin(1) != 5 {
 			t.Fatal("a stream in use was forgotten")
 		}
 	}
