@@ -18,7 +18,8 @@
 // Slots are placed on relays as they are on mailbox nodes (cluster.Table): what is
 // for one entity goes through one relay, and when a relay goes only what went through it
 // takes another way. Relays count that are linked; if some of these are connected with
-// the region, only those. A link that is lost takes its relay out at once: commands in flight
+// the region, only those. A relay that has gone and come back is another one: what its last
+// link says in the end does not count. A link that is lost takes its relay out at once: commands in flight
 // are repeated at another one, messages that were on the way are lost and sent
 // again by their entities. Open then hears that there is a way, so that what was
 // sent in vain need not wait for timers.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/skein-im/skein/internal/cluster"
 	"github.com/skein-im/skein/internal/entity"
@@ -30,6 +32,10 @@ type Config struct {
 	// at once.
 	Open   func()
 	Logger *slog.Logger
+	// After, Now and Rand are those of package route; nil: the system's.
+	After func(d time.Duration, f func()) (stop func() bool)
+	Now   func() time.Time
+	Rand  func(n int64) int64
 }
 
 // Uplink leads to all other regions.
@@ -47,6 +53,9 @@ type Uplink struct {
 func New(cfg Config) (*Uplink, error) {
 	if cfg.Dial == nil || cfg.Open == nil || cfg.Logger == nil {
 		return nil, errors.New("an uplink needs a logger and a way to make links")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	u := &Uplink{cfg: cfg, refused: map[string]bool{}}
 	ways := map[im.Region]*way{}
@@ -80,13 +89,13 @@ func (u *Uplink) Update(members []cluster.Member) {
 	}
 	u.refused = refused
 	ways := *u.ways.Load()
-	for to := range relays {
+	for _, to := range slices.Sorted(maps.Keys(relays)) {
 		if ways[to] == nil && len(ways) < maxRegions {
 			ways = u.with(to)
 		}
 	}
-	for to, w := range ways {
-		w.update(relays[to])
+	for _, to := range u.Regions() {
+		ways[to].update(relays[to])
 	}
 }
 
@@ -139,12 +148,7 @@ func (u *Uplink) Reach(of im.Region) im.Reach {
 
 // Regions are the other regions, by name.
 func (u *Uplink) Regions() []im.Region {
-	var names []im.Region
-	for name := range *u.ways.Load() {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
+	return slices.Sorted(maps.Keys(*u.ways.Load()))
 }
 
 // Close closes every link, at the latest when ctx ends.

@@ -217,3 +217,19 @@ func TestStatus(t *testing.T) {
 		t.Errorf("%v, %v", got, w.Regions())
 	}
 }
+
+// What the link to an earlier life of a relay says last, when the relay is back at its
+// address, does not count.
+func TestOldLinksAreNotHeard(t *testing.T) {
+	w := newWorld(t)
+	w.Update([]cluster.Member{member("a", "west")})
+	old := w.links["a>west"]
+	old.heard(up())
+	w.Update(nil)
+	w.Update([]cluster.Member{member("a", "west")})
+	w.links["a>west"].heard(up())
+	old.heard(nil)
+	if got := w.send("west"); got["a>west"] != 200 || !w.Reach("west").Up {
+		t.Errorf("%v, %+v", got, w.Reach("west"))
+	}
+}

@@ -1,6 +1,7 @@
 package uplink
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -38,13 +39,15 @@ type hop struct {
 }
 
 func newWay(u *Uplink, to im.Region) *way {
-	w := &way{u: u, to: to, relays: map[string]*hop{}, since: time.Now()}
-	w.route = route.New(route.Config{Logger: u.cfg.Logger, Dial: w.dial})
+	w := &way{u: u, to: to, relays: map[string]*hop{}, since: u.cfg.Now()}
+	w.route = route.New(route.Config{Logger: u.cfg.Logger, Dial: w.dial, After: u.cfg.After, Now: u.cfg.Now, Rand: u.cfg.Rand})
 	return w
 }
 
+// dial makes a link for a relay as it is now known. The caller has the mutex.
 func (w *way) dial(m cluster.Member) (route.Link, error) {
-	return w.u.cfg.Dial(m, w.to, func(r *im.Reach) { w.heard(m.Node, m.Roles, r) })
+	r := w.relays[m.Node]
+	return w.u.cfg.Dial(m, w.to, func(reach *im.Reach) { w.heard(r, reach) })
 }
 
 // update says which relays there are.
@@ -56,7 +59,7 @@ func (w *way) update(list []cluster.Member) {
 		m.Roles, m.Weight = m.Relay, 0
 		r := w.relays[m.Node]
 		if r == nil || r.member.Roles != m.Roles {
-			r = &hop{since: time.Now()}
+			r = &hop{since: w.u.cfg.Now()}
 		}
 		r.member = m
 		relays[m.Node] = r
@@ -79,17 +82,17 @@ func (w *way) tell() {
 	}
 }
 
-// heard takes what a relay says, or nil when its link is lost.
-func (w *way) heard(node, addr string, reach *im.Reach) {
+// heard takes what a relay says, or nil when its link is lost. A relay that has gone,
+// even if it has come back, is another one: its last link may end after the next has begun.
+func (w *way) heard(r *hop, reach *im.Reach) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	r := w.relays[node]
-	if r == nil || r.member.Roles != addr {
+	if w.relays[r.member.Node] != r {
 		return
 	}
 	r.reach = reach
 	if up := reach != nil && reach.Up; up != r.up {
-		r.up, r.since = up, time.Now()
+		r.up, r.since = up, w.u.cfg.Now()
 	}
 	w.place()
 }
@@ -97,7 +100,8 @@ func (w *way) heard(node, addr string, reach *im.Reach) {
 // place puts the slots on the relays that are of use. The caller has the mutex.
 func (w *way) place() {
 	var all, linked, up []cluster.Member
-	for _, r := range w.relays {
+	for _, name := range slices.Sorted(maps.Keys(w.relays)) {
+		r := w.relays[name]
 		all = append(all, r.member)
 		if r.reach != nil {
 			linked = append(linked, r.member)
@@ -114,7 +118,6 @@ func (w *way) place() {
 	for _, m := range up {
 		used = append(used, m.Node)
 	}
-	slices.Sort(used)
 	if len(used) > 0 && !slices.Equal(used, w.used) {
 		w.u.cfg.Open()
 	}
