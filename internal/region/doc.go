@@ -33,7 +33,8 @@
 // asks for, and what other regions ask, goes past the others' Regions to the
 // mailbox that serves it (Config.Whole), and messages that arrive go there too
 // (Config.Carry). Each remembers homes by itself and may be behind: so it reads
-// the own copy again before it refuses a command or turns a message away. Word of a
+// the own copy again before it refuses a command, turns a message away or keeps word of a
+// move for somebody here. Word of a
 // move goes to the node whose entity sent something in vain, by way of the region
 // where that entity lives now if it has moved as well.
 //

@@ -3,6 +3,7 @@ package region
 import (
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
@@ -24,6 +25,17 @@ func (p *pair) another(r *Region, carried chan<- *entity.Message) *Region {
 	}
 	p.t.Cleanup(again.Stop)
 	return again
+}
+
+// next waits for what comes.
+func next[T any](t *testing.T, ch <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-ch:
+	case <-time.After(30 * time.Second):
+		t.Fatal("nothing comes")
+	}
+	return v
 }
 
 // A user moves away and comes back by one node; the other one, which has not
@@ -71,7 +83,7 @@ func TestCorrectionsFindTheirNode(t *testing.T) {
 	p.must(other, im.User(1), &im.ListDevices{})
 	word := &entity.Message{From: im.User(2), To: im.User(1), Body: entity.HomeBody(entity.BodyMoved, im.Home{Region: "north", Version: 9})}
 	other.Deliver("west", word, 0)
-	if !other.Forward(word) || len(carried) != 2 || <-carried != word || <-carried != word {
+	if !other.Forward(word) || next(t, carried) != word || next(t, carried) != word {
 		t.Fatal("it is not carried on")
 	}
 	for what, r := range map[string]*Region{"who took it": other, "who gets it": p.east} {
@@ -122,5 +134,37 @@ func TestCorrectionsFollow(t *testing.T) {
 	}
 	if out[1].to != "east" || out[1].m.From != im.User(1) || out[1].hops != 1 {
 		t.Errorf("what goes on is %+v", out[1])
+	}
+}
+
+// Word of a move goes on to where its receiver lives by what the own copy of the home says,
+// even if memory says that they live here: where it comes from another region, and where
+// it begins.
+func TestCorrectionsFollowWhatTheCopySays(t *testing.T) {
+	for what, test := range map[string]struct {
+		word func(r *Region, m *entity.Message)
+		want []im.Region
+	}{
+		"from another region": {func(r *Region, m *entity.Message) { r.Deliver("north", m, 0) }, []im.Region{"north", "east"}},
+		"from an entity here": {func(r *Region, m *entity.Message) { r.Forward(m) }, []im.Region{"east"}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			p := newPair(t)
+			p.must(p.east, im.User(1), &im.Provision{})
+			p.must(p.west, im.User(2), &im.Provision{})
+			other := p.another(p.west, make(chan *entity.Message, 10))
+			p.must(other, im.User(2), &im.ListDevices{})
+			if _, err := p.west.Move(t.Context(), 2, "east"); err != nil {
+				t.Fatal(err)
+			}
+			sent := make(chan im.Region, 10)
+			other.cfg.Send = func(to im.Region, _ *entity.Message, _ uint8) { sent <- to }
+			test.word(other, &entity.Message{From: im.User(1), To: im.User(2), Body: entity.HomeBody(entity.BodyMoved, im.Home{Region: "north", Version: 9})})
+			for _, want := range test.want {
+				if to := next(t, sent); to != want {
+					t.Errorf("%s hears of it, not %s", to, want)
+				}
+			}
+		})
 	}
 }

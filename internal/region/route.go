@@ -27,11 +27,28 @@ func (r *Region) Forward(m *entity.Message) bool {
 		r.cfg.Send(r.cfg.Directory, m, 0)
 		return true
 	}
-	if h, ok := r.homes.known(im.UserID(m.To.ID)); ok && h.Region == r.cfg.Self {
-		return r.keep(m)
+	h, ok := r.homes.known(im.UserID(m.To.ID))
+	switch {
+	case !ok || h.Region != r.cfg.Self:
+		r.route("", m, 0)
+	case m.Body.Kind == entity.BodyMoved:
+		r.keepWord(m, h)
+	default:
+		return false
 	}
-	r.route("", m, 0)
 	return true
+}
+
+// keepWord keeps word of a user who has moved for somebody who lives here, unless
+// they have left since this node heard of them.
+func (r *Region) keepWord(m *entity.Message, h im.Home) {
+	r.refresh(im.UserID(m.To.ID), h, func(h im.Home) {
+		if h.Region == r.cfg.Self {
+			r.keep(m)
+		} else {
+			r.cfg.Send(h.Region, m, 0)
+		}
+	})
 }
 
 // keep takes word of a user who has moved to the node whose entity was to hear
@@ -115,11 +132,12 @@ func (r *Region) route(from im.Region, m *entity.Message, hops uint8) {
 }
 
 // passOn takes word of a user who has moved to where the one lives who is to hear
-// it, if that is elsewhere.
+// it, if that is elsewhere. What is remembered may be old, even if it says that they
+// live here.
 func (r *Region) passOn(from im.Region, m *entity.Message, hops uint8) {
 	user := im.UserID(m.To.ID)
 	r.homes.find(user, func(h im.Home, err error) {
-		if err != nil || h.Region == r.cfg.Self {
+		if err != nil {
 			return
 		}
 		r.refresh(user, h, func(h im.Home) {
