@@ -14,16 +14,59 @@ import (
 	"github.com/skein-im/skein/internal/wire"
 )
 
-// watch looks at the homes among what becomes durable.
+// watch looks at the homes and the messages among what becomes durable.
 func (s *site) watch(b *store.Batch) {
 	for i := range b.Changes {
 		c := &b.Changes[i]
-		if c.Addr.Kind != im.KindHome || c.Epoch != s.store.Epoch(c.Addr.Slot()) {
+		if c.Epoch != s.store.Epoch(c.Addr.Slot()) {
 			continue
 		}
-		for _, r := range c.Put {
-			s.watchHome(im.UserID(c.Addr.ID), r.Value)
+		switch c.Addr.Kind {
+		case im.KindHome:
+			for _, r := range c.Put {
+				s.watchHome(im.UserID(c.Addr.ID), r.Value)
+			}
+		case im.KindUser:
+			for _, value := range c.Append {
+				s.watchEntry(im.UserID(c.Addr.ID), value)
+			}
 		}
+	}
+}
+
+// watchEntry counts the messages that users have, wherever.
+func (s *site) watchEntry(user im.UserID, value []byte) {
+	e := visible(s.w, im.LogEntry{Value: value})
+	if e.Kind != wire.EntryMessage || e.Outgoing {
+		return
+	}
+	link := [2]im.UserID{e.Peer, user}
+	if s.w.taken[link] == nil {
+		s.w.taken[link] = map[string]bool{}
+	}
+	s.w.taken[link][string(e.Content.Body)] = true
+}
+
+func visible(w *world, le im.LogEntry) (e wire.Entry) {
+	shown, err := entity.Visible(le)
+	if err == nil {
+		err = e.Unmarshal(shown)
+	}
+	if err != nil {
+		w.failf("%v", err)
+	}
+	return e
+}
+
+// checkAck: what is acknowledged to a user is in the log of who has it. Nothing on the
+// way may be the only one to have it.
+func (w *world) checkAck(m *entity.Message) {
+	if m.From.Kind != im.KindUser || m.To.Kind != im.KindUser {
+		return
+	}
+	link := [2]im.UserID{im.UserID(m.To.ID), im.UserID(m.From.ID)}
+	if n := im.LinkSeq(len(w.taken[link])); m.Ack > n {
+		w.failf("message %d of user %d to user %d is acknowledged; %d are taken", m.Ack, link[0], link[1], n)
 	}
 }
 
@@ -78,6 +121,9 @@ func (w *world) check() {
 			if n := h.proc.region.Stats().Moves; n > 0 {
 				w.failf("%d users still leave %s", n, h.name())
 			}
+			if up := h.proc.uplink; up != nil && up.Stats().Relays != len(s.relays)*(len(w.sites)-1) {
+				w.failf("%s does not know that its relays are there: %+v", h.name(), up.Status())
+			}
 		}
 	}
 	if money != w.money {
@@ -127,15 +173,7 @@ func (p *person) entries() []wire.Entry {
 		if le.Seq != im.Seq(i+1) {
 			p.w.failf("the log of user %d has entry %d at %d", p.id, le.Seq, i+1)
 		}
-		visible, err := entity.Visible(le)
-		if err != nil {
-			p.w.failf("%v", err)
-		}
-		var e wire.Entry
-		if err := e.Unmarshal(visible); err != nil {
-			p.w.failf("%v", err)
-		}
-		list = append(list, e)
+		list = append(list, visible(p.w, le))
 	}
 	return list
 }

@@ -39,12 +39,19 @@ const (
 	CarriedWrong
 	// WordNotCarried: word of a move stays with the node that it comes to.
 	WordNotCarried
+	// RelayAcksEarly: a relay acknowledges messages that it has only taken.
+	RelayAcksEarly
+	// RelayAnswersEarly: it says that a user has arrived before the other region does.
+	RelayAnswersEarly
+	// RelayLooksOnce: it takes messages to the node that served their entities once.
+	RelayLooksOnce
 	defects
 )
 
 var defectNames = [defects]string{
 	"none", "departure does not freeze", "links not carried", "move forgotten after a crash", "devices not carried", "told the old home", "taken where nobody lives",
 	"no fencing", "marks ignored", "carried to the wrong node", "word of a move not carried on",
+	"relay acknowledges too early", "relay answers too early", "relay does not look who serves",
 }
 
 func (d Defect) String() string { return defectNames[d] }

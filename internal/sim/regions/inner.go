@@ -64,13 +64,10 @@ func (l *local) ReadLog(ctx context.Context, a im.Addr, from im.Seq, limit, maxB
 	return l.s.store.ReadLog(ctx, a, from, min(limit, 1+l.s.w.rng.IntN(4)), maxBytes)
 }
 
-// serving is the node that serves an entity, as far as this one knows.
-func (p *proc) serving(a im.Addr) *host { return p.s.hosts[p.h.placed[a.Slot()]] }
-
 // pass takes a link message to the node that serves its entity: this one, or
 // another, unless it gets lost on the way.
 func (p *proc) pass(m *entity.Message, take func(at *proc)) {
-	w, h := p.s.w, p.serving(m.To)
+	w, h := p.s.w, p.h.serving(p.s, m.To)
 	if h == p.h {
 		take(p)
 		return
@@ -89,7 +86,7 @@ func (p *proc) pass(m *entity.Message, take func(at *proc)) {
 
 // carry is what the Region is given to take messages to other nodes.
 func (p *proc) carry(m *entity.Message) bool {
-	h := p.serving(m.To)
+	h := p.h.serving(p.s, m.To)
 	if p.s.w.opts.Defect == CarriedWrong && len(p.s.hosts) > 1 {
 		if wrong := p.s.hosts[(h.index+1)%len(p.s.hosts)].alive(); wrong != nil {
 			p.s.w.after(0, func() { wrong.region.Receive(m) })
@@ -106,8 +103,18 @@ func (p *proc) carry(m *entity.Message) bool {
 	return true
 }
 
-// whole is the way to every entity of the region, past the Regions of its nodes.
-type whole struct{ p *proc }
+// whole is the way to every entity of the region, past the Regions of its nodes, for
+// one of them or a relay.
+type whole struct {
+	s     *site
+	sight *sight
+	// own is the process's own mailbox; nil: it has none.
+	own *proc
+	// enter runs what comes back, unless the process has died; cut: it does not reach the
+	// nodes.
+	enter func(func())
+	cut   func() bool
+}
 
 // tries is how often somebody is asked who says that another node serves an
 // entity.
@@ -122,33 +129,31 @@ func (m *whole) Submit(to im.Addr, cmd im.Command, done im.Completion) {
 }
 
 func (m *whole) submit(to im.Addr, cmd im.Command, done im.Completion, left int) {
-	p, w := m.p, m.p.s.w
+	w := m.s.w
 	answer := im.CompletionFunc(func(cmd im.Command, res im.Result, err error) {
-		switch {
-		case p.dead:
-		case im.IsElsewhere(err) && left > 0:
+		m.enter(func() {
+			if !im.IsElsewhere(err) || left == 0 {
+				done.Complete(cmd, res, err)
+				return
+			}
 			w.after(w.between(10*time.Millisecond, 500*time.Millisecond), func() {
-				if !p.dead {
-					m.submit(to, cmd, done, left-1)
-				}
+				m.enter(func() { m.submit(to, cmd, done, left-1) })
 			})
-		default:
-			done.Complete(cmd, res, err)
-		}
+		})
 	})
-	if h := p.serving(to); h != p.h {
-		p.ask(h, to, cmd, answer)
+	if h := m.sight.serving(m.s, to); m.own == nil || h != m.own.h {
+		m.ask(h, to, cmd, answer)
 		return
 	}
-	(&local{p}).Submit(to, cmd, answer)
+	(&local{m.own}).Submit(to, cmd, answer)
 }
 
 // ask submits a command to another node of the region.
-func (p *proc) ask(h *host, to im.Addr, cmd im.Command, done im.Completion) {
-	w := p.s.w
+func (m *whole) ask(h *host, to im.Addr, cmd im.Command, done im.Completion) {
+	w := m.s.w
 	answered := false
 	once := func(res im.Result, err error) {
-		if !answered && !p.dead {
+		if !answered {
 			answered = true
 			done.Complete(cmd, res, err)
 		}
@@ -156,13 +161,18 @@ func (p *proc) ask(h *host, to im.Addr, cmd im.Command, done im.Completion) {
 	broken := &im.Error{Kind: im.Unavailable, Detail: "the link to another node broke"}
 	w.after(w.between(0, w.delay), func() {
 		at := h.alive()
-		if at == nil || w.chance(w.fail) {
+		if at == nil || m.cut() || w.chance(w.fail) {
 			once(nil, broken)
 			return
 		}
 		at.calls = append(at.calls, func() { once(nil, broken) })
 		(&local{at}).Submit(to, cmd, im.CompletionFunc(func(_ im.Command, res im.Result, err error) {
-			w.after(w.between(0, w.delay), func() { once(res, err) })
+			w.after(w.between(0, w.delay), func() {
+				if m.cut() {
+					res, err = nil, broken
+				}
+				once(res, err)
+			})
 		}))
 	})
 }

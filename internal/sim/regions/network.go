@@ -6,13 +6,15 @@ import (
 
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/region"
 )
 
 func (w *world) site(name im.Region) *site {
 	return w.sites[slices.IndexFunc(w.sites, func(s *site) bool { return s.name == name })]
 }
 
-// send carries a link message between regions: late, once, twice or never.
+// send carries a link message between regions whose relays are part of their nodes: late,
+// once, twice or never.
 func (w *world) send(from *site, to im.Region, m *entity.Message, hops uint8) {
 	if to == from.name {
 		w.failf("%s sends %v to itself", to, m)
@@ -39,53 +41,77 @@ func (w *world) send(from *site, to im.Region, m *entity.Message, hops uint8) {
 
 // far is another region's mailbox, as a role link offers it.
 type far struct {
-	from *proc
-	to   *site
+	from, to *site
+	// enter runs what comes back, unless who asked has died; cut: it reaches nobody
+	// elsewhere.
+	enter func(func())
+	cut   func() bool
 }
 
-func (p *proc) far(of im.Region) im.Mailbox {
-	if of == p.s.name {
+// far is nil for the region itself.
+func (w *world) far(from *site, of im.Region, enter func(func()), cut func() bool) im.Mailbox {
+	if of == from.name {
 		return nil
 	}
-	return &far{p, p.s.w.site(of)}
+	return &far{from, w.site(of), enter, cut}
+}
+
+// gate is a process of a region that others have reached: its Region, how it does
+// something, and whom it leaves without an answer when it dies.
+type gate struct {
+	region *region.Region
+	enter  func(func())
+	calls  *[]func()
+}
+
+// gate is nil if none is there, or the one that is asked is not.
+func (s *site) gate() *gate {
+	if len(s.relays) > 0 {
+		h := s.relays[s.w.rng.IntN(len(s.relays))]
+		if r := h.alive(); r != nil && !h.cutOut {
+			return &gate{r.region, r.enter, &r.calls}
+		}
+		return nil
+	}
+	if p := s.any(); p != nil {
+		return &gate{p.region, p.enter, &p.calls}
+	}
+	return nil
 }
 
 // Submit implements im.Mailbox. A call may fail on its way there, or its answer
 // on the way back.
 func (f *far) Submit(to im.Addr, cmd im.Command, done im.Completion) {
-	w := f.from.s.w
+	w, answered := f.from.w, false
 	answer := func(res im.Result, err error) {
-		if f.from.dead || done == nil {
-			return
-		}
-		done.Complete(cmd, res, err)
+		f.enter(func() {
+			if !answered && done != nil {
+				answered = true
+				done.Complete(cmd, res, err)
+			}
+		})
 	}
 	broken := &im.Error{Kind: im.Unavailable, Detail: "the link broke"}
-	if w.lost(f.from.s, f.to, w.fail) {
+	if f.cut() || w.lost(f.from, f.to, w.fail) {
 		w.after(w.between(0, w.delay), func() { answer(nil, broken) })
 		return
 	}
 	w.after(w.between(0, w.delay), func() {
-		p := f.to.any()
-		if p == nil {
+		g := f.to.gate()
+		if g == nil {
 			answer(nil, broken)
 			return
 		}
-		answered := false
-		once := func(res im.Result, err error) {
-			if !answered {
-				answered = true
-				answer(res, err)
-			}
-		}
 		// A process that dies never answers.
-		p.calls = append(p.calls, func() { once(nil, broken) })
-		p.region.Guest().Submit(to, w.twist(f.from.s, cmd), im.CompletionFunc(func(_ im.Command, res im.Result, err error) {
-			if w.lost(f.to, f.from.s, w.fail) {
-				res, err = nil, broken
-			}
-			w.after(w.between(0, w.delay), func() { once(res, err) })
-		}))
+		*g.calls = append(*g.calls, func() { answer(nil, broken) })
+		g.enter(func() {
+			g.region.Guest().Submit(to, w.twist(f.from, cmd), im.CompletionFunc(func(_ im.Command, res im.Result, err error) {
+				if f.cut() || w.lost(f.to, f.from, w.fail) {
+					res, err = nil, broken
+				}
+				w.after(w.between(0, w.delay), func() { answer(res, err) })
+			}))
+		})
 	})
 }
 

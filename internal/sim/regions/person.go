@@ -1,11 +1,13 @@
 package regions
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"testing/synctest"
 	"time"
 
 	"github.com/skein-im/skein/internal/im"
@@ -114,10 +116,14 @@ func (p *person) sendFirst() {
 // other moves; what becomes of it is the region's business.
 func (p *person) move() {
 	proc := p.w.sites[p.at].any()
-	to := p.w.sites[p.w.rng.IntN(len(p.w.sites))].name
 	if proc == nil {
 		return
 	}
+	p.moveTo(proc, p.w.sites[p.w.rng.IntN(len(p.w.sites))].name)
+}
+
+// moveTo asks a process to move the user.
+func (p *person) moveTo(proc *proc, to im.Region) {
 	p.w.logf("user %d is to move from %s to %s", p.id, proc.h.name(), to)
 	if slices.ContainsFunc(p.w.asked, func(a *asked) bool { return a.user == p.id }) {
 		p.w.report.Twice++
@@ -125,24 +131,65 @@ func (p *person) move() {
 		// Somebody else wants something else at the same time.
 		p.w.after(p.w.between(0, 50*time.Millisecond), p.move)
 	}
-	asked := &asked{user: p.id, to: to}
+	ctx, cancel := context.WithCancel(context.Background())
+	asked := &asked{user: p.id, to: to, by: proc, cancel: cancel}
 	p.w.asked = append(p.w.asked, asked)
 	go func() {
 		defer asked.done.Store(true)
-		_, asked.err = proc.region.Move(proc.ctx, p.id, to)
+		_, asked.err = proc.region.Move(ctx, p.id, to)
 	}()
+}
+
+// swap asks for the moves of two users of different regions at the same moment, each
+// to where the other one is.
+func (w *world) swap() {
+	a, b := w.people[w.rng.IntN(len(w.people))], w.people[w.rng.IntN(len(w.people))]
+	if a.at == b.at {
+		return
+	}
+	for _, one := range [][2]*person{{a, b}, {b, a}} {
+		to := w.sites[one[1].at].name
+		w.after(0, func() {
+			if proc := w.sites[one[0].at].any(); proc != nil {
+				w.report.Swaps++
+				one[0].moveTo(proc, to)
+			}
+		})
+	}
 }
 
 // asked is a move that somebody waits for.
 type asked struct {
-	user im.UserID
-	to   im.Region
-	err  error
-	done atomic.Bool
+	user   im.UserID
+	to     im.Region
+	by     *proc
+	cancel context.CancelFunc
+	err    error
+	done   atomic.Bool
 }
 
-// collect looks for moves that were answered.
+// giveUp ends the moves that a process was asked for: one at a time, those that wait for
+// others first. Several that end at once would go on in no order that a seed decides.
+func (w *world) giveUp(by *proc) {
+	for _, a := range slices.Backward(w.asked) {
+		if a.by == by {
+			a.cancel()
+			synctest.Wait()
+		}
+	}
+}
+
+// collect looks for moves that were answered, and links that were closed.
 func (w *world) collect() {
+	for _, s := range w.sites {
+		for _, h := range s.hosts {
+			if p := h.alive(); p != nil {
+				for _, t := range p.ties {
+					t.end()
+				}
+			}
+		}
+	}
 	w.asked = slices.DeleteFunc(w.asked, func(a *asked) bool {
 		if !a.done.Load() {
 			return false
@@ -150,6 +197,7 @@ func (w *world) collect() {
 		if a.err == nil {
 			w.report.Moves++
 		}
+		a.cancel()
 		w.logf("user %d: the move to %s is answered: %v", a.user, a.to, a.err)
 		return true
 	})

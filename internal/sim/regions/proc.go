@@ -11,6 +11,7 @@ import (
 	"github.com/skein-im/skein/internal/region"
 	"github.com/skein-im/skein/internal/shard"
 	"github.com/skein-im/skein/internal/store"
+	"github.com/skein-im/skein/internal/uplink"
 )
 
 // proc is one life of a node's process.
@@ -25,8 +26,9 @@ type proc struct {
 	dead   bool
 	turn   bool
 	tickAt time.Duration
-	ctx    context.Context
-	cancel context.CancelFunc
+	// uplink and ties lead to the relays, if these are processes of their own.
+	uplink *uplink.Uplink
+	ties   []*tie
 	// calls are those of other nodes and regions that it has not answered.
 	calls []func()
 }
@@ -35,8 +37,20 @@ const epochStart = 1_700_000_000_000
 
 func (p *proc) clock() im.Millis { return im.Millis(epochStart + p.s.w.now.Milliseconds()) }
 
+// enter runs f unless the process has died.
+func (p *proc) enter(f func()) {
+	if !p.dead {
+		f()
+	}
+}
+
+func never() bool { return false }
+
 func (p *proc) enqueue(in shard.Input) {
 	if !p.dead {
+		if in.Msg != nil {
+			p.s.w.checkAck(in.Msg)
+		}
 		p.queue = append(p.queue, in)
 		p.wake()
 	}
@@ -138,6 +152,7 @@ func (p *proc) Forward(m *entity.Message) {
 	if m.Body.Kind == entity.BodyLeaving && p.s.w.opts.Defect == MoveForgotten {
 		return
 	}
+	p.s.w.logf("%s: link %v -> %v seq %d ack %d kind %d", p.h.name(), m.From, m.To, m.Seq, m.Ack, m.Body.Kind)
 	// It may start a goroutine, so it is an event of its own.
 	p.s.w.after(p.s.w.between(0, 2*time.Millisecond), func() {
 		if !p.dead && !p.region.Forward(m) {

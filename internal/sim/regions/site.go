@@ -23,6 +23,8 @@ type site struct {
 	name  im.Region
 	store *memstore.Store
 	hosts []*host
+	// relays are those in processes of their own; none: nodes have them.
+	relays []*relayHost
 	// placed is which node is to own a slot, version how often that has changed.
 	placed  [im.Slots]uint8
 	version [im.Slots]uint64
@@ -31,10 +33,13 @@ type site struct {
 // names of the regions; the first has the directory.
 var names = []im.Region{"east", "west", "north"}
 
-func newSite(w *world, index, hosts int) *site {
+func newSite(w *world, index, hosts, relays int) *site {
 	s := &site{w: w, index: index, name: names[index], store: memstore.New(func() time.Time { return time.Time{} })}
 	for i := range hosts {
 		s.hosts = append(s.hosts, &host{s: s, index: i})
+	}
+	for i := range relays {
+		s.relays = append(s.relays, &relayHost{s: s, index: i})
 	}
 	for slot := range s.placed {
 		s.placed[slot] = uint8(slot % hosts)
@@ -44,11 +49,28 @@ func newSite(w *world, index, hosts int) *site {
 
 // host is a node: what it knows of the placement, and the process on it.
 type host struct {
-	s       *site
-	index   int
+	sight
+	s     *site
+	index int
+	proc  *proc
+}
+
+// sight is what somebody knows of the placement.
+type sight struct {
 	placed  [im.Slots]uint8
 	version [im.Slots]uint64
-	proc    *proc
+}
+
+// serving is the node that serves an entity, as far as is known.
+func (t *sight) serving(s *site, a im.Addr) *host { return s.hosts[t.placed[a.Slot()]] }
+
+// learn hears who is to own a slot, and reports whether that is news.
+func (t *sight) learn(slot im.Slot, version uint64, to int) bool {
+	if version <= t.version[slot] {
+		return false
+	}
+	t.version[slot], t.placed[slot] = version, uint8(to)
+	return true
 }
 
 func (h *host) name() string { return fmt.Sprintf("%s/%d", h.s.name, h.index) }
@@ -76,27 +98,31 @@ func (s *site) near(a im.Addr) *proc {
 // boot starts a process on a node.
 func (h *host) boot() {
 	s := h.s
-	h.placed, h.version = s.placed, s.version
+	h.sight = sight{s.placed, s.version}
 	p := &proc{h: h, s: s}
-	p.ctx, p.cancel = context.WithCancel(context.Background())
 	cfg := shard.DefaultConfig()
 	cfg.Jitter, cfg.Confirm = s.w.rng.Int64N, len(s.hosts) > 1
 	cfg.FlushAfter, cfg.SnapshotEvery, cfg.MaxHot = 200, 7, 6
 	cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	p.core = shard.NewCore(cfg, p)
-	var err error
-	p.region, err = region.New(region.Config{
-		Self: s.name, Directory: names[0], Local: &local{p}, Whole: &whole{p}, Carry: p.carry, Logger: cfg.Logger,
-		Far: func(of im.Region) im.Mailbox { return p.far(of) },
-		Send: func(to im.Region, m *entity.Message, hops uint8) {
-			s.w.send(s, to, m, hops)
-		},
+	rc := region.Config{
+		Self: s.name, Directory: names[0], Logger: cfg.Logger, Carry: p.carry, Local: &local{p},
+		Whole:  &whole{s: s, sight: &h.sight, own: p, enter: p.enter, cut: never},
+		Far:    func(of im.Region) im.Mailbox { return s.w.far(s, of, p.enter, never) },
+		Send:   func(to im.Region, m *entity.Message, hops uint8) { s.w.send(s, to, m, hops) },
 		Places: func(im.Region) (links, http []string) { return nil, nil },
-	})
-	if err != nil {
+	}
+	if len(s.relays) > 0 {
+		p.openUplink(&rc)
+	}
+	var err error
+	if p.region, err = region.New(rc); err != nil {
 		s.w.failf("%v", err)
 	}
 	h.proc = p
+	if p.uplink != nil {
+		p.uplink.Update(s.members())
+	}
 	p.acquire()
 	if len(s.hosts) > 1 {
 		p.audit()
@@ -136,7 +162,7 @@ func (p *proc) acquire() {
 	if len(mine) == 0 {
 		return
 	}
-	epochs, err := p.s.store.Acquire(p.ctx, p.h.name(), mine)
+	epochs, err := p.s.store.Acquire(context.Background(), p.h.name(), mine)
 	if err != nil {
 		p.s.w.failf("%v", err)
 	}
@@ -156,7 +182,7 @@ func (p *proc) goOn(slots []im.Slot) {
 		if _, ours := slices.BinarySearch(slots, a.Slot()); !ours {
 			continue
 		}
-		pending, err := p.s.store.Pending(p.ctx, a.Slot())
+		pending, err := p.s.store.Pending(context.Background(), a.Slot())
 		if err != nil {
 			p.s.w.failf("%v", err)
 		}
@@ -174,16 +200,18 @@ func (s *site) shift(slot im.Slot, to int) {
 	version := s.version[slot]
 	s.w.logf("%s: slot %d is to be on node %d", s.name, slot, to)
 	for _, h := range s.hosts {
+		s.w.after(s.w.between(0, s.w.staleness), func() { h.hear(slot, version, to) })
+	}
+	for _, h := range s.relays {
 		s.w.after(s.w.between(0, s.w.staleness), func() { h.learn(slot, version, to) })
 	}
 }
 
-// learn hears who is to own a slot.
-func (h *host) learn(slot im.Slot, version uint64, to int) {
-	if version <= h.version[slot] {
+// hear is learn for a node, which does what follows.
+func (h *host) hear(slot im.Slot, version uint64, to int) {
+	if !h.learn(slot, version, to) {
 		return
 	}
-	h.version[slot], h.placed[slot] = version, uint8(to)
 	p := h.alive()
 	switch {
 	case p == nil:
@@ -248,7 +276,7 @@ func (h *host) kill() {
 	}
 	h.s.w.report.Strays += int(p.region.Stats().Strays)
 	p.dead = true
-	p.cancel()
+	h.s.w.giveUp(p)
 	p.region.Stop()
 	synctest.Wait()
 	for _, broken := range p.calls {

@@ -21,7 +21,12 @@ type Options struct {
 
 // Report says what a run did.
 type Report struct {
-	Events, Sent, Moves, Crashes, Lost, Strays, Shifts, Fenced, Carried, Twice int
+	Events, Sent, Moves, Crashes, Lost, Strays, Shifts, Fenced, Carried, Twice, Swaps int
+	// Of relays in processes of their own: Batches they sent, and sent again, links of nodes
+	// that broke, and entities that were asked to go on.
+	Batches, Repeated, Ties, Nudged int
+	// Strained counts relays that died, stood still, or were cut off from nodes or regions.
+	Strained [4]int
 }
 
 // world is some regions with their users.
@@ -38,6 +43,8 @@ type world struct {
 	cut    map[[2]int]bool
 	calm   bool
 	report Report
+	// taken are the messages that each user has from another, by sender and receiver.
+	taken map[[2]im.UserID]map[string]bool
 	// lastSeq is the last message sent between regions, for a defect.
 	lastSeq map[[2]im.Addr]im.LinkSeq
 
@@ -45,8 +52,11 @@ type world struct {
 	lose, repeat, fail, crash float64
 	shift                     float64
 	delay, staleness          time.Duration
-	topUps                    int
-	money                     im.Cents
+	// relayQueue is how many bytes wait in a relay; lives counts relays that started.
+	relayQueue int
+	lives      uint64
+	topUps     int
+	money      im.Cents
 }
 
 // violation is an invariant that did not hold.
@@ -119,6 +129,9 @@ func Run(o Options) (r Report, err error) {
 			for _, h := range s.hosts {
 				h.kill()
 			}
+			for _, h := range s.relays {
+				h.kill()
+			}
 		}
 		r = w.report
 		switch p := recover().(type) {
@@ -140,13 +153,15 @@ func Run(o Options) (r Report, err error) {
 
 func newWorld(o Options) *world {
 	rng := rand.New(rand.NewPCG(o.Seed, 0x726567))
-	w := &world{opts: o, rng: rng, homes: map[im.UserID]map[uint64]im.Region{}, cut: map[[2]int]bool{}, lastSeq: map[[2]im.Addr]im.LinkSeq{}}
+	w := &world{opts: o, rng: rng, homes: map[im.UserID]map[uint64]im.Region{}, cut: map[[2]int]bool{}, lastSeq: map[[2]im.Addr]im.LinkSeq{}, taken: map[[2]im.UserID]map[string]bool{}}
 	sometimes := func(p float64) float64 { return p * rng.Float64() * float64(rng.IntN(2)) }
 	w.lose, w.repeat, w.fail, w.crash = sometimes(0.2), sometimes(0.2), sometimes(0.15), sometimes(0.02)
 	w.shift = sometimes(0.3)
 	w.delay, w.staleness = w.between(time.Millisecond, 60*time.Millisecond), w.between(time.Millisecond, 3*time.Second)
+	relays := rng.IntN(2)
+	w.relayQueue = 1 << (7 + rng.IntN(14))
 	for i := range 2 + rng.IntN(2) {
-		w.sites = append(w.sites, newSite(w, i, 1+rng.IntN(3)))
+		w.sites = append(w.sites, newSite(w, i, 1+rng.IntN(3), relays*(1+rng.IntN(3))))
 	}
 	users := 2 + rng.IntN(4)
 	for i := range users {
@@ -160,6 +175,9 @@ func newWorld(o Options) *world {
 func (w *world) run() {
 	w.calm = true
 	for _, s := range w.sites {
+		for _, h := range s.relays {
+			h.boot()
+		}
 		for _, h := range s.hosts {
 			h.boot()
 		}
@@ -182,16 +200,25 @@ func (w *world) run() {
 		}
 	}
 	for range w.rng.IntN(4) {
+		w.after(w.between(0, end-w.now), w.swap)
+	}
+	for range w.rng.IntN(4) {
 		w.after(w.between(0, end-w.now), w.blow)
 	}
 	for _, s := range w.sites {
 		for range w.rng.IntN(6) {
 			w.after(w.between(0, end-w.now), s.shuffle)
 		}
+		for range len(s.relays) * w.rng.IntN(4) {
+			w.after(w.between(0, end-w.now), s.strain)
+		}
 	}
 	w.runUntil(end)
 	w.calm = true
 	clear(w.cut)
+	for _, s := range w.sites {
+		s.ease()
+	}
 	w.runUntil(end + 10*time.Minute)
 	w.check()
 }
@@ -217,9 +244,17 @@ func (w *world) blow() {
 
 // lost reports whether something on the way between two sites is.
 func (w *world) lost(from, to *site, p float64) bool {
-	if w.cut[[2]int{min(from.index, to.index), max(from.index, to.index)}] || w.chance(p) {
+	if w.isCut(from, to) || w.chance(p) {
 		w.report.Lost++
 		return true
 	}
 	return false
 }
+
+// isCut reports whether two sites are cut off from each other.
+func (w *world) isCut(a, b *site) bool {
+	return w.cut[[2]int{min(a.index, b.index), max(a.index, b.index)}]
+}
+
+// time is the clock of what asks for one.
+func (w *world) time() time.Time { return time.UnixMilli(epochStart).Add(w.now) }
