@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	flagSeeds = flag.Int("seeds", 120, "how many seeds to run")
+	flagSeeds = flag.Int("seeds", usualSeeds, "how many seeds to run")
 	flagFirst = flag.Uint64("first", 1, "the first of them")
 	flagSeed  = flag.Uint64("seed", 0, "run this seed only, and print its trace when it fails")
 )
