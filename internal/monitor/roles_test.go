@@ -8,32 +8,37 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// process is one of some role that exports gauges.
-func process(name string, gauges map[string]*float64, region string) Target {
-	r := prometheus.NewRegistry()
-	for metric, v := range gauges {
+// gauges are what a process exports.
+type gauges map[string]prometheus.Gauge
+
+// process is one of some role that exports gauges, which are 0; region is a label
+// where there has to be one.
+func process(name, region string, metrics ...string) (Target, gauges) {
+	r, g := prometheus.NewRegistry(), gauges{}
+	for _, metric := range metrics {
 		opts := prometheus.GaugeOpts{Name: metric, Help: "x"}
 		if metric == metricRelayUp {
 			opts.ConstLabels = prometheus.Labels{"region": region}
 		}
-		r.MustRegister(prometheus.NewGaugeFunc(opts, func() float64 { return *v }))
+		g[metric] = prometheus.NewGauge(opts)
+		r.MustRegister(g[metric])
 	}
-	return Target{Name: name, URL: "http://" + name, Gather: r.Gather}
+	return Target{Name: name, URL: "http://" + name, Gather: r.Gather}, g
 }
 
 // A process is known by what it exports, whatever labels that has.
 func TestRoles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		one := 1.0
 		want := map[string]string{
 			"a-gateway": metricSessions, "b-mailbox": metricCommands, "c-relay": metricRelayUp, "d-router": metricRouterGateways, "e-standby": metricCopyNodes,
 		}
 		var targets Static
 		for name, metric := range want {
-			targets = append(targets, process(name, map[string]*float64{metric: &one}, "west"))
+			target, _ := process(name, "west", metric)
+			targets = append(targets, target)
 		}
-		targets = append(targets, process("f-other", map[string]*float64{"skein_relay_upright": &one}, ""))
-		m := start(t, Config{Targets: targets})
+		other, _ := process("f-other", "", "skein_relay_upright")
+		m := start(t, Config{Targets: append(targets, other)})
 		defer stop(t, m)
 		seconds(3)
 		for _, n := range m.State().Nodes {
@@ -52,12 +57,10 @@ func TestRoles(t *testing.T) {
 // when mailboxes have no relay at all.
 func TestRegionsOutOfReach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		first, second, cut, behind := 1.0, 0.0, 0.0, 0.0
-		m := start(t, Config{Targets: Static{
-			process("relay-1", map[string]*float64{metricRelayUp: &first}, "west"),
-			process("relay-2", map[string]*float64{metricRelayUp: &second}, "west"),
-			process("mailbox", map[string]*float64{metricUplinkCutOff: &cut, metricBehind: &behind}, ""),
-		}})
+		relay1, first := process("relay-1", "west", metricRelayUp)
+		relay2, second := process("relay-2", "west", metricRelayUp)
+		mailbox, its := process("mailbox", "", metricUplinkCutOff, metricBehind)
+		m := start(t, Config{Targets: Static{relay1, relay2, mailbox}})
 		defer stop(t, m)
 		firing := func(want ...string) {
 			t.Helper()
@@ -69,15 +72,19 @@ func TestRegionsOutOfReach(t *testing.T) {
 				t.Errorf("there are the alerts %q, not %q", got, want)
 			}
 		}
+		first[metricRelayUp].Set(1)
 		seconds(60)
 		firing()
-		first, cut = 0, 1
+		first[metricRelayUp].Set(0)
+		its[metricUplinkCutOff].Set(1)
 		seconds(60)
 		firing("region west")
-		second, behind = 1, 40
+		second[metricRelayUp].Set(1)
+		its[metricBehind].Set(40)
 		seconds(60)
 		firing("region ", "standby ")
-		cut, behind = 0, 1
+		its[metricUplinkCutOff].Set(0)
+		its[metricBehind].Set(1)
 		seconds(60)
 		firing()
 	})

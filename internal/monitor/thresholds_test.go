@@ -44,22 +44,21 @@ func TestParseThresholdsRefuses(t *testing.T) {
 // What an operator has set holds, and is what the rules are said to be.
 func TestThresholdsHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		behind, cut := 8.0, 1.0
-		m := start(t, Config{
-			Targets:    Static{process("mailbox", map[string]*float64{metricBehind: &behind, metricUplinkCutOff: &cut}, "")},
-			Thresholds: Thresholds{"standby": 6, "region": off},
-		})
+		mailbox, its := process("mailbox", "", metricBehind, metricUplinkCutOff)
+		its[metricBehind].Set(8)
+		its[metricUplinkCutOff].Set(1)
+		m := start(t, Config{Targets: Static{mailbox}, Thresholds: Thresholds{"standby": 6, "region": off}})
 		defer stop(t, m)
 		seconds(60)
 		if a := m.State().Alerts; len(a) != 1 || a[0].Rule != "standby" {
 			t.Errorf("%+v", a)
 		}
-		behind = 2
+		its[metricBehind].Set(2)
 		seconds(60)
 		if a := m.State().Alerts; len(a) != 1 {
-			t.Errorf("it is over at %g: %+v", behind, a)
+			t.Errorf("it is over between the thresholds: %+v", a)
 		}
-		behind = 0.9
+		its[metricBehind].Set(0.9)
 		seconds(60)
 		if a := m.State().Alerts; len(a) != 0 {
 			t.Errorf("%+v", a)
