@@ -184,6 +184,21 @@ func (m *Mailbox) acquire(ctx context.Context, p *place, list []im.Slot) error {
 	if err != nil {
 		return im.Errorf(im.Unavailable, "cannot list undelivered messages: %w", err)
 	}
+	m.slots.Acquired(m.cfg.Node, list, epochs)
+	m.handOut(list, epochs, pending)
+	m.slots.Started(list)
+	if m.cfg.Shared {
+		m.Hurry(list)
+	}
+	if m.cfg.Acquired != nil {
+		m.cfg.Acquired(list, epochs)
+	}
+	m.cfg.Logger.Debug("slots are served", "slots", len(list))
+	return nil
+}
+
+// handOut gives slots to their shards.
+func (m *Mailbox) handOut(list []im.Slot, epochs []im.Epoch, pending [][]im.Addr) {
 	shares := make(map[*shard.Shard]*share)
 	for i, slot := range list {
 		s := m.shardOfSlot(slot)
@@ -194,19 +209,9 @@ func (m *Mailbox) acquire(ctx context.Context, p *place, list []im.Slot) error {
 		sh.slots, sh.epochs = append(sh.slots, slot), append(sh.epochs, epochs[i])
 		sh.pending = append(sh.pending, pending[i]...)
 	}
-	m.slots.Acquired(m.cfg.Node, list, epochs)
 	for s, sh := range shares {
 		s.Own(sh.slots, sh.epochs, sh.pending)
 	}
-	m.slots.Started(list)
-	if m.cfg.Shared {
-		m.Hurry(list)
-	}
-	if m.cfg.Acquired != nil {
-		m.cfg.Acquired(list, epochs)
-	}
-	m.cfg.Logger.Debug("slots are served", "slots", len(list))
-	return nil
 }
 
 // share is what a shard gets of what was acquired.
