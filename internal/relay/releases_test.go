@@ -14,40 +14,27 @@ import (
 // earlier release, and says the same in the same bytes, so that the earlier one
 // reads it.
 func TestRelaysOfReleases(t *testing.T) {
-	all, err := releases.All("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range all {
-		if !r.Has("relay-up") {
-			continue
-		}
-		t.Run(r.Name, func(t *testing.T) {
-			seen := map[wire.Type]int{}
-			for _, name := range []string{"relay-up", "relay-down"} {
-				b, err := r.Stream(name)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for len(b) > 0 {
-					typ, payload, n, err := wire.Parse(b, maxFrame)
-					if err != nil || n == 0 {
-						t.Fatalf("%s ends with half a frame: %v", name, err)
-					}
-					b = b[n:]
-					seen[typ]++
-					if again := sayAgain(t, typ, payload); !bytes.Equal(again, payload) {
-						t.Errorf("frame %d, %x, is written as %x", typ, payload, again)
-					}
+	releases.Each(t, "../..", "relay-up", func(t *testing.T, r releases.Release) {
+		seen := map[wire.Type]int{}
+		err := r.Walk("relay", func(rest []byte) (int, error) {
+			typ, payload, n, err := wire.Parse(rest, maxFrame)
+			if n > 0 {
+				seen[typ]++
+				if again := sayAgain(t, typ, payload); !bytes.Equal(again, payload) {
+					t.Errorf("frame %d, %x, is written as %x", typ, payload, again)
 				}
 			}
-			for _, typ := range []wire.Type{typeHello, typeWelcome, typeBatch, typeAck} {
-				if seen[typ] == 0 {
-					t.Errorf("there is no frame %d in it", typ)
-				}
-			}
+			return n, err
 		})
-	}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, typ := range []wire.Type{typeHello, typeWelcome, typeBatch, typeAck} {
+			if seen[typ] == 0 {
+				t.Errorf("there is no frame %d in it", typ)
+			}
+		}
+	})
 }
 
 // sayAgain reads a payload and writes it as this version does. A batch may be

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"testing"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
@@ -77,6 +78,26 @@ func All(root string) ([]Release, error) {
 	return all, nil
 }
 
+// Each runs a test for every release that has left something; name is that of a file,
+// without its ending.
+func Each(t *testing.T, root, name string, test func(t *testing.T, r Release)) {
+	t.Helper()
+	all, err := All(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, r := range all {
+		if r.Has(name) {
+			found = true
+			t.Run(r.Name, func(t *testing.T) { test(t, r) })
+		}
+	}
+	if !found {
+		t.Fatalf("no release has left %s", name)
+	}
+}
+
 // Facts reads what was true.
 func (r Release) Facts() (Facts, error) { return r.facts("facts.json") }
 
@@ -115,6 +136,25 @@ func (r Release) Stream(name string) ([]byte, error) { return r.unpack(name + ".
 
 // Statements reads those that make a schema of PostgreSQL with all that is in it.
 func (r Release) Statements(name string) ([]byte, error) { return r.unpack(name + ".gz") }
+
+// Walk goes through both directions of a link, such as relay: take gets what is left
+// of one, and says how many bytes the first frame of it has.
+func (r Release) Walk(link string, take func(rest []byte) (n int, err error)) error {
+	for _, direction := range []string{link + "-up", link + "-down"} {
+		rest, err := r.Stream(direction)
+		if err != nil {
+			return err
+		}
+		for len(rest) > 0 {
+			n, err := take(rest)
+			if err != nil || n == 0 {
+				return fmt.Errorf("%s ends with half a frame: %v", direction, err)
+			}
+			rest = rest[n:]
+		}
+	}
+	return nil
+}
 
 // Schema reads what the release knew of the protocol.
 func (r Release) Schema() (*protoregistry.Files, error) {

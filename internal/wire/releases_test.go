@@ -14,16 +14,6 @@ import (
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
 )
 
-func forReleases(t *testing.T, test func(t *testing.T, r releases.Release)) {
-	all, err := releases.All("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range all {
-		t.Run(r.Name, func(t *testing.T) { test(t, r) })
-	}
-}
-
 // payloads are the messages of frames.
 var payloads = map[Type]func() proto.Message{
 	TypePing: nil, TypePong: nil,
@@ -40,22 +30,18 @@ var payloads = map[Type]func() proto.Message{
 // TestLinksOfReleases: this version reads every frame of an earlier release's
 // link, and says the same in the same bytes, so that the earlier one reads it.
 func TestLinksOfReleases(t *testing.T) {
-	forReleases(t, func(t *testing.T, r releases.Release) {
+	releases.Each(t, "../..", "link-up", func(t *testing.T, r releases.Release) {
 		seen := map[Type]int{}
-		for _, name := range []string{"link-up", "link-down"} {
-			b, err := r.Stream(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for len(b) > 0 {
-				typ, header, size, err := ParseHeader(b, 1<<20)
-				if err != nil || header == 0 || len(b) < header+size {
-					t.Fatalf("%s ends with half a frame: %v", name, err)
-				}
-				sameBytes(t, typ, b[header:header+size])
+		err := r.Walk("link", func(rest []byte) (int, error) {
+			typ, payload, n, err := Parse(rest, 1<<20)
+			if n > 0 {
+				sameBytes(t, typ, payload)
 				seen[typ]++
-				b = b[header+size:]
 			}
+			return n, err
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
 		for _, typ := range []Type{TypeHello, TypeWelcome, TypeSend, TypeSendAck, TypeDeliver, TypeAck} {
 			if seen[typ] == 0 {
@@ -109,7 +95,7 @@ func again(typ Type, payload []byte, m proto.Message) ([]byte, error) {
 // TestSchemasOfReleases: the protocol and what is stored only grow. What an
 // earlier release knew is there with the same number, name and type.
 func TestSchemasOfReleases(t *testing.T) {
-	forReleases(t, func(t *testing.T, r releases.Release) {
+	releases.Each(t, "../..", "schema", func(t *testing.T, r releases.Release) {
 		files, err := r.Schema()
 		if err != nil {
 			t.Fatal(err)
