@@ -13,13 +13,7 @@ import (
 func TestAuditOfRegionsOnRedis(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if _, err := run(t, "", "relay", "cert", "east", "west", "--dir", filepath.Join(dir, "certs")); err != nil {
-		t.Fatal(err)
-	}
-	eastLink, westLink := freeAddr(t), freeAddr(t)
-	east, west := newWide(t, dir, "east", eastLink), newWide(t, dir, "west", westLink)
-	east.open("west", west.relays, eastLink)
-	west.open("east", east.relays, westLink)
+	east, west := openWides(t, dir)
 	spendAcross(t, east.gate, west.gate, east.one, west.two)
 	eastFile, westFile := east.settings(filepath.Join(dir, "east.toml")), west.settings(filepath.Join(dir, "west.toml"))
 	if out, err := run(t, "", "audit", "--config", eastFile, "--region-config", westFile); err == nil {

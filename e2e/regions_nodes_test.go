@@ -46,19 +46,25 @@ func (w *wide) open(other string, relays []string, link string) {
 	w.await("the nodes share the slots", settled(3))
 }
 
+// openWides starts two of them.
+func openWides(t *testing.T, dir string) (east, west *wide) {
+	t.Helper()
+	if _, err := run(t, "", "relay", "cert", "east", "west", "--dir", filepath.Join(dir, "certs")); err != nil {
+		t.Fatal(err)
+	}
+	eastLink, westLink := freeAddr(t), freeAddr(t)
+	east, west = newWide(t, dir, "east", eastLink), newWide(t, dir, "west", westLink)
+	east.open("west", west.relays, eastLink)
+	west.open("east", east.relays, westLink)
+	return east, west
+}
+
 // Two regions of two mailbox nodes each: everybody writes to somebody of the
 // other region, while users move and mailbox nodes die. Every message arrives
 // once and in order.
 func TestRegionsOfSeveralNodes(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	if _, err := run(t, "", "relay", "cert", "east", "west", "--dir", filepath.Join(dir, "certs")); err != nil {
-		t.Fatal(err)
-	}
-	eastLink, westLink := freeAddr(t), freeAddr(t)
-	east, west := newWide(t, dir, "east", eastLink), newWide(t, dir, "west", westLink)
-	east.open("west", west.relays, eastLink)
-	west.open("east", east.relays, westLink)
+	east, west := openWides(t, t.TempDir())
 	c := newCrowd(t, &pair{east: east.gate, west: west.gate}, 4)
 	c.begin()
 	c.more(200)

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -53,13 +52,5 @@ func writeTo(file string, stdout io.Writer, write func(io.Writer) error) error {
 	if file == "" || file == "-" {
 		return write(stdout)
 	}
-	f, err := os.Create(file)
-	if err != nil {
-		return err
-	}
-	if err := write(f); err != nil {
-		f.Close()
-		return err
-	}
-	return f.Close()
+	return writeFile(file, write)
 }

@@ -4,10 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -64,20 +61,6 @@ func withWorkers(n int) string {
 
 // askLogLevel asks a node's ops listener for its log level, or changes it.
 func askLogLevel(ctx context.Context, method, url, level, token string) (status node.LogLevelStatus, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, url+"/log-level", strings.NewReader(level))
-	if err != nil {
-		return status, err
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return status, err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return status, opsError(url, res)
-	}
-	return status, json.NewDecoder(io.LimitReader(res.Body, 1<<10)).Decode(&status)
+	err = askOps(ctx, method, url, "/log-level", level, token, &status)
+	return status, err
 }

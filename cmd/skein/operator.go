@@ -141,22 +141,28 @@ func drain(ctx context.Context, url, token string, asJSON bool, out, progress io
 
 // askDrain asks a node's ops listener about draining.
 func askDrain(ctx context.Context, method, url, token string) (status node.DrainStatus, err error) {
+	err = askOps(ctx, method, url, "/drain", "", token, &status)
+	return status, err
+}
+
+// askOps asks a node's ops listener, as the operator.
+func askOps(ctx context.Context, method, url, path, body, token string, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, url+"/drain", nil)
+	req, err := http.NewRequestWithContext(ctx, method, url+path, strings.NewReader(body))
 	if err != nil {
-		return status, err
+		return err
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return status, err
+		return err
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return status, opsError(url, res)
+		return opsError(url, res)
 	}
-	return status, json.NewDecoder(io.LimitReader(res.Body, 1<<10)).Decode(&status)
+	return json.NewDecoder(io.LimitReader(res.Body, 1<<10)).Decode(answer)
 }
 
 func newNotifyCommand() *cobra.Command {

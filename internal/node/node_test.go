@@ -25,6 +25,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/skein-im/skein/internal/config"
+	"github.com/skein-im/skein/internal/patience"
 )
 
 func TestMain(m *testing.M) {
@@ -228,12 +229,8 @@ func TestGatewayMayBeFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for g.Health() != nil {
-		// It connects in the background.
-		if err := t.Context().Err(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	// It connects in the background.
+	patience.Until(t, "the gateway reaches its mailbox", func() (bool, any) { return g.Health() == nil, g.Health() })
 	if err := errors.Join(g.Stop(), m.Stop()); err != nil {
 		t.Fatal(err)
 	}

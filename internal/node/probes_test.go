@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/skein-im/skein/internal/patience"
 )
 
 // A gateway is well and ready while it reaches its mailbox, and says why it is
@@ -37,12 +39,8 @@ func TestProbesByRole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for g.Health() != nil {
-		// It connects in the background.
-		if err := t.Context().Err(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	// It connects in the background.
+	patience.Until(t, "the gateway reaches its mailbox", func() (bool, any) { return g.Health() == nil, g.Health() })
 	for _, n := range []*Node{g, m} {
 		for _, path := range []string{"/healthz", "/readyz"} {
 			if status, why := probe(n, path); status != http.StatusOK {
