@@ -146,7 +146,7 @@ func startPrometheus(t *testing.T, nodes ...*server) *prometheus {
 	}
 	list, _ := json.Marshal(targets)
 	config := filepath.Join(dir, "prometheus.yml")
-	text := fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [%q]\n"+
+	text := fmt.Sprintf("global: {scrape_interval: 5s, scrape_timeout: 5s, evaluation_interval: 1s}\nrule_files: [%q]\n"+
 		"scrape_configs: [{job_name: skein, static_configs: [{targets: %s}]}]\n", rules, list)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
