@@ -60,7 +60,7 @@ func TestFullRedis(t *testing.T) {
 // fill sends until a send is refused, and returns how many were not.
 func fill(t *testing.T, alice, bob *person) (acknowledged int) {
 	t.Helper()
-	for ctx := testContext(t); ; acknowledged++ {
+	for ; ; acknowledged++ {
 		body := make([]byte, 60_000)
 		copy(body, fmt.Sprintf("message %d ", acknowledged))
 		err := alice.send(bob, body)
@@ -71,7 +71,7 @@ func fill(t *testing.T, alice, bob *person) (acknowledged int) {
 			}
 			return acknowledged
 		}
-		if err != nil || ctx.Err() != nil {
+		if err != nil || acknowledged > 10_000 {
 			t.Fatalf("after %d messages: %v", acknowledged, err)
 		}
 	}
