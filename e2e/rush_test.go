@@ -165,16 +165,17 @@ func (r *rush) open(envelope uint64) (shares []client.Cents, took []time.Duratio
 	return shares, took
 }
 
-// patiently comes back when a server that has too much to do says so.
+// patiently comes back when a server that has too much to do says so, or did not
+// answer in time.
 func patiently[R any](ctx context.Context, ask func() (R, error)) (R, error) {
 	for {
 		res, err := ask()
 		var busy *client.Error
-		if !errors.As(err, &busy) || busy.Kind != client.Busy {
+		if !errors.As(err, &busy) || !busy.Kind.Temporary() {
 			return res, err
 		}
 		select {
-		case <-time.After(time.Duration(busy.RetryAfterMS) * time.Millisecond):
+		case <-time.After(max(50*time.Millisecond, time.Duration(busy.RetryAfterMS)*time.Millisecond)):
 		case <-ctx.Done():
 			return res, err
 		}
