@@ -9,10 +9,14 @@ import (
 )
 
 // Limit is how long a test waits for one thing.
-const Limit = 2 * time.Minute
+const Limit = 4 * time.Minute
 
-// pause is the time between two questions of Until.
-const pause = 10 * time.Millisecond
+// The time between two questions of Until grows from one to the other: what is asked
+// may be a process that has enough to do.
+const (
+	firstPause = time.Millisecond
+	mostPause  = 100 * time.Millisecond
+)
 
 // Context ends with the test, or after the limit, and then says so.
 func Context(t testing.TB) context.Context {
@@ -51,7 +55,8 @@ func bound(limit time.Duration, what string) (done func() bool) {
 // what nobody tells; what can be waited for is waited for.
 func Until(t testing.TB, what string, ask func() (ok bool, seen any)) {
 	t.Helper()
-	for deadline := time.Now().Add(Limit); ; time.Sleep(pause) {
+	pause, deadline := firstPause, time.Now().Add(Limit)
+	for ; ; pause = min(2*pause, mostPause) {
 		ok, seen := ask()
 		if ok {
 			return
@@ -59,5 +64,6 @@ func Until(t testing.TB, what string, ask func() (ok bool, seen any)) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: not in %v; last seen: %v", what, Limit, seen)
 		}
+		time.Sleep(pause)
 	}
 }
