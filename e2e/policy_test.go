@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/skein-im/skein/internal/patience"
@@ -31,7 +30,7 @@ func (c *nodes) cluster(args ...string) (st status) {
 	var err error
 	patience.Until(c.t, "the store answers", func() (bool, any) {
 		out, err = run(c.t, "", all...)
-		return err == nil || !strings.Contains(err.Error(), "open the store"), err
+		return !storeIsSlow(err), err
 	})
 	if err == nil {
 		err = json.Unmarshal([]byte(out), &st)
