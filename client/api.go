@@ -96,11 +96,37 @@ func (a *API) Send(ctx context.Context, to UserID, clientSeq ClientSeq, content 
 // one if there is none. Everything up to the cursor counts as stored. nil:
 // after the cursor the server keeps for the device.
 func (a *API) Sync(ctx context.Context, cursor *uint64, limit int, wait time.Duration) (entries []Entry, head Seq, err error) {
+	page, err := a.SyncIn(ctx, nil, cursor, limit, wait)
+	return page.Entries, page.Head, err
+}
+
+// SyncPage is what SyncIn returns.
+type SyncPage struct {
+	Entries []Entry
+	// Head is the timeline's last sequence, and Generation the one to name with
+	// cursors from this page. See Client.Generation.
+	Head       Seq
+	Generation *uint64
+	// Rewound, if not nil, is up to where the timeline is what it was in the
+	// generation that was named: what the caller has beyond is gone, and Entries
+	// begin there, or at the cursor if that is less.
+	Rewound *Seq
+}
+
+// SyncIn is Sync for a caller who keeps the generation of the page that the cursor
+// is from, and so hears when a region has lost the end of the timeline. nil: none is
+// known.
+func (a *API) SyncIn(ctx context.Context, generation, cursor *uint64, limit int, wait time.Duration) (SyncPage, error) {
 	res := new(skeinv1.SyncResponse)
-	err = a.Call(ctx, rpc.MessageServiceSyncProcedure, &skeinv1.SyncRequest{
-		Cursor: cursor, Limit: uint32(max(0, limit)), WaitMs: uint32(max(0, wait.Milliseconds())),
+	err := a.Call(ctx, rpc.MessageServiceSyncProcedure, &skeinv1.SyncRequest{
+		Cursor: cursor, Generation: generation, Limit: uint32(max(0, limit)), WaitMs: uint32(max(0, wait.Milliseconds())),
 	}, res)
-	return entriesOf(res.GetEntries()), Seq(res.GetHead()), err
+	page := SyncPage{Entries: entriesOf(res.GetEntries()), Head: Seq(res.GetHead()), Generation: res.Generation}
+	if res.Kept != nil {
+		kept := Seq(res.GetKept())
+		page.Rewound = &kept
+	}
+	return page, err
 }
 
 // apiError finds the kind of an error that came over HTTP.

@@ -23,6 +23,10 @@ func (fakeMessages) Sync(_ context.Context, r *connect.Request[skeinv1.SyncReque
 	if r.Header().Get("Authorization") != "Bearer secret" {
 		return nil, connect.NewError(connect.CodeUnauthenticated, errors.New("who are you"))
 	}
+	if r.Msg.Generation != nil {
+		g, kept := r.Msg.GetGeneration()+1, r.Msg.GetCursor()-1
+		return connect.NewResponse(&skeinv1.SyncResponse{Generation: &g, Kept: &kept}), nil
+	}
 	return connect.NewResponse(&skeinv1.SyncResponse{Head: uint64(r.Msg.GetWaitMs()), Entries: []*skeinv1.Entry{{
 		Seq: r.Msg.GetCursor() + 1, Kind: skeinv1.EntryKind_ENTRY_KIND_MESSAGE, Peer: 5, TimeMs: 1000, PairId: 3,
 		Content: &skeinv1.Content{Type: skeinv1.ContentType_CONTENT_TYPE_TEXT, Body: []byte("hi")},
@@ -61,6 +65,11 @@ func TestAPI(t *testing.T) {
 	}
 	if e := entries[0]; e.Seq != 7 || e.Peer != 5 || string(e.Content.Body) != "hi" || e.PairID != 3 || !e.Time.Equal(time.UnixMilli(1000)) {
 		t.Errorf("entry %+v", e)
+	}
+	generation := uint64(7)
+	page, err := a.SyncIn(t.Context(), &generation, &cursor, 10, 0)
+	if err != nil || page.Generation == nil || *page.Generation != 8 || page.Rewound == nil || *page.Rewound != 5 {
+		t.Errorf("in another generation: %+v, %v", page, err)
 	}
 	r, err := a.Send(t.Context(), 5, 9, Text("x"))
 	if want := (Receipt{Seq: 4, ClientSeq: 9, PairID: 2, Time: time.UnixMilli(1000)}); err != nil || r != want {

@@ -16,6 +16,8 @@ func TestAsyncStandbyLacksTheEnd(t *testing.T) {
 	alice, bob := newUser(t, worldOf(s.region), "alice"), newUser(t, worldOf(s.region), "bob")
 	addr := "tcp://" + s.region.Link
 	away, _ := bob.login(t)
+	polls, _ := bob.login(t)
+	poller := worldOf(s.region).api(polls)
 	ac, bc, later := alice.dial(t, addr, alice.token), bob.dial(t, addr, bob.token), bob.dial(t, addr, away)
 	makeFriends(t, alice, bob, ac, bc)
 	say := func(text string) {
@@ -42,6 +44,10 @@ func TestAsyncStandbyLacksTheEnd(t *testing.T) {
 		hear(later, fmt.Sprint("lost ", n))
 	}
 	cursor, generation := uint64(later.Cursor()), later.Generation()
+	polled, err := poller.SyncIn(testContext(t), nil, &cursor, 0, 0)
+	if err != nil || polled.Rewound != nil || uint64(polled.Head) < cursor {
+		t.Fatalf("%+v, %v", polled, err)
+	}
 	later.Close()
 	at := s.region.fixed()
 	s.region.kill()
@@ -62,6 +68,10 @@ func TestAsyncStandbyLacksTheEnd(t *testing.T) {
 	}
 	for n := range 10 {
 		hear(back, fmt.Sprint("after ", n))
+	}
+	if polled, err = poller.SyncIn(testContext(t), polled.Generation, &cursor, 1, 0); err != nil || polled.Rewound == nil ||
+		uint64(*polled.Rewound) >= cursor || len(polled.Entries) != 1 || string(polled.Entries[0].Content.Body) != "after 0" {
+		t.Errorf("over HTTP comes %+v, %v", polled, err)
 	}
 	s.region.stop(t)
 }

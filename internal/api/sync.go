@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	skeinv1 "github.com/skein-im/skein/gen/skein/v1"
 	"github.com/skein-im/skein/internal/im"
 )
@@ -20,7 +22,39 @@ func (a *API) sync(ctx context.Context, who *caller, req *skeinv1.SyncRequest) (
 	if wait > 0 && who.session == nil {
 		return nil, im.Errorf(im.Invalid, "a link delivers by itself; only over HTTP a sync can wait")
 	}
-	cursor, head, err := a.position(ctx, who, req.Cursor)
+	kept, err := a.kept(ctx, who, req)
+	if err != nil {
+		return nil, err
+	}
+	res, err := a.follow(ctx, who, req, kept, limit, wait)
+	if err == nil && who.session != nil {
+		res.Generation, res.Kept = proto.Uint64(uint64(who.session.State.Generation)), kept
+	}
+	return res, err
+}
+
+// kept is up to where the timeline is what it was in the generation that a client
+// names; nil: it is all the same, or the client names none.
+func (a *API) kept(ctx context.Context, who *caller, req *skeinv1.SyncRequest) (*uint64, error) {
+	if who.session == nil || req.Generation == nil || req.GetGeneration() == uint64(who.session.State.Generation) {
+		return nil, nil
+	}
+	generation := im.Generation(req.GetGeneration())
+	at, err := im.Ask[*im.Attached](ctx, a.mailbox, im.User(who.user), &im.Authenticate{
+		Device: who.device, TokenHash: who.session.TokenHash, Generation: &generation})
+	if err != nil || at.Kept == nil {
+		return nil, err
+	}
+	return proto.Uint64(uint64(*at.Kept)), nil
+}
+
+// follow returns what follows what the device has.
+func (a *API) follow(ctx context.Context, who *caller, req *skeinv1.SyncRequest, kept *uint64, limit int, wait time.Duration) (*skeinv1.SyncResponse, error) {
+	asked := req.Cursor
+	if asked != nil && kept != nil {
+		asked = proto.Uint64(min(*asked, *kept))
+	}
+	cursor, head, err := a.position(ctx, who, asked)
 	if err != nil {
 		return nil, err
 	}

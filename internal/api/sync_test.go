@@ -359,3 +359,39 @@ func TestPollOverHTTP(t *testing.T) {
 		t.Errorf("polled %v", res)
 	}
 }
+
+// A client that names the generation of its cursor hears what is gone, and goes on
+// from there.
+func TestSyncAfterLostEnd(t *testing.T) {
+	f := newFixture(t, nil)
+	token, _ := befriend(t, f.mailbox)
+	for n := range 5 {
+		f.mailbox.Append(1, 2, fmt.Sprint("first ", n))
+	}
+	before, err := f.sync(t.Context(), f.session(t, token), syncRequest(0, 0))
+	if err != nil || before.Generation == nil || before.GetGeneration() != 0 || before.Kept != nil {
+		t.Fatalf("%v, %v", before, err)
+	}
+	f.mailbox.Rewind(1, 70, 3)
+	named := func(cursor uint64) *skeinv1.SyncRequest {
+		return &skeinv1.SyncRequest{Cursor: &cursor, Generation: before.Generation}
+	}
+	res, err := f.sync(t.Context(), f.session(t, token), named(5))
+	if err != nil || res.GetGeneration() != 70 || res.Kept == nil || res.GetKept() != 3 || res.Head != 3 || len(res.Entries) != 0 {
+		t.Fatalf("%v, %v", res, err)
+	}
+	for n := range 4 {
+		f.mailbox.Append(1, 2, fmt.Sprint("second ", n))
+	}
+	for cursor, want := range map[uint64]string{5: "second 0", 4: "second 0", 2: "first 2"} {
+		res, err = f.sync(t.Context(), f.session(t, token), named(cursor))
+		if err != nil || res.GetKept() != 3 || len(res.Entries) == 0 || string(res.Entries[0].Content.Body) != want {
+			t.Fatalf("%v, %v", res, err)
+		}
+	}
+	request := named(5)
+	request.Generation = res.Generation
+	if res, err = f.sync(t.Context(), f.session(t, token), request); err != nil || res.Kept != nil || len(res.Entries) != 2 {
+		t.Fatalf("%v, %v", res, err)
+	}
+}

@@ -104,12 +104,18 @@ func (u *user) attached(d *device, cursor im.Seq) *im.Attached {
 	return &im.Attached{Name: u.name, Head: u.head, Cursor: cursor, ClientSeq: d.clientSeq, Generation: u.generation()}
 }
 
-func (u *user) handleAuthenticate(c *im.Authenticate) (im.Result, error) {
+func (u *user) handleAuthenticate(tx *Tx, c *im.Authenticate) (im.Result, error) {
 	d, err := u.login(c.Device, c.TokenHash)
 	if err != nil {
 		return nil, err
 	}
-	return u.attached(d, d.cursor), nil
+	u.greet(tx)
+	a := u.attached(d, d.cursor)
+	if g := c.Generation; g != nil && *g != u.generation() {
+		kept := u.common(*g)
+		a.Kept = &kept
+	}
+	return a, nil
 }
 
 // handleAttach lets a device in. One without a cursor of its own continues

@@ -46,6 +46,12 @@
 // message that is lost, repeated, delayed or reordered on the way still takes
 // effect exactly once and in order.
 //
+// A store that has lost its end gives the lost numbers out again, in another
+// generation (ADR 10). So messages say of which generations their numbers are
+// (Lineage), a number is compared only with those of the same one, what a receiver
+// has lost is sent again from the sender's log, and links of money stop of which one
+// end has lost what the other knows. In the first generation there is nothing of this.
+//
 // # Invariants
 //
 // The state after replaying snapshot and log equals the live state, but for
@@ -57,7 +63,8 @@
 // # Bounds
 //
 // A user has to do with im.MaxContacts others. Purses that a user knows are
-// bounded by what friends send in im.WalletMemory and the longest lifetime. An
+// bounded by what friends send in im.WalletMemory and the longest lifetime. A
+// line remembers maxForks generations, and sends at most maxAgain messages again. An
 // envelope is bounded by im.MaxReceivers, the head of a campaign by what is lent
 // at a time and the last lease's block, its pages by its winners.
 //

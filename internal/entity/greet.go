@@ -18,6 +18,8 @@ const (
 	// first pause between rounds, doubling.
 	greetRounds = 6
 	greetAgain  = 5_000
+	// greetPause is how long those are left alone then.
+	greetPause = 1_800_000
 )
 
 // greeting are the peers that are to be told of the generation.
@@ -25,14 +27,13 @@ type greeting struct {
 	waiting []*line
 	round   int
 	due     im.Millis
+	// ended is when it was over; 0: it goes on.
+	ended im.Millis
 }
 
 // unaware lists the lines of users who may not know of the generation.
 func (u *user) unaware() (list []*line) {
 	own := u.generation()
-	if own == 0 {
-		return nil
-	}
 	var pairs []*pair
 	for _, p := range u.order {
 		if p.known() != own {
@@ -48,19 +49,17 @@ func (u *user) unaware() (list []*line) {
 
 // greet begins to tell them.
 func (u *user) greet(tx *Tx) {
-	if u.greeting != nil {
+	if g := u.greeting; u.generation() == 0 || g != nil && (g.ended == 0 || tx.Now < g.ended+greetPause) {
 		return
 	}
-	if list := u.unaware(); len(list) > 0 {
-		u.greeting = &greeting{waiting: list, due: tx.Now}
-		u.wake(tx.Now)
-	}
+	u.greeting = &greeting{waiting: u.unaware(), due: tx.Now}
+	u.wake(tx.Now)
 }
 
 // greetOn tells the next one.
 func (u *user) greetOn(tx *Tx) {
 	g := u.greeting
-	if g == nil {
+	if g == nil || g.ended != 0 {
 		return
 	}
 	own := u.generation()
@@ -77,7 +76,7 @@ func (u *user) greetOn(tx *Tx) {
 		g.waiting, g.due = u.unaware(), tx.Now+greetAgain<<g.round
 	}
 	if len(g.waiting) == 0 || g.round == greetRounds {
-		u.greeting = nil
+		u.greeting = &greeting{ended: tx.Now}
 		return
 	}
 	u.wake(g.due)

@@ -182,13 +182,13 @@ func (ls *lines) meant(l *line, g im.Generation, ack im.LinkSeq) im.LinkSeq {
 
 // settled takes off a line what nobody has to wait for, and returns how many
 // messages that are.
-func (ls *lines) settled(l *line, s *Lineage, n im.LinkSeq) int {
+func (ls *lines) settled(l *line, s *Lineage, n im.LinkSeq) uint64 {
 	if s.Noted != ls.generation() || s.Noted == 0 || s.Floor <= l.in || n != s.Floor+1 {
 		return 0
 	}
 	missing := s.Floor - l.in
 	l.in = s.Floor
-	return int(missing)
+	return uint64(missing)
 }
 
 // append encodes a skein.store.v1.LinkGenerations.

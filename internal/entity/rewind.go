@@ -11,7 +11,7 @@ type Rewound struct {
 	// Unsaid were taken from peers that do not know any more of having sent them,
 	// Again are sent once more because the peer has lost them, and of Gone no log
 	// has what they said.
-	Unsaid, Again, Gone int
+	Unsaid, Again, Gone uint64
 }
 
 // Add adds what another one has counted.
@@ -79,7 +79,7 @@ func (u *user) adopt(tx *Tx, l *line, s *Lineage, ack im.LinkSeq) bool {
 // to what means the same there, in one commit.
 func (u *user) rewind(tx *Tx, l *line, s *Lineage) {
 	if l.in > s.Base {
-		tx.Rewound.Unsaid += int(l.in - s.Base)
+		tx.Rewound.Unsaid += uint64(l.in - s.Base)
 		l.in = s.Base
 	}
 	g := l.ownGenerations()
@@ -172,8 +172,8 @@ func (u *user) walked(tx *Tx, l *line) {
 	slices.Reverse(w.found)
 	l.refs = append(w.found, l.refs...)
 	l.acked -= im.LinkSeq(len(w.found))
-	tx.Rewound.Again += len(w.found)
-	tx.Rewound.Gone += int(l.acked - w.ack)
+	tx.Rewound.Again += uint64(len(w.found))
+	tx.Rewound.Gone += uint64(l.acked - w.ack)
 	u.outstanding += len(w.found)
 	if len(l.refs) > 0 {
 		u.opened(l)

@@ -107,7 +107,7 @@ func (u *user) Handle(tx *Tx, cmd im.Command) (im.Result, error) {
 	}
 	switch c := cmd.(type) {
 	case *im.Authenticate:
-		return u.handleAuthenticate(c)
+		return u.handleAuthenticate(tx, c)
 	case *im.Attach:
 		return u.handleAttach(tx, c)
 	case *im.CreateDevice:

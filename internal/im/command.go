@@ -141,6 +141,9 @@ type Redeliver struct {
 type Authenticate struct {
 	Device    DeviceID
 	TokenHash [32]byte
+	// Generation, if not nil, asks for Attached.Kept: how much the timeline has in
+	// common with that one.
+	Generation *Generation
 }
 
 // CreateUser makes the mailbox's user exist. Repeating it with the same name

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/skein-im/skein/internal/admit"
+	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/mailbox"
 	"github.com/skein-im/skein/internal/remote"
 	"github.com/skein-im/skein/internal/shard"
@@ -80,6 +81,14 @@ func addLinks(c *collector[backSample]) {
 	c.count("skein_mailbox_link_retransmissions_total", "Link messages sent again.", func(s *backSample) float64 { return float64(s.mailbox.Retransmitted) })
 	c.count("skein_mailbox_link_stray_total", "Link messages that came for entities of other nodes; they are sent again.", func(s *backSample) float64 { return float64(s.mailbox.Stray) })
 	c.count("skein_mailbox_link_dropped_total", "Link messages dropped because a queue was full; they are sent again.", func(s *backSample) float64 { return float64(s.mailbox.Dropped) })
+	const rewound = "Link messages that have met the loss of a store's end: taken from who does not know any more of having sent them (unsaid), sent once more to who has lost them (again), in no log any more (gone)."
+	for what, read := range map[string]func(*entity.Rewound) uint64{
+		"unsaid": func(r *entity.Rewound) uint64 { return r.Unsaid },
+		"again":  func(r *entity.Rewound) uint64 { return r.Again },
+		"gone":   func(r *entity.Rewound) uint64 { return r.Gone },
+	} {
+		c.count("skein_mailbox_link_rewound_total", rewound, func(s *backSample) float64 { return float64(read(&s.mailbox.Rewound)) }, "what", what)
+	}
 	c.times("skein_mailbox_link_round_trip_seconds", "From a link message to its ack, both commits included. Resolution: 1 ms.", func(s *backSample) *telemetry.Counts { return &s.mailbox.LinkTrip })
 	c.gauge("skein_mailbox_outbox_messages", "Link messages that are not acknowledged.", func(s *backSample) float64 { return float64(s.mailbox.Owed) })
 	c.gauge("skein_mailbox_outbox_oldest_seconds", "For how long the oldest link message waits for its ack, among those that had to be sent again within the last 40 to 80 s; 0: all arrive at once.", func(s *backSample) float64 { return s.mailbox.OldestOwed.Seconds() })

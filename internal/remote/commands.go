@@ -83,13 +83,20 @@ var commands = slices.Concat([]commandCodec{
 		}
 	}),
 	command(7, "Authenticate", func(b []byte, m *im.Authenticate) []byte {
-		return appendHash(appendUint(b, 1, m.Device), 2, &m.TokenHash)
+		b = appendHash(appendUint(b, 1, m.Device), 2, &m.TokenHash)
+		if m.Generation != nil {
+			b = appendPresent(b, 3, *m.Generation)
+		}
+		return b
 	}, func(m *im.Authenticate, f *fields) {
 		switch f.num {
 		case 1:
 			m.Device = number[im.DeviceID](f)
 		case 2:
 			m.TokenHash = f.hash()
+		case 3:
+			generation := number[im.Generation](f)
+			m.Generation = &generation
 		}
 	}),
 	command(8, "CreateUser", func(b []byte, m *im.CreateUser) []byte {

@@ -1140,7 +1140,10 @@ type SyncRequest struct {
 	// At most this many entries; 0 means 100, the most is 1,000.
 	Limit uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
 	// Wait up to this long when there is nothing new; at most 60,000.
-	WaitMs        uint32 `protobuf:"varint,3,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	WaitMs uint32 `protobuf:"varint,3,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	// The generation that the cursor is of, as the answer said in which it came.
+	// Absent: the client does not know.
+	Generation    *uint64 `protobuf:"varint,4,opt,name=generation,proto3,oneof" json:"generation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1196,11 +1199,24 @@ func (x *SyncRequest) GetWaitMs() uint32 {
 	return 0
 }
 
+func (x *SyncRequest) GetGeneration() uint64 {
+	if x != nil && x.Generation != nil {
+		return *x.Generation
+	}
+	return 0
+}
+
 type SyncResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Entries []*Entry               `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
 	// The timeline's last sequence.
-	Head          uint64 `protobuf:"varint,2,opt,name=head,proto3" json:"head,omitempty"`
+	Head uint64 `protobuf:"varint,2,opt,name=head,proto3" json:"head,omitempty"`
+	// The generation of the timeline: keep it with the cursor.
+	Generation *uint64 `protobuf:"varint,3,opt,name=generation,proto3,oneof" json:"generation,omitempty"`
+	// Present if the request named another generation: the timeline is what it was
+	// there up to this sequence. What the client has beyond is gone; entries follow
+	// after it, or after the cursor if that is less.
+	Kept          *uint64 `protobuf:"varint,4,opt,name=kept,proto3,oneof" json:"kept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1245,6 +1261,20 @@ func (x *SyncResponse) GetEntries() []*Entry {
 func (x *SyncResponse) GetHead() uint64 {
 	if x != nil {
 		return x.Head
+	}
+	return 0
+}
+
+func (x *SyncResponse) GetGeneration() uint64 {
+	if x != nil && x.Generation != nil {
+		return *x.Generation
+	}
+	return 0
+}
+
+func (x *SyncResponse) GetKept() uint64 {
+	if x != nil && x.Kept != nil {
+		return *x.Kept
 	}
 	return 0
 }
@@ -1900,15 +1930,25 @@ const file_skein_v1_api_proto_rawDesc = "" +
 	"\n" +
 	"client_seq\x18\x02 \x01(\x04R\tclientSeq\x12\x17\n" +
 	"\apair_id\x18\x03 \x01(\x04R\x06pairId\x12\x17\n" +
-	"\atime_ms\x18\x04 \x01(\x03R\x06timeMs\"d\n" +
+	"\atime_ms\x18\x04 \x01(\x03R\x06timeMs\"\x98\x01\n" +
 	"\vSyncRequest\x12\x1b\n" +
 	"\x06cursor\x18\x01 \x01(\x04H\x00R\x06cursor\x88\x01\x01\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x17\n" +
-	"\await_ms\x18\x03 \x01(\rR\x06waitMsB\t\n" +
-	"\a_cursor\"M\n" +
+	"\await_ms\x18\x03 \x01(\rR\x06waitMs\x12#\n" +
+	"\n" +
+	"generation\x18\x04 \x01(\x04H\x01R\n" +
+	"generation\x88\x01\x01B\t\n" +
+	"\a_cursorB\r\n" +
+	"\v_generation\"\xa3\x01\n" +
 	"\fSyncResponse\x12)\n" +
 	"\aentries\x18\x01 \x03(\v2\x0f.skein.v1.EntryR\aentries\x12\x12\n" +
-	"\x04head\x18\x02 \x01(\x04R\x04head\"R\n" +
+	"\x04head\x18\x02 \x01(\x04R\x04head\x12#\n" +
+	"\n" +
+	"generation\x18\x03 \x01(\x04H\x00R\n" +
+	"generation\x88\x01\x01\x12\x17\n" +
+	"\x04kept\x18\x04 \x01(\x04H\x01R\x04kept\x88\x01\x01B\r\n" +
+	"\v_generationB\a\n" +
+	"\x05_kept\"R\n" +
 	"\x0eHistoryRequest\x12\x12\n" +
 	"\x04peer\x18\x01 \x01(\x04R\x04peer\x12\x16\n" +
 	"\x06before\x18\x02 \x01(\x04R\x06before\x12\x14\n" +
@@ -2089,6 +2129,7 @@ func file_skein_v1_api_proto_init() {
 	}
 	file_skein_v1_link_proto_init()
 	file_skein_v1_api_proto_msgTypes[20].OneofWrappers = []any{}
+	file_skein_v1_api_proto_msgTypes[21].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -281,6 +281,18 @@ func (m *Mailbox) Append(id im.UserID, peer im.UserID, text string) {
 	m.deliver()
 }
 
+// Rewind takes a user's timeline back to what a copy has, in another generation.
+func (m *Mailbox) Rewind(id im.UserID, g im.Generation, kept im.Seq) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	u := m.makeUser(id)
+	u.generation, u.kept = g, kept
+	u.timeline, u.peers = u.timeline[:kept], u.peers[:kept]
+	for _, d := range u.devices {
+		d.cursor = min(d.cursor, kept)
+	}
+}
+
 // Kick ends every session as a mailbox that goes away does.
 func (m *Mailbox) Kick(code im.CloseCode) {
 	m.mu.Lock()

@@ -18,6 +18,9 @@ type user struct {
 	// peers has the peer of every timeline entry.
 	peers          []im.UserID
 	sendID, recvID uint64
+	// generation and kept are those of Rewind.
+	generation im.Generation
+	kept       im.Seq
 }
 
 type device struct {
@@ -43,7 +46,7 @@ func (u *user) authenticate(id im.DeviceID, hash [32]byte) (*im.Attached, error)
 	if d == nil || d.hash != hash {
 		return nil, im.Errorf(im.Unauthenticated, "device %d is not known by this token", id)
 	}
-	return &im.Attached{Name: u.name, Head: u.head(), Cursor: d.cursor, ClientSeq: im.ClientSeq(len(d.sent))}, nil
+	return &im.Attached{Name: u.name, Head: u.head(), Cursor: d.cursor, ClientSeq: im.ClientSeq(len(d.sent)), Generation: u.generation}, nil
 }
 
 func (u *user) provision(c *im.Provision) error {
@@ -73,7 +76,12 @@ func (m *Mailbox) applyUser(u *user, cmd im.Command) (im.Result, error) {
 	m.clock++
 	switch c := cmd.(type) {
 	case *im.Authenticate:
-		return u.authenticate(c.Device, c.TokenHash)
+		at, err := u.authenticate(c.Device, c.TokenHash)
+		if err == nil && c.Generation != nil && *c.Generation != u.generation {
+			kept := u.kept
+			at.Kept = &kept
+		}
+		return at, err
 	case *im.CreateDevice:
 		u.devices = append(u.devices, &device{name: c.Name, hash: c.TokenHash, created: m.clock})
 		return &im.DeviceCreated{Device: im.DeviceID(len(u.devices))}, nil

@@ -29,10 +29,10 @@ func (w *world) check() {
 		p.kill()
 		counted.Add(&p.rewound)
 	}
-	if missing > counted.Gone || w.report.Orphans > counted.Unsaid {
+	if uint64(missing) > counted.Gone || uint64(w.report.Orphans) > counted.Unsaid {
 		w.failf("%d messages are missing and %d are not known to their senders; counted is %+v", missing, w.report.Orphans, counted)
 	}
-	w.report.Missing, w.report.Again = missing, counted.Again
+	w.report.Missing, w.report.Again = missing, int(counted.Again)
 }
 
 // entries are all that the user's timeline has ever had, but for what was lost, and
