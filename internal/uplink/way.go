@@ -20,8 +20,9 @@ type way struct {
 	mu sync.Mutex
 	// relays are those that lead there, by name.
 	relays map[string]*hop
-	// used are the names of those that slots are placed on.
-	used []string
+	// all are those of them, and used those that slots are placed on, as package route was
+	// told last.
+	all, used []cluster.Member
 	// since is when there was no relay yet; alone: it is logged that there is none.
 	since time.Time
 	alone bool
@@ -113,15 +114,15 @@ func (w *way) place() {
 	if len(up) == 0 {
 		up = linked
 	}
-	w.route.Update(all, cluster.NewTable(up))
-	var used []string
-	for _, m := range up {
-		used = append(used, m.Node)
+	if slices.Equal(all, w.all) && slices.Equal(up, w.used) {
+		return
 	}
-	if len(used) > 0 && !slices.Equal(used, w.used) {
+	w.route.Update(all, cluster.NewTable(up))
+	news := !slices.EqualFunc(up, w.used, func(a, b cluster.Member) bool { return a.Node == b.Node })
+	w.all, w.used = all, up
+	if len(up) > 0 && news {
 		w.u.cfg.Open()
 	}
-	w.used = used
 }
 
 // reach is what the relays say of the region: the first of those that are up, by

@@ -168,8 +168,8 @@ type asked struct {
 	done   atomic.Bool
 }
 
-// giveUp ends the moves that a process was asked for: one at a time, those that wait for
-// others first. Several that end at once would go on in no order that a seed decides.
+// giveUp ends the moves that a process was asked for, those that wait for others first:
+// one at a time, so that never two goroutines may have the run do something.
 func (w *world) giveUp(by *proc) {
 	for _, a := range slices.Backward(w.asked) {
 		if a.by == by {
