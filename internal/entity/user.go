@@ -44,7 +44,9 @@ type user struct {
 	history *history
 
 	exists, dirty bool
-	unsnapshotted int
+	// unsnapshotted is small enough to stand in one word with what is before it: a
+	// user takes 256 bytes, and the next larger piece of memory has 288.
+	unsnapshotted int32
 }
 
 // pair is what a user knows of one other entity.
@@ -75,7 +77,7 @@ func (u *user) Status() Status {
 		// Who leaves stays in memory, to ask that it goes on.
 		return Status{Head: u.head, Trimmed: u.trimmed(), Due: u.due, Outstanding: min(int(u.due), 1)}
 	}
-	return Status{Head: u.head, Trimmed: u.trimmed(), Due: u.due, Dirty: u.dirty, Unsnapshotted: u.unsnapshotted, Outstanding: u.outstanding}
+	return Status{Head: u.head, Trimmed: u.trimmed(), Due: u.due, Dirty: u.dirty, Unsnapshotted: int(u.unsnapshotted), Outstanding: u.outstanding}
 }
 
 // Handle implements Entity.
