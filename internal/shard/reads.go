@@ -2,6 +2,8 @@ package shard
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
@@ -10,10 +12,17 @@ import (
 // Load implements Host.
 func (s *Shard) Load(a im.Addr, ticket uint64) {
 	s.read(func() func(im.Millis) {
-		ent, err := LoadEntity(func(tail func([]im.Record) im.Seq) (store.Entity, error) {
-			return s.opts.Store.Load(context.Background(), a, tail)
+		var unread error
+		ent, err := LoadEntity(func(tail func([]im.Record) im.Seq) (e store.Entity, err error) {
+			e, unread = s.opts.Store.Load(context.Background(), a, tail)
+			return e, unread
 		}, a)
-		if err != nil {
+		switch {
+		case unread != nil && !errors.Is(unread, store.ErrCorrupt):
+			if skipped, ok := s.complaints.due(time.Now()); ok {
+				s.opts.Logger.Error("an entity cannot be read from the store", "entity", a.String(), "err", err, "likewise_since", skipped)
+			}
+		case err != nil:
 			s.opts.Logger.Error("an entity cannot be loaded", "entity", a.String(), "err", err)
 		}
 		return func(now im.Millis) { s.core.Loaded(now, a, ticket, ent, err) }

@@ -63,7 +63,9 @@ type Shard struct {
 
 	statsMu sync.Mutex
 	stats   Stats
-	outbox  outbox
+	// complaints are about what cannot be read.
+	complaints complaints
+	outbox     outbox
 
 	// Busy and Dropped count refused commands and dropped link messages.
 	Busy, Dropped atomic.Uint64
