@@ -9,6 +9,7 @@ seeds=${SEEDS:-20000}
 go test ./internal/sim -timeout 3h -run TestSeeds -seeds="$seeds"
 go test ./internal/sim/regions -timeout 3h -run TestSeeds -seeds="$((seeds / 2))"
 go test ./internal/sim/standbys -timeout 3h -run TestSeeds -seeds="$((seeds / 4))"
+go test ./internal/sim/rewinds -timeout 3h -run TestSeeds -seeds="$seeds"
 TEST_CRASHES="${CRASHES:-100}" go test ./e2e -timeout 1h -run TestCrash -v
 TEST_NEED_REDIS=1 TEST_FAULT_SECONDS="${FAULT_SECONDS:-30}" go test ./e2e -timeout 1h -run 'TestOneOfTwo|TestMailboxIsCutOff|TestMailboxRefuses|TestGatewayIs|TestOneOfSeveral|TestRollingRestart|TestRelaysOfTheirOwn' -v
 TEST_NEED_REDIS=1 TEST_RECOVERY_TRIALS="${TRIALS:-20}" go test ./e2e -timeout 1h -run TestRecovery -v

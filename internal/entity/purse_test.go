@@ -28,6 +28,16 @@ func purseOf(ent Entity) *purse {
 	return nil
 }
 
+// lives writes down what a line keeps of generations, but for what may be learned
+// again.
+func lives(l *line, of forks) string {
+	g := l.generations
+	if g == nil {
+		g = &generations{}
+	}
+	return fmt.Sprintf(" forks %v noted %d bases %v stopped %v", of, g.noted, g.bases, g.stopped)
+}
+
 // sketch writes down the state of a purse that survives.
 func sketch(ent Entity, acks bool) string {
 	p := purseOf(ent)
@@ -37,7 +47,7 @@ func sketch(ent Entity, acks bool) string {
 		fmt.Fprintf(&b, "outstanding %d\n", p.outstanding)
 	}
 	for _, one := range p.order {
-		fmt.Fprintf(&b, "%v out %d in %d wins %v", one.peer, one.out, one.in, one.wins)
+		fmt.Fprintf(&b, "%v out %d in %d wins %v%s", one.peer, one.out, one.in, one.wins, lives(&one.line, p.forks))
 		if acks {
 			fmt.Fprintf(&b, " acked %d refs %v", one.acked, one.refs)
 		}
@@ -118,11 +128,15 @@ func (m *market) act() {
 		m.advance(im.Millis(m.draw("ms", 3000)))
 	case 10:
 		for _, a := range m.all() {
-			switch m.draw("maintenance", 4) {
+			switch m.draw("maintenance", 5) {
 			case 0:
 				a.snapshot()
 			case 1:
 				a.restart()
+			case 2:
+				// Its store is gone, and a copy that lacks nothing goes on.
+				m.generation++
+				a.goOn(a.copied(), m.generation)
 			}
 		}
 	}

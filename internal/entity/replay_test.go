@@ -25,6 +25,7 @@ func picture(u *user, acks bool) string {
 	for _, p := range u.order {
 		fmt.Fprintf(&b, "pair %v contact %d blocked %v note %q yes %d out %d in %d send %d last %d",
 			p.peer, p.contact, p.blocked, p.note, p.yes, p.out, p.in, p.sendID, p.lastSeq)
+		b.WriteString(lives(&p.line, u.forks))
 		if acks {
 			fmt.Fprintf(&b, " acked %d %d refs %v", p.acked, p.sendAckID, p.refs)
 		}
@@ -40,7 +41,7 @@ func picture(u *user, acks bool) string {
 	balance, statement := u.balance()
 	fmt.Fprintf(&b, "wallet %d %d\n", balance, statement)
 	for _, p := range slices.SortedFunc(slices.Values(u.dealings()), func(a, b *pair) int { return strings.Compare(dealingKey(a.peer), dealingKey(b.peer)) }) {
-		fmt.Fprintf(&b, "dealing %v %+v out %d in %d", p.peer, *p.deal, p.out, p.in)
+		fmt.Fprintf(&b, "dealing %v %+v out %d in %d%s", p.peer, *p.deal, p.out, p.in, lives(&p.line, u.forks))
 		if acks {
 			fmt.Fprintf(&b, " acked %d refs %v", p.acked, p.refs)
 		}
@@ -133,8 +134,12 @@ func TestReplayEquivalence(t *testing.T) {
 			if live, stored := picture(p.a.user(), false), picture(p.a.load().(*user), false); live != stored {
 				t.Fatalf("live:\n%s\nstored:\n%s", live, stored)
 			}
-			if rapid.IntRange(0, 9).Draw(t, "restart") == 0 {
+			switch rapid.IntRange(0, 9).Draw(t, "restart") {
+			case 0:
 				p.a.restart()
+			case 1:
+				one := rapid.SampledFrom(append(p.peers, p.a)).Draw(t, "goes on from a copy")
+				one.goOn(one.copied(), one.generation+1)
 			}
 		}
 		p.a.snapshot()
