@@ -73,13 +73,16 @@ func (t *nameTable) bind(tx *Tx, c *im.BindName) (im.Result, error) {
 // allocator gives out user identifiers.
 type allocator struct {
 	recordsOnly
-	next uint64
+	next       uint64
+	generation im.Generation
 }
 
 const (
 	allocatorKey = "next"
 	maxUserID    = 1<<53 - 1
 	maxBlock     = 1 << 16
+	// lostBlock is more than a store has given out in an end that it can lose.
+	lostBlock = 1 << 24
 )
 
 func (a *allocator) Restore(recs []im.Record) (im.Seq, error) {
@@ -88,7 +91,7 @@ func (a *allocator) Restore(recs []im.Record) (im.Seq, error) {
 		if err := proto.Unmarshal(r.Value, &m); err != nil {
 			return 0, im.Errorf(im.Internal, "allocator record: %w", err)
 		}
-		a.next = m.Next
+		a.next, a.generation = m.Next, im.Generation(m.Generation)
 	}
 	return 0, nil
 }
@@ -101,15 +104,19 @@ func (a *allocator) Handle(tx *Tx, cmd im.Command) (im.Result, error) {
 	if c.Count == 0 || c.Count > maxBlock {
 		return nil, im.Errorf(im.Invalid, "a block has 1 to %d identifiers", maxBlock)
 	}
-	if a.next+uint64(c.Count) > maxUserID {
+	first := a.next
+	if tx.Generation != a.generation {
+		// What a lost end has given out is not given to others.
+		first += lostBlock
+	}
+	if first+uint64(c.Count) > maxUserID {
 		return nil, im.Errorf(im.TooLarge, "user identifiers are used up")
 	}
-	first := a.next
-	value, err := proto.Marshal(&storev1.Allocator{Next: first + uint64(c.Count)})
+	value, err := proto.Marshal(&storev1.Allocator{Next: first + uint64(c.Count), Generation: uint64(tx.Generation)})
 	if err != nil {
 		return nil, im.Errorf(im.Internal, "cannot encode the allocator: %w", err)
 	}
-	a.next = first + uint64(c.Count)
+	a.next, a.generation = first+uint64(c.Count), tx.Generation
 	tx.put(allocatorKey, value)
 	return &im.Allocated{First: im.UserID(first), Count: c.Count}, nil
 }

@@ -71,6 +71,25 @@ func TestAllocator(t *testing.T) {
 	a.refuses(&im.LookupName{}, im.Unimplemented)
 }
 
+// What a store has given out whose end is lost is not given out again.
+func TestAllocatorLosesEnd(t *testing.T) {
+	a := newActor(t, im.AllocatorAddr)
+	next := func() im.UserID {
+		first := a.must(&im.AllocateUsers{Count: 10}).(*im.Allocated).First
+		a.restart()
+		return first
+	}
+	next()
+	copied := a.copied()
+	lost := next()
+	a.goOn(copied, 70)
+	if first := next(); first < lost+10 {
+		t.Errorf("%d is given out after %d", first, lost)
+	} else if second := next(); second != first+10 {
+		t.Errorf("%d is given out after %d", second, first)
+	}
+}
+
 // Entities without a log have none to replay, and no use for messages.
 func TestRecordsOnly(t *testing.T) {
 	for _, addr := range []im.Addr{im.AllocatorAddr, im.NameAddr("x")} {

@@ -1254,8 +1254,10 @@ func (x *AccountName) GetPasswordHash() string {
 }
 
 type Allocator struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Next          uint64                 `protobuf:"varint,1,opt,name=next,proto3" json:"next,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Next  uint64                 `protobuf:"varint,1,opt,name=next,proto3" json:"next,omitempty"`
+	// The generation of the store in which this was written.
+	Generation    uint64 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1293,6 +1295,13 @@ func (*Allocator) Descriptor() ([]byte, []int) {
 func (x *Allocator) GetNext() uint64 {
 	if x != nil {
 		return x.Next
+	}
+	return 0
+}
+
+func (x *Allocator) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
 	}
 	return 0
 }
@@ -1526,9 +1535,12 @@ const file_skein_store_v1_store_proto_rawDesc = "" +
 	"\vAccountName\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\x04R\x04user\x12#\n" +
-	"\rpassword_hash\x18\x03 \x01(\tR\fpasswordHash\"\x1f\n" +
+	"\rpassword_hash\x18\x03 \x01(\tR\fpasswordHash\"?\n" +
 	"\tAllocator\x12\x12\n" +
-	"\x04next\x18\x01 \x01(\x04R\x04next\"8\n" +
+	"\x04next\x18\x01 \x01(\x04R\x04next\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x02 \x01(\x04R\n" +
+	"generation\"8\n" +
 	"\x04Home\x12\x16\n" +
 	"\x06region\x18\x01 \x01(\tR\x06region\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\"\x95\x01\n" +
