@@ -303,7 +303,7 @@ func (a *auditor) settle() {
 		ways = append(ways, w)
 	}
 	slices.SortFunc(ways, func(x, y way) int {
-		return cmp.Or(compareAddrs(x.from, y.from), compareAddrs(x.to, y.to))
+		return cmp.Or(x.from.Compare(y.from), x.to.Compare(y.to))
 	})
 	for _, w := range ways {
 		a.close(w)
@@ -313,8 +313,4 @@ func (a *auditor) settle() {
 	if r.In != r.Held()+r.Out {
 		r.problem(im.Addr{}, "%d cents came in, but %d are held and %d went out", r.In, r.Held(), r.Out)
 	}
-}
-
-func compareAddrs(a, b im.Addr) int {
-	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID))
 }

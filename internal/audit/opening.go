@@ -124,7 +124,7 @@ func (a *auditor) checkOpenings() {
 	for addr := range a.openings {
 		addrs = append(addrs, addr)
 	}
-	slices.SortFunc(addrs, compareAddrs)
+	slices.SortFunc(addrs, im.Addr.Compare)
 	for _, addr := range addrs {
 		if o := a.openings[addr]; o.cents != o.explained {
 			a.report.problem(addr, "had %d cents where its log begins, but what it got and gave before makes %d", o.cents, o.explained)

@@ -1,6 +1,9 @@
 package im
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // UserID names a user. 0 is nobody. Identifiers below FirstRegisteredUser are
 // chosen by the operator (provisioning, imported data sets), those from there
@@ -82,6 +85,11 @@ type Addr struct {
 func User(id UserID) Addr { return Addr{Kind: KindUser, ID: uint64(id)} }
 
 func (a Addr) String() string { return fmt.Sprintf("%s/%d", a.Kind, a.ID) }
+
+// Compare orders addresses by kind and identifier.
+func (a Addr) Compare(b Addr) int {
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID))
+}
 
 // Slot is the unit of ownership: every entity lives in one, and one node owns
 // a slot at a time.

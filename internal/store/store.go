@@ -95,6 +95,16 @@ func AllSlots() []im.Slot {
 	return all
 }
 
+// CheckSlots refuses slots that do not exist.
+func CheckSlots(slots ...im.Slot) error {
+	for _, slot := range slots {
+		if slot >= im.Slots {
+			return im.Errorf(im.Invalid, "slot %d does not exist", slot)
+		}
+	}
+	return nil
+}
+
 // Record is one key of an entity and its value.
 type Record = im.Record
 
@@ -188,3 +198,8 @@ var (
 	// ErrFailed: the engine met an I/O error and takes no more writes.
 	ErrFailed = errors.New("the store has failed and takes no more writes")
 )
+
+// Corruptf describes data that the engine has not written.
+func Corruptf(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrCorrupt}, args...)...)
+}

@@ -37,7 +37,7 @@ func (s *Store) held(ctx context.Context) (map[im.Slot][]im.Addr, error) {
 		}
 	}
 	for _, addrs := range held {
-		slices.SortFunc(addrs, compareAddrs)
+		slices.SortFunc(addrs, im.Addr.Compare)
 	}
 	return held, nil
 }

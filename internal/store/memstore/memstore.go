@@ -3,7 +3,6 @@ package memstore
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -43,9 +42,6 @@ type member struct {
 	expires time.Time
 }
 
-// ErrClosed is what every call returns after Close.
-var ErrClosed = errors.New("the store is closed")
-
 // New makes an empty store. clock tells when members expire.
 func New(clock func() time.Time) *Store {
 	return &Store{
@@ -64,7 +60,7 @@ func (s *Store) lock(ctx context.Context) error {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
-		return ErrClosed
+		return store.ErrClosed
 	}
 	return nil
 }
@@ -186,28 +182,15 @@ func (s *Store) Pending(ctx context.Context, slot im.Slot) ([]im.Addr, error) {
 			addrs = append(addrs, a)
 		}
 	}
-	slices.SortFunc(addrs, compareAddrs)
+	slices.SortFunc(addrs, im.Addr.Compare)
 	return addrs, nil
-}
-
-func compareAddrs(a, b im.Addr) int {
-	if a.Kind != b.Kind {
-		return int(a.Kind) - int(b.Kind)
-	}
-	switch {
-	case a.ID < b.ID:
-		return -1
-	case a.ID > b.ID:
-		return 1
-	}
-	return 0
 }
 
 // Entities are all entities that were ever changed, by kind and ID.
 func (s *Store) Entities() []im.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.SortedFunc(maps.Keys(s.entities), compareAddrs)
+	return slices.SortedFunc(maps.Keys(s.entities), im.Addr.Compare)
 }
 
 // PutMember implements store.Store.

@@ -290,13 +290,13 @@ func TestClose(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := op.Finish(); !errors.Is(err, ErrClosed) {
+	if err := op.Finish(); !errors.Is(err, store.ErrClosed) {
 		t.Fatalf("finish after close: %v", err)
 	}
-	if err := s.Commit(context.Background(), batch()); !errors.Is(err, ErrClosed) {
+	if err := s.Commit(context.Background(), batch()); !errors.Is(err, store.ErrClosed) {
 		t.Fatalf("commit after close: %v", err)
 	}
-	if _, err := s.ReadLog(context.Background(), a, 1, 1, 1); !errors.Is(err, ErrClosed) {
+	if _, err := s.ReadLog(context.Background(), a, 1, 1, 1); !errors.Is(err, store.ErrClosed) {
 		t.Fatalf("read after close: %v", err)
 	}
 }

@@ -88,7 +88,7 @@ func (op *Op) Finish() error {
 	switch op.state {
 	case dropped:
 		if op.s.closed {
-			return ErrClosed
+			return store.ErrClosed
 		}
 		return ErrDropped
 	case finished:

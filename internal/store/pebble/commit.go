@@ -16,10 +16,10 @@ import (
 // Commit implements store.Store. It may wait for compactions; ctx ends that
 // wait, but not the one for the disk.
 func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
-	if err := s.enter(); err != nil {
+	if err := s.life.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.exit()
+	defer s.life.Exit()
 	if err := errors.Join(s.Err(), ctx.Err()); err != nil {
 		return err
 	}

@@ -29,8 +29,8 @@ func (s *Store) List(ctx context.Context, slots []im.Slot, visit func(im.Slot, [
 }
 
 func (s *Store) listSlot(ctx context.Context, slot im.Slot) ([]im.Addr, error) {
-	if slot >= im.Slots {
-		return nil, im.Errorf(im.Invalid, "slot %d does not exist", slot)
+	if err := store.CheckSlots(slot); err != nil {
+		return nil, err
 	}
 	var addrs []im.Addr
 	for _, kind := range []byte{keyRecord, keyLog} {

@@ -53,10 +53,10 @@ func (s *Store) Members(ctx context.Context) ([]store.Member, error) {
 
 // withMembers runs f on the members that have not expired.
 func (s *Store) withMembers(ctx context.Context, f func(list map[string]member, now time.Time)) error {
-	if err := s.enter(); err != nil {
+	if err := s.life.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.exit()
+	defer s.life.Exit()
 	if err := errors.Join(s.Err(), ctx.Err()); err != nil {
 		return err
 	}

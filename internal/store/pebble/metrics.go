@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 
@@ -74,10 +75,10 @@ func (s *Store) Metrics() Metrics {
 	}
 	m.Commits, m.CommitTime = m.CommitTimes.Total(), time.Duration(m.CommitTimes.Sum)
 	m.Syncs, m.SyncTime = m.SyncTimes.Total(), time.Duration(m.SyncTimes.Sum)
-	if s.enter() != nil {
+	if s.life.Enter(context.Background()) != nil {
 		return m
 	}
-	defer s.exit()
+	defer s.life.Exit()
 	p := s.db.Metrics()
 	m.DiskBytes = p.DiskSpaceUsage()
 	if u, err := s.disk.FS.GetDiskUsage(s.dir); err == nil {

@@ -15,10 +15,10 @@ import (
 // read runs f on an iterator, which sees the store as it is now, and returns
 // when what it saw is durable.
 func (s *Store) read(ctx context.Context, slot im.Slot, opts *pebbledb.IterOptions, f func(*pebbledb.Iterator) error) error {
-	if err := s.enter(); err != nil {
+	if err := s.life.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.exit()
+	defer s.life.Exit()
 	if err := errors.Join(s.Err(), ctx.Err()); err != nil {
 		return err
 	}
@@ -85,8 +85,8 @@ func (s *Store) ReadLog(ctx context.Context, a im.Addr, from im.Seq, limit, maxB
 
 // Pending implements store.Store.
 func (s *Store) Pending(ctx context.Context, slot im.Slot) ([]im.Addr, error) {
-	if slot >= im.Slots {
-		return nil, im.Errorf(im.Invalid, "slot %d does not exist", slot)
+	if err := store.CheckSlots(slot); err != nil {
+		return nil, err
 	}
 	var addrs []im.Addr
 	var prefix [epochKeyLen]byte

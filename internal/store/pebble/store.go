@@ -60,9 +60,7 @@ type Store struct {
 	gate      *gate
 	scheduler *scheduler
 
-	// life is held for reading by every running call and taken by Close.
-	life   sync.RWMutex
-	closed bool
+	life store.Life
 
 	// own is held for reading by commits and taken by Acquire, so that an
 	// epoch holds for as long as a commit that was checked against it runs.
@@ -82,20 +80,6 @@ var _ store.Store = (*Store)(nil)
 // inflight is a commit under way.
 type inflight struct{ done chan struct{} }
 
-var errClosed = errors.New("the store is closed")
-
-// enter begins a call, which ends with exit.
-func (s *Store) enter() error {
-	s.life.RLock()
-	if s.closed {
-		s.life.RUnlock()
-		return errClosed
-	}
-	return nil
-}
-
-func (s *Store) exit() { s.life.RUnlock() }
-
 // Failed is closed when the store has failed: it takes no more writes, and
 // the process should end, or close the store and open it again.
 func (s *Store) Failed() <-chan struct{} { return s.failure.ch }
@@ -107,35 +91,28 @@ func (s *Store) Err() error { return s.failure.get() }
 // Close waits for running calls. It returns why the store failed, if it did;
 // whatever was acknowledged is safe all the same.
 func (s *Store) Close() error {
-	s.life.Lock()
-	defer s.life.Unlock()
-	if s.closed {
-		return nil
-	}
-	s.closed = true
-	err := errors.Join(s.db.Close(), s.lock.Close())
-	if failed := s.Err(); failed != nil {
-		return failed
-	}
-	return err
+	return s.life.End(func() error {
+		err := errors.Join(s.db.Close(), s.lock.Close())
+		if failed := s.Err(); failed != nil {
+			return failed
+		}
+		return err
+	})
 }
 
 // Owners implements store.Store.
 func (s *Store) Owners(ctx context.Context, slots []im.Slot) ([]store.Owner, error) {
-	if err := s.enter(); err != nil {
+	if err := s.life.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.exit()
-	if err := ctx.Err(); err != nil {
+	defer s.life.Exit()
+	if err := store.CheckSlots(slots...); err != nil {
 		return nil, err
 	}
 	s.own.RLock()
 	defer s.own.RUnlock()
 	owners := make([]store.Owner, len(slots))
 	for i, slot := range slots {
-		if slot >= im.Slots {
-			return nil, im.Errorf(im.Invalid, "slot %d does not exist", slot)
-		}
 		owners[i] = store.Owner{Node: s.owners[slot], Epoch: s.epochs[slot]}
 	}
 	return owners, nil
@@ -143,10 +120,13 @@ func (s *Store) Owners(ctx context.Context, slots []im.Slot) ([]store.Owner, err
 
 // Acquire implements store.Store. It waits for commits that are under way.
 func (s *Store) Acquire(ctx context.Context, owner string, slots []im.Slot) ([]im.Epoch, error) {
-	if err := s.enter(); err != nil {
+	if err := s.life.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.exit()
+	defer s.life.Exit()
+	if err := store.CheckSlots(slots...); err != nil {
+		return nil, err
+	}
 	s.own.Lock()
 	defer s.own.Unlock()
 	if err := errors.Join(s.Err(), ctx.Err()); err != nil {
@@ -159,9 +139,6 @@ func (s *Store) Acquire(ctx context.Context, owner string, slots []im.Slot) ([]i
 	defer b.Close()
 	epochs := make([]im.Epoch, len(slots))
 	for i, slot := range slots {
-		if slot >= im.Slots {
-			return nil, im.Errorf(im.Invalid, "slot %d does not exist", slot)
-		}
 		epochs[i] = s.epochs[slot] + 1
 		putEpoch(b, slot, epochs[i], owner)
 	}

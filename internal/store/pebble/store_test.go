@@ -222,10 +222,7 @@ func TestCloseWaits(t *testing.T) {
 	commit := start(func() error { return s.Commit(ctx, storetest.One(a, epochs[a.Slot()], 1, "x")) })
 	<-d.asked
 	closing := start(s.Close)
-	for s.life.TryRLock() { // until Close waits for the lock
-		s.life.RUnlock()
-		runtime.Gosched()
-	}
+	idle()
 	select {
 	case <-closing:
 		t.Fatal("Close did not wait for a commit")
@@ -245,7 +242,7 @@ func TestCloseWaits(t *testing.T) {
 		"DeleteMember": func() error { return s.DeleteMember(ctx, "x") },
 		"Members":      func() error { _, err := s.Members(ctx); return err },
 	} {
-		if err := call(); !errors.Is(err, errClosed) {
+		if err := call(); !errors.Is(err, store.ErrClosed) {
 			t.Errorf("%s after Close: %v", name, err)
 		}
 	}

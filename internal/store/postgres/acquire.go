@@ -17,11 +17,11 @@ import (
 // have the slots. What they have written is durable too when it returns: it came
 // before in the server's log, which standbys have up to the acquisition.
 func (s *Store) Acquire(ctx context.Context, owner string, slots []im.Slot) ([]im.Epoch, error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.life.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.exit()
-	if err := checkSlots(slots); err != nil || len(slots) == 0 {
+	defer s.life.Exit()
+	if err := store.CheckSlots(slots...); err != nil || len(slots) == 0 {
 		return nil, err
 	}
 	var wanted, seen array
@@ -68,7 +68,7 @@ func (s *Store) begin(slots []im.Slot, rows [][][]byte) ([]im.Epoch, error) {
 	epochs := make([]im.Epoch, len(slots))
 	for i, slot := range slots {
 		if epochs[i] = got[slot]; epochs[i] == 0 {
-			return nil, corruptf("slot %d is not in the table of owners", slot)
+			return nil, store.Corruptf("slot %d is not in the table of owners", slot)
 		}
 	}
 	for i, slot := range slots {
@@ -77,22 +77,13 @@ func (s *Store) begin(slots []im.Slot, rows [][][]byte) ([]im.Epoch, error) {
 	return epochs, nil
 }
 
-func checkSlots(slots []im.Slot) error {
-	for _, slot := range slots {
-		if slot >= im.Slots {
-			return im.Errorf(im.Invalid, "slot %d does not exist", slot)
-		}
-	}
-	return nil
-}
-
 // Owners implements store.Store.
 func (s *Store) Owners(ctx context.Context, slots []im.Slot) ([]store.Owner, error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.life.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.exit()
-	if err := checkSlots(slots); err != nil || len(slots) == 0 {
+	defer s.life.Exit()
+	if err := store.CheckSlots(slots...); err != nil || len(slots) == 0 {
 		return nil, err
 	}
 	var of array

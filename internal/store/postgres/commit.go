@@ -15,10 +15,10 @@ import (
 // Commit implements store.Store. Once it has begun, ctx does not end it: its
 // fate should be known.
 func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
-	if err := s.enter(ctx); err != nil {
+	if err := s.life.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.exit()
+	defer s.life.Exit()
 	c, err := s.book.Cut(b)
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ func (s *Store) writeUnlessFenced(ctx context.Context, parts []tenure.Part) ([]i
 		return nil, err
 	}
 	if len(q.rows) != 1 || len(q.rows[0]) != 1 {
-		return nil, corruptf("a commit was answered with %d rows", len(q.rows))
+		return nil, store.Corruptf("a commit was answered with %d rows", len(q.rows))
 	}
 	return readSlots(q.rows[0][0])
 }

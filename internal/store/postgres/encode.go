@@ -196,13 +196,13 @@ func (e *encoder) params(writer uint64) [][]byte {
 // readSlots reads an array of slots.
 func readSlots(b []byte) ([]im.Slot, error) {
 	if len(b) < 12 {
-		return nil, corruptf("an array of slots has %d bytes", len(b))
+		return nil, store.Corruptf("an array of slots has %d bytes", len(b))
 	}
 	if binary.BigEndian.Uint32(b) == 0 {
 		return nil, nil
 	}
 	if len(b) < arrayHeader || (len(b)-arrayHeader)%6 != 0 {
-		return nil, corruptf("an array of slots has %d bytes", len(b))
+		return nil, store.Corruptf("an array of slots has %d bytes", len(b))
 	}
 	var slots []im.Slot
 	for b = b[arrayHeader:]; len(b) > 0; b = b[6:] {

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -14,7 +13,7 @@ var _ store.Lister = (*Store)(nil)
 
 // List implements store.Lister.
 func (s *Store) List(ctx context.Context, slots []im.Slot, visit func(im.Slot, []im.Addr) error) error {
-	if err := checkSlots(slots); err != nil {
+	if err := store.CheckSlots(slots...); err != nil {
 		return err
 	}
 	for _, slot := range slots {
@@ -30,10 +29,10 @@ func (s *Store) List(ctx context.Context, slots []im.Slot, visit func(im.Slot, [
 }
 
 func (s *Store) listSlot(ctx context.Context, slot im.Slot) ([]im.Addr, error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.life.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.exit()
+	defer s.life.Exit()
 	q := &query{st: sqlList, params: [][]byte{int2Param(uint16(slot))}}
 	if err := s.run(ctx, s.reads, 0, q); err != nil {
 		return nil, err
@@ -42,6 +41,6 @@ func (s *Store) listSlot(ctx context.Context, slot im.Slot) ([]im.Addr, error) {
 	for i, row := range q.rows {
 		addrs[i] = asAddr(row[0], row[1])
 	}
-	slices.SortFunc(addrs, func(a, b im.Addr) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(addrs, im.Addr.Compare)
 	return addrs, nil
 }

@@ -54,10 +54,10 @@ func (s *Store) Members(ctx context.Context) ([]store.Member, error) {
 }
 
 func (s *Store) withMembers(ctx context.Context, m mode, queries ...*query) error {
-	if err := s.enter(ctx); err != nil {
+	if err := s.life.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.exit()
+	defer s.life.Exit()
 	if err := s.run(ctx, s.reads, m, queries...); err != nil {
 		return fmt.Errorf("members: %w", err)
 	}

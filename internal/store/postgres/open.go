@@ -137,7 +137,7 @@ func (s *Store) checkFormat(ctx context.Context, c *conn) (tables, functions boo
 	}
 	switch version, err := strconv.Atoi(text); {
 	case err != nil || version < 1:
-		return false, false, corruptf("its format is %q", text)
+		return false, false, store.Corruptf("its format is %q", text)
 	case version > formatVersion:
 		return false, false, fmt.Errorf("%w: it has format %d and this version knows formats up to %d", store.ErrNewer, version, formatVersion)
 	}

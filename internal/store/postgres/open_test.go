@@ -257,7 +257,7 @@ func TestClosed(t *testing.T) {
 	if err := errors.Join(s.Close(), s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.ReadLog(t.Context(), im.User(1), 1, 1, 1); !errors.Is(err, errClosed) {
+	if _, err := s.ReadLog(t.Context(), im.User(1), 1, 1, 1); !errors.Is(err, store.ErrClosed) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

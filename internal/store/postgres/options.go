@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -59,11 +60,11 @@ const maxSchema = 63
 
 // complete fills in defaults and reports the first setting that cannot work.
 func (o *Options) complete() error {
-	setDefault(&o.Schema, DefaultSchema)
-	setDefault(&o.ReplyTimeout, 3*time.Second)
-	setDefault(&o.Timeout, 10*time.Second)
-	setDefault(&o.DialTimeout, time.Second)
-	setDefault(&o.Connections, 8)
+	o.Schema = cmp.Or(o.Schema, DefaultSchema)
+	o.ReplyTimeout = cmp.Or(o.ReplyTimeout, 3*time.Second)
+	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
+	o.DialTimeout = cmp.Or(o.DialTimeout, time.Second)
+	o.Connections = cmp.Or(o.Connections, 8)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -90,11 +91,4 @@ func plain(name string) bool {
 		}
 	}
 	return name != "" && len(name) <= maxSchema && !strings.HasPrefix(name, "pg_")
-}
-
-func setDefault[T comparable](v *T, to T) {
-	var zero T
-	if *v == zero {
-		*v = to
-	}
 }

@@ -17,10 +17,10 @@ import (
 // have it. It is not where somebody has put an end to the waiting, and not on a
 // primary that crashed while it waited and was started again.
 func (s *Store) read(ctx context.Context, slot im.Slot, q *query) ([][][]byte, error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.life.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.exit()
+	defer s.life.Exit()
 	if s.wanted == 0 {
 		return s.rows(ctx, 0, q, q)
 	}
@@ -48,7 +48,7 @@ func (s *Store) rows(ctx context.Context, m mode, q *query, queries ...*query) (
 		return nil, fmt.Errorf("read the store: %w", err)
 	}
 	if len(q.rows) == 0 || len(q.rows[0]) != 4 {
-		return nil, corruptf("a slot is not in the table of owners")
+		return nil, store.Corruptf("a slot is not in the table of owners")
 	}
 	if len(q.rows) == 1 && q.rows[0][2] == nil {
 		return nil, nil
@@ -77,7 +77,7 @@ func (s *Store) Load(ctx context.Context, a im.Addr, tail func([]store.Record) i
 		return store.Entity{}, err
 	}
 	if len(e.Tail) > 0 && e.Tail[0].Seq != from {
-		return store.Entity{}, corruptf("the log of %v begins at %d, and its records include only what is before %d", a, e.Tail[0].Seq, from)
+		return store.Entity{}, store.Corruptf("the log of %v begins at %d, and its records include only what is before %d", a, e.Tail[0].Seq, from)
 	}
 	return e, nil
 }
@@ -100,7 +100,7 @@ func (s *Store) entries(ctx context.Context, a im.Addr, from im.Seq, limit, maxB
 	for i, row := range rows {
 		entries[i] = store.Entry{Seq: im.Seq(asInt8(row[2])), Value: row[3]}
 		if i > 0 && entries[i].Seq != entries[i-1].Seq+1 {
-			return nil, corruptf("the log of %v goes on with %d after %d", a, entries[i].Seq, entries[i-1].Seq)
+			return nil, store.Corruptf("the log of %v goes on with %d after %d", a, entries[i].Seq, entries[i-1].Seq)
 		}
 	}
 	return entries, nil
@@ -108,7 +108,7 @@ func (s *Store) entries(ctx context.Context, a im.Addr, from im.Seq, limit, maxB
 
 // Pending implements store.Store.
 func (s *Store) Pending(ctx context.Context, slot im.Slot) ([]im.Addr, error) {
-	if err := checkSlots([]im.Slot{slot}); err != nil {
+	if err := store.CheckSlots(slot); err != nil {
 		return nil, err
 	}
 	rows, err := s.read(ctx, slot, &query{st: sqlPending, params: [][]byte{int2Param(uint16(slot))}})

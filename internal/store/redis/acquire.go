@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/store"
 	"github.com/skein-im/skein/internal/store/tenure"
 )
 
@@ -14,17 +15,12 @@ import (
 // slots is durable too when it returns: it came before on its way to the
 // replicas, and nothing of theirs can come after.
 func (s *Store) Acquire(ctx context.Context, owner string, slots []im.Slot) ([]im.Epoch, error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.life.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.exit()
-	for _, slot := range slots {
-		if slot >= im.Slots {
-			return nil, im.Errorf(im.Invalid, "slot %d does not exist", slot)
-		}
-	}
-	if len(slots) == 0 {
-		return nil, nil
+	defer s.life.Exit()
+	if err := store.CheckSlots(slots...); err != nil || len(slots) == 0 {
+		return nil, err
 	}
 	// An epoch alone does not name a tenure: should a failover lose an
 	// acquisition, the next one could give out the same number.

@@ -13,10 +13,10 @@ import (
 // Commit implements store.Store. Once it has begun, ctx does not end it: its
 // fate should be known.
 func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
-	if err := s.enter(ctx); err != nil {
+	if err := s.life.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.exit()
+	defer s.life.Exit()
 	c, err := s.book.Cut(b)
 	if err != nil {
 		return err

@@ -63,22 +63,24 @@ func (e *encoder) writeAll(keys *keyspace, slot im.Slot, changes []*store.Change
 		}
 	}
 	for _, c := range changes {
-		if len(c.Put)+len(c.Delete) == 0 {
-			continue
-		}
-		key := e.key(keys.records(c.Addr))
-		if len(c.Put) > 0 {
-			e.op("put", key, 0, 2*len(c.Put))
-			for _, r := range c.Put {
-				e.args = append(e.args, r.Key, rueidis.BinaryString(r.Value))
-			}
-		}
-		if len(c.Delete) > 0 {
-			e.op("delete", key, 0, len(c.Delete))
-			e.args = append(e.args, c.Delete...)
+		if len(c.Put)+len(c.Delete) > 0 {
+			e.writeRecords(e.key(keys.records(c.Addr)), c)
 		}
 	}
 	e.writeMarks(keys, slot, changes)
+}
+
+func (e *encoder) writeRecords(key int, c *store.Change) {
+	if len(c.Put) > 0 {
+		e.op("put", key, 0, 2*len(c.Put))
+		for _, r := range c.Put {
+			e.args = append(e.args, r.Key, rueidis.BinaryString(r.Value))
+		}
+	}
+	if len(c.Delete) > 0 {
+		e.op("delete", key, 0, len(c.Delete))
+		e.args = append(e.args, c.Delete...)
+	}
 }
 
 func (e *encoder) writeMarks(keys *keyspace, slot im.Slot, changes []*store.Change) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/store"
 )
 
 // redisSlots is how many slots a Redis Cluster has.
@@ -75,7 +76,7 @@ func parseEntity(s string) (im.Addr, error) {
 	n, err2 := strconv.ParseUint(id, 10, 64)
 	a := im.Addr{Kind: im.Kind(k), ID: n}
 	if !ok || err != nil || err2 != nil || string(appendEntity(nil, a)) != s {
-		return im.Addr{}, corruptf("pending mark %q", s)
+		return im.Addr{}, store.Corruptf("pending mark %q", s)
 	}
 	return a, nil
 }

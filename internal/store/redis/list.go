@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -19,10 +18,8 @@ var _ store.Lister = (*Store)(nil)
 // once for as many slots as fit in memory. While slots move between servers, some
 // entities may be left out.
 func (s *Store) List(ctx context.Context, slots []im.Slot, visit func(im.Slot, []im.Addr) error) error {
-	for _, slot := range slots {
-		if slot >= im.Slots {
-			return im.Errorf(im.Invalid, "slot %d does not exist", slot)
-		}
+	if err := store.CheckSlots(slots...); err != nil {
+		return err
 	}
 	list := s.listAlone
 	if s.topology.cluster {
@@ -33,7 +30,7 @@ func (s *Store) List(ctx context.Context, slots []im.Slot, visit func(im.Slot, [
 
 // inOrder is what visitors get of a list.
 func inOrder(addrs []im.Addr) []im.Addr {
-	slices.SortFunc(addrs, func(a, b im.Addr) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(addrs, im.Addr.Compare)
 	return slices.Compact(addrs)
 }
 
@@ -52,10 +49,10 @@ func (s *Store) listPlaces(ctx context.Context, slots []im.Slot, visit func(im.S
 
 // listPlace asks all primaries: of a slot that moves, two have keys.
 func (s *Store) listPlace(ctx context.Context, slot im.Slot) ([]im.Addr, error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.life.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.exit()
+	defer s.life.Exit()
 	place := strconv.Itoa(int(s.keys.places[slot]))
 	var addrs []im.Addr
 	for _, n := range s.topology.primaries() {
@@ -125,10 +122,10 @@ func (s *Store) listAlone(ctx context.Context, slots []im.Slot, visit func(im.Sl
 
 // look sorts all entities into those slots that are asked for.
 func (s *Store) look(ctx context.Context, held map[im.Slot][]im.Addr) error {
-	if err := s.enter(ctx); err != nil {
+	if err := s.life.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.exit()
+	defer s.life.Exit()
 	return s.scanKeys(ctx, func(a im.Addr) {
 		if addrs, wanted := held[a.Slot()]; wanted {
 			held[a.Slot()] = append(addrs, a)

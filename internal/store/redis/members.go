@@ -41,12 +41,12 @@ func (s *Store) Members(ctx context.Context) ([]store.Member, error) {
 	}
 	lists, err := answer.ToArray()
 	if err != nil || len(lists) != 2 {
-		return nil, corruptf("members were listed as %d fields", len(lists))
+		return nil, store.Corruptf("members were listed as %d fields", len(lists))
 	}
 	nodes, err := lists[0].AsStrSlice()
 	values, err2 := lists[1].ToArray()
 	if err := errors.Join(err, err2); err != nil || len(nodes) != len(values) {
-		return nil, corruptf("%d members have %d values", len(nodes), len(values))
+		return nil, store.Corruptf("%d members have %d values", len(nodes), len(values))
 	}
 	all := make([]store.Member, len(nodes))
 	for i := range nodes {
@@ -60,10 +60,10 @@ func (s *Store) Members(ctx context.Context) ([]store.Member, error) {
 }
 
 func (s *Store) withMembers(ctx context.Context, script *script, args ...string) (rueidis.RedisMessage, error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.life.Enter(ctx); err != nil {
 		return rueidis.RedisMessage{}, err
 	}
-	defer s.exit()
+	defer s.life.Exit()
 	values, expiry := s.keys.members()
 	c := &call{place: place(membersTag), script: script, keys: []string{values, expiry}, args: args}
 	if err := s.run(ctx, 0, []*call{c}); err != nil {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/redis/rueidis"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/skein-im/skein/internal/store"
 )
 
 // node is a server that the store knows, and its connections.
@@ -67,7 +69,7 @@ func (n *node) acquire() (*connections, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
-		return nil, errClosed
+		return nil, store.ErrClosed
 	}
 	if n.addr == nobody {
 		return nil, errors.Join(errNotSent, errNobody)

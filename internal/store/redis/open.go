@@ -86,7 +86,7 @@ func (s *Store) checkFormat(ctx context.Context) error {
 	}
 	switch version, err := strconv.Atoi(text); {
 	case err != nil || version < 1:
-		return corruptf("%s holds %q", s.keys.format(), text)
+		return store.Corruptf("%s holds %q", s.keys.format(), text)
 	case version > formatVersion:
 		return fmt.Errorf("%w: it has format %d and this version knows formats up to %d", store.ErrNewer, version, formatVersion)
 	}

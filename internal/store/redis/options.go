@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -57,12 +58,12 @@ const DefaultPrefix = "skein:"
 
 // complete fills in defaults and reports the first setting that cannot work.
 func (o *Options) complete() error {
-	setDefault(&o.Prefix, DefaultPrefix)
-	setDefault(&o.ReplyTimeout, 3*time.Second)
-	setDefault(&o.ReplicaTimeout, min(time.Second, o.ReplyTimeout))
-	setDefault(&o.Timeout, 10*time.Second)
-	setDefault(&o.DialTimeout, time.Second)
-	setDefault(&o.Connections, 16)
+	o.Prefix = cmp.Or(o.Prefix, DefaultPrefix)
+	o.ReplyTimeout = cmp.Or(o.ReplyTimeout, 3*time.Second)
+	o.ReplicaTimeout = cmp.Or(o.ReplicaTimeout, min(time.Second, o.ReplyTimeout))
+	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
+	o.DialTimeout = cmp.Or(o.DialTimeout, time.Second)
+	o.Connections = cmp.Or(o.Connections, 16)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -81,11 +82,4 @@ func (o *Options) complete() error {
 		return fmt.Errorf("a password or a file with it, not both")
 	}
 	return nil
-}
-
-func setDefault[T comparable](v *T, to T) {
-	var zero T
-	if *v == zero {
-		*v = to
-	}
 }

@@ -13,19 +13,16 @@ import (
 // Owners implements store.Store. It does not wait for replicas: an acquisition
 // that is lost in a failover may be reported for a moment.
 func (s *Store) Owners(ctx context.Context, slots []im.Slot) ([]store.Owner, error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.life.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.exit()
+	defer s.life.Exit()
+	if err := store.CheckSlots(slots...); err != nil || len(slots) == 0 {
+		return nil, err
+	}
 	calls := make([]*call, len(slots))
 	for i, slot := range slots {
-		if slot >= im.Slots {
-			return nil, im.Errorf(im.Invalid, "slot %d does not exist", slot)
-		}
 		calls[i] = &call{place: s.keys.places[slot], script: s.scripts.owner, keys: []string{s.keys.epoch(slot)}}
-	}
-	if len(calls) == 0 {
-		return nil, nil
 	}
 	if err := s.run(ctx, 0, calls); err != nil {
 		return nil, fmt.Errorf("read who owns %d slots: %w", len(slots), err)
@@ -52,7 +49,7 @@ func parseOwner(text string) (store.Owner, error) {
 	_, node, ok := strings.Cut(rest, " ")
 	epoch, err := strconv.ParseUint(number, 10, 64)
 	if err != nil || !ok {
-		return store.Owner{}, corruptf("an epoch is kept as %q", text)
+		return store.Owner{}, store.Corruptf("an epoch is kept as %q", text)
 	}
 	return store.Owner{Node: node, Epoch: im.Epoch(epoch)}, nil
 }

@@ -18,10 +18,10 @@ import (
 // durable. Without replicas to wait for it always is: a server answers nobody
 // before it has synced what it has written.
 func (s *Store) read(ctx context.Context, slot im.Slot, q query, keys, args []string) ([]rueidis.RedisMessage, error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.life.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.exit()
+	defer s.life.Exit()
 	c := &call{place: s.keys.places[slot], script: q.plain, keys: append([]string{s.keys.epoch(slot)}, keys...), args: args}
 	if !s.confirms() {
 		return s.answer(ctx, 0, c)
@@ -59,7 +59,7 @@ func (s *Store) answer(ctx context.Context, m mode, c *call) ([]rueidis.RedisMes
 		return nil, fmt.Errorf("read the store: %w", err)
 	}
 	if len(fields) < 2 {
-		return nil, corruptf("a script answered %d fields", len(fields))
+		return nil, store.Corruptf("a script answered %d fields", len(fields))
 	}
 	return fields, nil
 }
@@ -80,7 +80,7 @@ func (s *Store) Load(ctx context.Context, a im.Addr, tail func([]store.Record) i
 		return store.Entity{}, err
 	}
 	if len(e.Tail) > 0 && e.Tail[0].Seq != from {
-		return store.Entity{}, corruptf("the log of %v begins at %d, and its records include only what is before %d", a, e.Tail[0].Seq, from)
+		return store.Entity{}, store.Corruptf("the log of %v begins at %d, and its records include only what is before %d", a, e.Tail[0].Seq, from)
 	}
 	return e, nil
 }
@@ -125,7 +125,7 @@ func (s *Store) entries(ctx context.Context, a im.Addr, from im.Seq, limit, maxB
 		return nil, err
 	}
 	if len(fields) != 3 {
-		return nil, corruptf("a log was read as %d fields", len(fields))
+		return nil, store.Corruptf("a log was read as %d fields", len(fields))
 	}
 	text, err := fields[1].ToString()
 	if err != nil {
@@ -133,7 +133,7 @@ func (s *Store) entries(ctx context.Context, a im.Addr, from im.Seq, limit, maxB
 	}
 	first, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		return nil, corruptf("the log of %v begins at %q", a, text)
+		return nil, store.Corruptf("the log of %v begins at %q", a, text)
 	}
 	values, err := fields[2].ToArray()
 	if err != nil {
@@ -152,8 +152,8 @@ func (s *Store) entries(ctx context.Context, a im.Addr, from im.Seq, limit, maxB
 
 // Pending implements store.Store.
 func (s *Store) Pending(ctx context.Context, slot im.Slot) ([]im.Addr, error) {
-	if slot >= im.Slots {
-		return nil, im.Errorf(im.Invalid, "slot %d does not exist", slot)
+	if err := store.CheckSlots(slot); err != nil {
+		return nil, err
 	}
 	fields, err := s.read(ctx, slot, s.scripts.pending, []string{s.keys.pending(slot)}, nil)
 	if err != nil {

@@ -2,8 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -25,10 +23,7 @@ type Store struct {
 	moved atomic.Uint64
 	// maxListed is the constant, but for tests.
 	maxListed int
-
-	// life is held for reading by every running call and taken by Close.
-	life   sync.RWMutex
-	closed bool
+	life      store.Life
 	// ctx ends with the store, and tasks then.
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -40,37 +35,12 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-var errClosed = errors.New("the store is closed")
-
-// enter begins a call, which ends with exit.
-func (s *Store) enter(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	s.life.RLock()
-	if s.closed {
-		s.life.RUnlock()
-		return errClosed
-	}
-	return nil
-}
-
-func (s *Store) exit() { s.life.RUnlock() }
-
 // Close waits for running calls and closes the connections.
 func (s *Store) Close() error {
 	s.cancel()
 	s.tasks.Wait()
-	s.life.Lock()
-	defer s.life.Unlock()
-	if !s.closed {
-		s.closed = true
+	return s.life.End(func() error {
 		s.topology.close()
-	}
-	return nil
-}
-
-// corruptf describes data that this engine has not written.
-func corruptf(format string, args ...any) error {
-	return fmt.Errorf("%w: "+format, append([]any{store.ErrCorrupt}, args...)...)
+		return nil
+	})
 }

@@ -171,15 +171,7 @@ func (e *env) pending(slot im.Slot) []im.Addr {
 	if err != nil {
 		e.TB.Fatalf("Pending(%d): %v", slot, err)
 	}
-	slices.SortFunc(addrs, func(a, b im.Addr) int {
-		if a.Kind != b.Kind {
-			return int(a.Kind) - int(b.Kind)
-		}
-		if a.ID < b.ID {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(addrs, im.Addr.Compare)
 	return addrs
 }
 
