@@ -114,7 +114,15 @@ func (c *Cluster) isReady(ctx context.Context, s *Server) error {
 		return errors.New("it does not see the whole cluster")
 	}
 	role, err := s.Info(ctx, "role")
-	if err != nil || role == "master" {
+	if err != nil {
+		return err
+	}
+	if role == "master" {
+		// One that was replaced while it was away hears of that after a moment.
+		has, err := c.HasSlots(ctx, s)
+		if err == nil && !has {
+			err = errors.New("it does not know that another server has its slots")
+		}
 		return err
 	}
 	if link, err := s.Info(ctx, "master_link_status"); err != nil || link != "up" {
