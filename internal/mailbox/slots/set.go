@@ -37,7 +37,7 @@ type Set struct {
 	known          []im.Owner
 	ended, awaited []im.Epoch
 	// rest is until when a slot is not acquired again: another node has just
-	// Acquired it, or the store could not be asked.
+	// acquired it, or the store could not be asked.
 	rest [im.Slots]time.Time
 	// vain: the store has refused to have a slot acquired since it was served.
 	vain [im.Slots]bool
