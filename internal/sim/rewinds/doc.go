@@ -6,7 +6,7 @@
 // of virtual time, and one generator makes every choice. So a run that fails, fails
 // again:
 //
-//	go test ./internal/sim/rewinds                            120 seeds (-short: 40), and the defects
+//	go test ./internal/sim/rewinds                            60 seeds (-short: 30), and the defects
 //	go test ./internal/sim/rewinds -run TestSeeds -seed=K     seed K, with its trace if it fails
 //
 // # A run

@@ -7,7 +7,7 @@ import (
 )
 
 var (
-	flagSeeds = flag.Int("seeds", 120, "how many seeds to run")
+	flagSeeds = flag.Int("seeds", 60, "how many seeds to run")
 	flagFirst = flag.Uint64("first", 1, "the first of them")
 	flagSeed  = flag.Uint64("seed", 0, "run this seed only, and print its trace when it fails")
 )
@@ -23,7 +23,7 @@ func TestSeeds(t *testing.T) {
 	}
 	seeds := *flagSeeds
 	if testing.Short() {
-		seeds = min(seeds, 40)
+		seeds = min(seeds, 30)
 	}
 	var total Report
 	for seed := *flagFirst; seed < *flagFirst+uint64(seeds); seed++ {

@@ -102,7 +102,7 @@ func (w *world) after(d time.Duration, run func()) {
 }
 
 // maxEvents is more than any run takes that comes to rest.
-const maxEvents = 200_000
+const maxEvents = 50_000
 
 // runUntil runs every event up to a moment.
 func (w *world) runUntil(t time.Duration) {
