@@ -20,7 +20,7 @@ test: ## every test under the race detector, and what check does
 	./scripts/deps.sh
 	./scripts/check.sh
 	TEST_NEED_REDIS=1 TEST_NEED_POSTGRES=1 TEST_NEED_PROMETHEUS=1 TEST_NEED_SYSTEMD=1 $(GO) test -race -timeout 20m ./...
-	$(GO) test ./internal/sim -run TestSeeds # 1,000 clusters; a quarter of them ran above, where each takes ten times as long
+	$(GO) test ./internal/sim -run TestSeeds # 1,000 clusters; a tenth of them ran above, where each takes ten times as long
 	$(GO) test ./internal/sim/standbys -run TestSeeds -seeds=100
 	$(GO) test ./internal/sim/rewinds -run TestSeeds -seeds=500
 	cd deploy/check && $(GO) test ./...
