@@ -9,7 +9,7 @@ import (
 
 // WriteTable writes plans as a table in Markdown.
 func WriteTable(w io.Writer, plans []*Plan) {
-	fmt.Fprintln(w, "| users | messages/s at the peak | shakes/s | gateways | mailboxes | Redis machines | if their data is on disk | regions at least | nearest limit in one region |")
+	fmt.Fprintln(w, "| users | messages/s at the peak | shakes/s | gateways | mailboxes | Redis machines | if history need not be in memory | regions at least | nearest limit in one region |")
 	fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|---|")
 	for _, p := range plans {
 		fmt.Fprintf(w, "| %s | %s | %s ", number(p.Load.Users), number(p.Rate), number(p.Shakes))
