@@ -117,40 +117,40 @@ func TestHeirs(t *testing.T) {
 func TestElectable(t *testing.T) {
 	servers := cluster(t)
 	opts := options(servers, ElectableReplicas)
-	opts.ReplicaTimeout = 700 * time.Millisecond
-	s := mustOpen(t, opts)
+	sure, hasty := inTwo(t, opts)
 	a := im.User(1)
-	epoch := storetest.Acquire(t, s, a)
+	epoch := eventually(t, servers, hasty, a)
 	primary := primaryOf(t, servers, opts.Prefix, a)
 	away := replicaOf(t, servers, primary)
 	away.Pause()
 	t.Cleanup(away.Resume)
 	var lacks *ReplicaError
-	if err := s.Commit(t.Context(), storetest.One(a, epoch, 1, "one away")); !errors.As(err, &lacks) {
+	if err := hasty.Commit(t.Context(), storetest.One(a, epoch, 1, "one away")); !errors.As(err, &lacks) {
 		t.Fatalf("commit without a replica: %v", err)
 	}
 	away.Resume()
-	storetest.Acquire(t, s, a)
+	storetest.Acquire(t, sure, a)
 	primary.Kill()
 	awaitPromotion(t, servers, primary)
-	epoch = eventually(t, servers, s, a)
-	if err := s.Commit(t.Context(), storetest.One(a, epoch, 2, "without the dead one")); err != nil {
+	epoch = storetest.Acquire(t, sure, a)
+	if err := sure.Commit(t.Context(), storetest.One(a, epoch, 2, "without the dead one")); err != nil {
 		t.Fatal(err)
 	}
+	epoch = eventually(t, servers, hasty, a)
 	promoted := primaryOf(t, servers, opts.Prefix, a)
 	last := replicaOf(t, servers, promoted)
 	last.Pause()
 	t.Cleanup(last.Resume)
-	if err := s.Commit(t.Context(), storetest.One(a, epoch, 3, "alone")); !errors.As(err, &lacks) {
+	if err := hasty.Commit(t.Context(), storetest.One(a, epoch, 3, "alone")); !errors.As(err, &lacks) {
 		t.Fatalf("commit to the last server: %v", err)
 	}
 	last.Resume()
 	healthy(t, servers)
-	epoch = eventually(t, servers, s, a)
-	if got := storetest.Texts(t, s, a); len(got) != 3 {
+	epoch = storetest.Acquire(t, sure, a)
+	if got := storetest.Texts(t, sure, a); len(got) != 3 {
 		t.Fatalf("log %q", got)
 	}
-	if err := s.Commit(t.Context(), storetest.One(a, epoch, 4, "whole")); err != nil {
+	if err := sure.Commit(t.Context(), storetest.One(a, epoch, 4, "whole")); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -128,6 +128,17 @@ func startChat(t testing.TB, opts Options, chatters, users int) *storetest.Chat 
 	})
 }
 
+// inTwo opens a store twice. What is to be confirmed goes through the first, which
+// waits for as long as a slow disk may take, and what is not through the second,
+// which does not wait for long.
+func inTwo(t testing.TB, opts Options) (sure, hasty *Store) {
+	t.Helper()
+	quick := opts
+	quick.ReplicaTimeout = 700 * time.Millisecond
+	opts.ReplicaTimeout, opts.ReplyTimeout, opts.Timeout = time.Minute, time.Minute, 2*time.Minute
+	return mustOpen(t, opts), mustOpen(t, quick)
+}
+
 func TestConformance(t *testing.T) {
 	t.Run("Single", func(t *testing.T) {
 		c := single(t)

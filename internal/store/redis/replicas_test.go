@@ -3,7 +3,6 @@ package redis
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/skein-im/skein/internal/im"
 	"github.com/skein-im/skein/internal/store"
@@ -16,46 +15,47 @@ import (
 func TestReplicasAway(t *testing.T) {
 	servers := cluster(t)
 	opts := options(servers, 1)
-	opts.ReplicaTimeout = 700 * time.Millisecond
-	s, other := mustOpen(t, opts), mustOpen(t, opts)
+	sure, hasty := inTwo(t, opts)
+	_, other := inTwo(t, opts)
 	ctx, a := t.Context(), im.User(1)
-	epoch := storetest.Acquire(t, s, a)
+	epoch := storetest.Acquire(t, sure, a)
 	primary := primaryOf(t, servers, opts.Prefix, a)
 	first := replicaOf(t, servers, primary)
 	first.Pause()
 	t.Cleanup(first.Resume)
-	if err := s.Commit(ctx, storetest.One(a, epoch, 1, "one away")); err != nil {
+	if err := sure.Commit(ctx, storetest.One(a, epoch, 1, "one away")); err != nil {
 		t.Fatal(err)
 	}
+	epoch = eventually(t, servers, hasty, a)
 	second := replicaOf(t, servers, primary)
 	second.Pause()
 	t.Cleanup(second.Resume)
 
 	var away *ReplicaError
-	if err := s.Commit(ctx, storetest.One(a, epoch, 2, "both away")); !errors.As(err, &away) || away.Confirmed != 0 || away.Addr != primary.Addr {
+	if err := hasty.Commit(ctx, storetest.One(a, epoch, 2, "both away")); !errors.As(err, &away) || away.Confirmed != 0 || away.Addr != primary.Addr {
 		t.Fatalf("commit: %v", err)
 	}
-	if err := s.Commit(ctx, storetest.One(a, epoch, 3, "after doubt")); err == nil || errors.As(err, new(*store.SlotError)) {
+	if err := hasty.Commit(ctx, storetest.One(a, epoch, 3, "after doubt")); err == nil || errors.As(err, new(*store.SlotError)) {
 		t.Fatalf("commit after one whose fate is unknown: %v", err)
 	}
-	for name, s := range map[string]*Store{"owner": s, "other": other} {
+	for name, s := range map[string]*Store{"owner": hasty, "other": other} {
 		if _, err := s.ReadLog(ctx, a, 1, 10, 1000); !errors.As(err, &away) {
 			t.Errorf("%s read what may be lost: %v", name, err)
 		}
 	}
-	if _, err := s.Acquire(ctx, "test", []im.Slot{a.Slot()}); !errors.As(err, &away) {
+	if _, err := hasty.Acquire(ctx, "test", []im.Slot{a.Slot()}); !errors.As(err, &away) {
 		t.Fatalf("acquire: %v", err)
 	}
-	if n := s.Metrics().Unconfirmed; n < 3 {
+	if n := hasty.Metrics().Unconfirmed; n < 3 {
 		t.Errorf("%d times unconfirmed", n)
 	}
 
 	second.Resume()
-	epoch = storetest.Acquire(t, s, a)
-	if got := storetest.Texts(t, s, a); len(got) != 2 {
+	epoch = storetest.Acquire(t, sure, a)
+	if got := storetest.Texts(t, sure, a); len(got) != 2 {
 		t.Fatalf("log %q", got)
 	}
-	if err := s.Commit(ctx, storetest.One(a, epoch, 3, "back")); err != nil {
+	if err := sure.Commit(ctx, storetest.One(a, epoch, 3, "back")); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -66,20 +66,22 @@ func TestReplicasAway(t *testing.T) {
 func TestConfirmNeedsReplicas(t *testing.T) {
 	servers := cluster(t)
 	opts := options(servers, 1)
-	opts.ReplicaTimeout = 700 * time.Millisecond
-	s := mustOpen(t, opts)
+	sure, hasty := inTwo(t, opts)
 	ctx, a := t.Context(), im.User(1)
-	b := &store.Batch{Changes: []store.Change{{Addr: a, Epoch: storetest.Acquire(t, s, a)}}}
-	if err := s.Commit(ctx, b); err != nil {
+	nothing := func(epoch im.Epoch) *store.Batch {
+		return &store.Batch{Changes: []store.Change{{Addr: a, Epoch: epoch}}}
+	}
+	if err := sure.Commit(ctx, nothing(storetest.Acquire(t, sure, a))); err != nil {
 		t.Fatal(err)
 	}
+	b := nothing(eventually(t, servers, hasty, a))
 	primary := primaryOf(t, servers, opts.Prefix, a)
 	for range 2 {
 		r := replicaOf(t, servers, primary)
 		r.Pause()
 		defer r.Resume()
 	}
-	if err := s.Commit(ctx, b); !errors.As(err, new(*ReplicaError)) {
+	if err := hasty.Commit(ctx, b); !errors.As(err, new(*ReplicaError)) {
 		t.Fatalf("commit: %v", err)
 	}
 }
