@@ -170,7 +170,7 @@ func TestSingleRestart(t *testing.T) {
 // fails.
 func TestReshard(t *testing.T) {
 	servers := cluster(t)
-	opts := options(servers, 1)
+	opts := patient(options(servers, 1))
 	c := startChat(t, opts, 3, 8)
 	c.Await(20)
 	k := newKeyspace(opts.Prefix)

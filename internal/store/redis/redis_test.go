@@ -135,8 +135,13 @@ func inTwo(t testing.TB, opts Options) (sure, hasty *Store) {
 	t.Helper()
 	quick := opts
 	quick.ReplicaTimeout = 700 * time.Millisecond
+	return mustOpen(t, patient(opts)), mustOpen(t, quick)
+}
+
+// patient waits for replicas for as long as a slow disk may take.
+func patient(opts Options) Options {
 	opts.ReplicaTimeout, opts.ReplyTimeout, opts.Timeout = time.Minute, time.Minute, 2*time.Minute
-	return mustOpen(t, opts), mustOpen(t, quick)
+	return opts
 }
 
 func TestConformance(t *testing.T) {

@@ -41,7 +41,7 @@ func ballast(t *testing.T, opts Options, a im.Addr, entries int) {
 // they wait is how long the servers take for the longest log.
 func TestReshardLongLogs(t *testing.T) {
 	servers := cluster(t)
-	opts := options(servers, 1)
+	opts := patient(options(servers, 1))
 	k := newKeyspace(opts.Prefix)
 	users := []im.Addr{im.User(1), im.User(2), im.User(3)}
 	const entries = 20_000

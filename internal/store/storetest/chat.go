@@ -53,7 +53,7 @@ func StartChat(t testing.TB, cfg ChatConfig) *Chat {
 	t.Cleanup(cancel)
 	for i := range cfg.Chatters {
 		ch := newChatter(cfg.Open(), i, cfg.Chatters, cfg.Users)
-		if err := ch.acquire(ctx); err != nil {
+		if err := ch.recover(patience.Context(t)); err != nil {
 			t.Fatal(err)
 		}
 		c.Chatters = append(c.Chatters, ch)
