@@ -83,6 +83,10 @@ func TestDrain(t *testing.T) {
 	case <-wests[1].got:
 		left, other = wests[1], wests[0]
 	}
+	patience.Until(t, "a connection back", func() (bool, any) {
+		r := left.Reach("east")
+		return r.Up, r
+	})
 	left.Send("east", message(1), 0)
 	send(2000)
 	if err := left.Drain(t.Context()); err != nil {

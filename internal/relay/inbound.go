@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
+	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/skein-im/skein/internal/accept"
@@ -125,7 +128,7 @@ func (r *Relay) receive(nc *tls.Conn, from im.Region) error {
 	}
 	defer pack.close()
 	paced := wire.Paced{Conn: nc, Pause: 3 * r.cfg.Heartbeat}
-	in.Reset(paced, maxBatch)
+	in.Reset(woken{paced, &r.draining}, maxBatch)
 	deliver := func(m *entity.Message, hops uint8) { r.cfg.Deliver(from, m, hops) }
 	for {
 		t, payload, err := in.Frame(maxFrame)
@@ -145,10 +148,50 @@ func (r *Relay) receive(nc *tls.Conn, from im.Region) error {
 			told = now
 			out = wire.AppendFrame(out, typePlaces, (&greeting{version: version, places: *now}).append(nil))
 		}
-		if _, err := paced.Write(out); err != nil || r.draining.Load() {
+		if _, err := paced.Write(out); err != nil {
 			return err
 		}
+		if r.draining.Load() {
+			return r.part(nc)
+		}
 	}
+}
+
+// woken is a connection whose reader Drain can wake, by a deadline: it says before
+// that it drains, so who sets a later one sees that.
+type woken struct {
+	wire.Paced
+	draining *atomic.Bool
+}
+
+var errDraining = errors.New("the relay drains")
+
+func (c woken) Read(b []byte) (int, error) {
+	if err := c.SetReadDeadline(time.Now().Add(c.Pause)); err != nil {
+		return 0, err
+	}
+	if c.draining.Load() {
+		return 0, errDraining
+	}
+	return c.Conn.Read(b)
+}
+
+// part says that nothing more is taken, and waits until the other end has heard
+// it: what it still sends would meet a closed connection otherwise, whose refusal can
+// take the last confirmation with it, and all that it confirms comes again.
+func (r *Relay) part(nc *tls.Conn) error {
+	if err := nc.CloseWrite(); err != nil {
+		return err
+	}
+	// After the deadline that Drain sets.
+	r.mu.Lock()
+	err := nc.SetReadDeadline(time.Now().Add(r.cfg.HandshakeTimeout))
+	r.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, nc.NetConn())
+	return err
 }
 
 // roleListener accepts the role links among the connections.

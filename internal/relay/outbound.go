@@ -244,6 +244,11 @@ func (o *outbound) write(nc io.Writer, repeat []Batch, ended <-chan error) error
 			if _, err := nc.Write(b.Frame); err != nil {
 				return err
 			}
+			select {
+			case err := <-ended:
+				return err
+			default:
+			}
 		}
 		// An idle connection is woken for heartbeats only.
 		var due <-chan time.Time

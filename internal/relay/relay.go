@@ -111,13 +111,11 @@ const drainTick = 5 * time.Millisecond
 // has not been confirmed, and waits until everything that waits to be sent
 // has been, or ctx ends. Whoever calls Send has stopped.
 func (r *Relay) Drain(ctx context.Context) error {
+	r.mu.Lock()
 	r.draining.Store(true)
 	r.ln.Close()
-	r.mu.Lock()
 	for tc := range r.conns {
-		if half, ok := tc.NetConn().(interface{ CloseRead() error }); ok {
-			_ = half.CloseRead()
-		}
+		_ = tc.SetReadDeadline(time.Unix(1, 0))
 	}
 	r.mu.Unlock()
 	tick := time.NewTicker(drainTick)
