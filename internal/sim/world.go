@@ -8,6 +8,7 @@ import (
 
 	"github.com/skein-im/skein/internal/cluster"
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/sim/agenda"
 )
 
 // world is one simulated cluster with its clients. Everything in it happens
@@ -18,7 +19,7 @@ type world struct {
 	defect Defect
 	rng    *rand.Rand
 	now    time.Duration
-	agenda agenda
+	agenda agenda.Agenda
 	trace  io.Writer
 
 	store     *storage
@@ -74,10 +75,10 @@ func (w *world) logf(format string, args ...any) {
 }
 
 // after plans an event.
-func (w *world) after(d time.Duration, run func()) { w.agenda.push(w.now+max(d, 0), run) }
+func (w *world) after(d time.Duration, run func()) { w.agenda.Plan(w.now+max(d, 0), run) }
 
 // at plans an event at a moment.
-func (w *world) at(t time.Duration, run func()) { w.agenda.push(max(t, w.now), run) }
+func (w *world) at(t time.Duration, run func()) { w.agenda.Plan(max(t, w.now), run) }
 
 // chance is true with probability p.
 func (w *world) chance(p float64) bool { return p > 0 && w.rng.Float64() < p }
@@ -97,15 +98,15 @@ func (w *world) jitter(n int64) int64 { return w.rng.Int64N(n) }
 
 // step runs the next event.
 func (w *world) step() {
-	e := w.agenda.pop()
-	w.now = e.at
+	e := w.agenda.Pop()
+	w.now = e.At
 	w.stats.Steps++
-	e.run()
+	e.Run()
 }
 
 // runUntil runs every event up to a moment.
 func (w *world) runUntil(t time.Duration) {
-	for len(w.agenda.events) > 0 && w.agenda.events[0].at <= t {
+	for w.agenda.Due(t) {
 		w.step()
 	}
 	w.now = t

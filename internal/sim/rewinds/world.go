@@ -1,7 +1,6 @@
 package rewinds
 
 import (
-	"container/heap"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/skein-im/skein/internal/entity"
 	"github.com/skein-im/skein/internal/im"
+	"github.com/skein-im/skein/internal/sim/agenda"
 )
 
 // Options select a run.
@@ -33,8 +33,7 @@ type world struct {
 	opts   Options
 	rng    *rand.Rand
 	now    time.Duration
-	agenda agenda
-	order  uint64
+	agenda agenda.Agenda
 	parts  []*part
 	people []*person
 	calm   bool
@@ -73,32 +72,9 @@ func (w *world) between(lo, hi time.Duration) time.Duration {
 	return lo + time.Duration(w.rng.Int64N(int64(hi-lo)+1))
 }
 
-// event is something that happens.
-type event struct {
-	at    time.Duration
-	order uint64
-	run   func()
-}
-
-type agenda []event
-
-func (a agenda) Len() int { return len(a) }
-func (a agenda) Less(i, j int) bool {
-	return a[i].at < a[j].at || a[i].at == a[j].at && a[i].order < a[j].order
-}
-func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
-func (a *agenda) Push(x any)   { *a = append(*a, x.(event)) }
-func (a *agenda) Pop() any {
-	old := *a
-	e := old[len(old)-1]
-	*a = old[:len(old)-1]
-	return e
-}
-
 // after plans an event.
 func (w *world) after(d time.Duration, run func()) {
-	w.order++
-	heap.Push(&w.agenda, event{w.now + max(d, 0), w.order, run})
+	w.agenda.Plan(w.now+max(d, 0), run)
 }
 
 // maxEvents is more than any run takes that comes to rest.
@@ -106,13 +82,13 @@ const maxEvents = 50_000
 
 // runUntil runs every event up to a moment.
 func (w *world) runUntil(t time.Duration) {
-	for len(w.agenda) > 0 && w.agenda[0].at <= t {
-		e := heap.Pop(&w.agenda).(event)
-		w.now = e.at
+	for w.agenda.Due(t) {
+		e := w.agenda.Pop()
+		w.now = e.At
 		if w.report.Events++; w.report.Events > maxEvents {
 			w.failf("it does not come to rest")
 		}
-		e.run()
+		e.Run()
 	}
 	w.now = t
 }

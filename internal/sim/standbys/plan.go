@@ -200,7 +200,7 @@ func (w *world) lose() bool {
 	}
 	w.standby.stop()
 	w.admit()
-	w.agenda = nil
+	w.agenda.Clear()
 	whole := w.checkLost(behind, held)
 	if !whole {
 		return false

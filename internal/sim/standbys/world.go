@@ -1,7 +1,6 @@
 package standbys
 
 import (
-	"container/heap"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -10,6 +9,8 @@ import (
 	"sync"
 	"testing/synctest"
 	"time"
+
+	"github.com/skein-im/skein/internal/sim/agenda"
 )
 
 // Options select a run.
@@ -31,8 +32,7 @@ type world struct {
 	opts   Options
 	rng    *rand.Rand
 	start  time.Time
-	agenda agenda
-	order  uint64
+	agenda agenda.Agenda
 	calm   bool
 	plan   plan
 	report Report
@@ -85,32 +85,9 @@ func (w *world) between(lo, hi time.Duration) time.Duration {
 	return lo + time.Duration(w.rng.Int64N(int64(hi-lo)+1))
 }
 
-// event is something that happens.
-type event struct {
-	at    time.Duration
-	order uint64
-	run   func()
-}
-
-type agenda []event
-
-func (a agenda) Len() int { return len(a) }
-func (a agenda) Less(i, j int) bool {
-	return a[i].at < a[j].at || a[i].at == a[j].at && a[i].order < a[j].order
-}
-func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
-func (a *agenda) Push(x any)   { *a = append(*a, x.(event)) }
-func (a *agenda) Pop() any {
-	old := *a
-	e := old[len(old)-1]
-	*a = old[:len(old)-1]
-	return e
-}
-
 // after plans an event. Only the run's goroutine does so.
 func (w *world) after(d time.Duration, run func()) {
-	w.order++
-	heap.Push(&w.agenda, event{w.now() + max(d, 0), w.order, run})
+	w.agenda.Plan(w.now()+max(d, 0), run)
 }
 
 // post leaves something for the run, from any goroutine. What several leave at
@@ -152,20 +129,16 @@ func (w *world) runUntil(t time.Duration) {
 		if w.admit() {
 			continue
 		}
-		next := t
-		if len(w.agenda) > 0 {
-			next = min(t, w.agenda[0].at)
-		}
-		if wait := next - w.now(); wait > 0 {
+		if wait := w.agenda.Before(t) - w.now(); wait > 0 {
 			w.sleep(wait)
 			continue
 		}
-		if len(w.agenda) == 0 || w.agenda[0].at > w.now() {
+		if !w.agenda.Due(w.now()) {
 			return
 		}
-		e := heap.Pop(&w.agenda).(event)
+		e := w.agenda.Pop()
 		w.report.Events++
-		e.run()
+		e.Run()
 	}
 }
 
